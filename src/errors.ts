@@ -1,0 +1,49 @@
+/**
+ * What can go wrong, as far as a caller can act on it. Every exit (errno in `fuse/`, HTTP status in `api/`, exit code in
+ * `cli/`) lists all of them in an exhaustive table.
+ */
+export type ErrorCode =
+  | 'not-found' // no such VDI, snapshot, volume, file
+  | 'exists' // the name is taken
+  | 'busy' // in use here: open files, a mount in progress
+  | 'locked' // the VDI's lock is held by another client
+  | 'read-only' // a snapshot, or a volume attached read-only
+  | 'invalid' // the caller's argument is wrong
+  | 'not-permitted' // never allowed (create, rename, shrink)
+  | 'not-supported' // not by this engine, kernel or cluster
+  | 'name-too-long'
+  | 'no-space' // past the end of the volume, or the cluster is full
+  | 'past-end' // no data or hole from there on
+  | 'too-large' // beyond what the index of the VDI can address
+  | 'stale' // the VDI was deleted or rolled back underneath
+  | 'not-formatted' // the cluster was never formatted
+  | 'unreachable' // no sheep answers
+  | 'timeout' // nothing came back in time
+  | 'protocol' // the peer broke the protocol
+  | 'io' // anything else the cluster answered
+  | 'closed' // used after close
+
+/**
+ * The one error class of the program. `message` names the object and says what was expected, in lower case without a final
+ * stop; `cause` is what it was made from.
+ */
+export class SheepfsError extends Error {
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'SheepfsError'
+    this.code = code
+  }
+}
+
+/** True when `error` is a SheepfsError, of the given code when one is named. */
+export function isSheepfsError(error: unknown, code?: ErrorCode): error is SheepfsError {
+  return error instanceof SheepfsError && (code === undefined || error.code === code)
+}
+
+/** The text of any thrown value, for messages; never empty. */
+export function errorText(error: unknown): string {
+  if (error instanceof Error) return error.message === '' ? error.name : error.message
+  return String(error)
+}

@@ -1,0 +1,101 @@
+/** What stat(2) shows of a node. Sizes in bytes, times in milliseconds since 1970. */
+export interface Attributes {
+  readonly size: number
+  /** Bytes that take space in the cluster: st_blocks, in bytes. */
+  readonly allocated: number
+  /** Permission bits, 0 to 0o7777. */
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly modifiedMs: number
+  /** Preferred I/O size: st_blksize. */
+  readonly blockSize: number
+  /** How long a kernel may believe `size`: 'changes' until it is told (see `TreeChange`), 'never' ask each time. */
+  readonly validity: 'until-told' | 'never'
+}
+
+interface NodeBase {
+  /** Unique in its tree for as long as the mount lives, never given again to another node; the root's is 1. */
+  readonly id: number
+  /** Errors: unreachable, timeout, stale. Must answer in bounded time, also when no sheep does. */
+  attributes(): Promise<Attributes>
+}
+
+/** A fixed set of names, or the attached volumes. Names are what readdir(3) shows: UTF-8, without "/" and NUL. */
+export interface Directory extends NodeBase {
+  readonly kind: 'directory'
+  readonly parent: Directory | undefined
+  lookup(name: string): Node | undefined
+  /** A snapshot of the entries, without "." and "..", in a stable order. */
+  entries(): readonly Entry[]
+}
+
+export interface Entry {
+  readonly name: string
+  readonly node: Node
+}
+
+export interface File extends NodeBase {
+  readonly kind: 'file'
+  /**
+   * One per open(2), and once more per handle that a successor of a dead process finds in use. Errors: read-only,
+   * not-permitted, unreachable.
+   */
+  open(access: { readonly write: boolean }): Promise<Handle>
+  /**
+   * truncate(2) and ftruncate(2). 0 and the present size change nothing and succeed; smaller: not-permitted; larger
+   * grows a volume.
+   */
+  resize(size: number): Promise<void>
+}
+
+export type Node = Directory | File
+
+/** What an open file can do. Positions and lengths are bytes; any alignment. */
+export interface Handle {
+  /** 'direct': every request goes to the cluster; 'cached': the kernel may keep what it read and hold back writes. */
+  readonly caching: 'direct' | 'cached'
+  /** Fills `into` from `position` and resolves with the bytes read: fewer than asked only at the end of the file. */
+  read(position: number, into: Uint8Array): Promise<number>
+  /**
+   * Resolves with the bytes written once they are on the cluster: fewer than given where the file ends; no-space when
+   * none fits. `data` may be used again after that.
+   */
+  write(position: number, data: Uint8Array): Promise<number>
+  /** fsync(2): everything acknowledged is durable. */
+  sync(): Promise<void>
+  /** The range reads as zeros afterwards. `release` gives whole objects back to the cluster (PUNCH_HOLE). */
+  zero(position: number, length: number, options: { readonly release: boolean }): Promise<void>
+  /** lseek(2) SEEK_DATA and SEEK_HOLE: the next position of that kind at or after `position`; past-end when none. */
+  seek(position: number, wanted: 'data' | 'hole'): Promise<number>
+  /** The last close(2) of this open. */
+  close(): Promise<void>
+}
+
+/** What statfs(2) shows, bytes. */
+export interface Space {
+  readonly total: number
+  readonly free: number
+}
+
+/** Something a kernel may hold in a cache has changed for a reason it does not know. */
+export type TreeChange =
+  | {
+      readonly kind: 'entry-added' | 'entry-removed'
+      readonly parent: number
+      readonly name: string
+      readonly node: number
+    }
+  | { readonly kind: 'attributes'; readonly node: number; readonly size: number }
+  | { readonly kind: 'content'; readonly node: number }
+
+/** What an engine serves to a kernel. */
+export interface Tree {
+  readonly root: Directory
+  /** A node by its id, also while it is no longer in a directory but still open; undefined when it is gone. */
+  node(id: number): Node | undefined
+  /** Errors: unreachable, timeout. */
+  space(): Promise<Space>
+  /** Calls `listener` for every change until the returned function is called. */
+  watch(listener: (change: TreeChange) => void): () => void
+}

@@ -1,0 +1,91 @@
+import { Inode, indexEntryOffset } from './inode.ts'
+import { newMessage, type Message } from './message.ts'
+import { inodeOid, writeOid, type ObjectId } from './object-id.ts'
+import { Flag, Opcode, ReqObj, RspObj } from './sd-proto.ts'
+import { u32, viewOf } from './field.ts'
+
+/** READ_OBJ: `length` bytes at `offset` of an object. Never flag WRITE (sheet 0, rule 2). Result NO_OBJ when missing. */
+export function readObject(oid: ObjectId, offset: number, length: number, flags = 0): Message {
+  const message = newMessage(Opcode.READ_OBJ, { flags, wanted: length })
+  return withObject(message, oid, offset)
+}
+
+/** WRITE_OBJ: into an object that exists. Results NO_OBJ, READONLY. */
+export function writeObject(oid: ObjectId, offset: number, payload: Uint8Array, flags = 0): Message {
+  return withObject(newMessage(Opcode.WRITE_OBJ, { flags, payload }), oid, offset)
+}
+
+/**
+ * CREATE_AND_WRITE_OBJ: replaces the whole object by zeros, or by `base` (copy on write), overlaid with the payload. At
+ * most one may be in flight per object (sheet 0, rule 4). Results READONLY; NO_OBJ when the base is missing.
+ */
+export function createObject(
+  oid: ObjectId,
+  offset: number,
+  payload: Uint8Array,
+  options: { base?: ObjectId; flags?: number } = {},
+): Message {
+  const { base, flags = 0 } = options
+  const message = newMessage(Opcode.CREATE_AND_WRITE_OBJ, { flags: base ? flags | Flag.COW : flags, payload })
+  if (base) {
+    ReqObj.cowOidIndex.set(message.header, base.index)
+    ReqObj.cowOidHigh.set(message.header, base.high)
+  }
+  return withObject(message, oid, offset)
+}
+
+/**
+ * Index update: entries `first`… of the inode of `vid` become `vids`. Only entries that this very update changes may be
+ * in it, and it must not be in flight twice (sheet 0, rules 5 and 6).
+ */
+export function writeIndex(vid: number, first: number, vids: readonly number[], flags = 0): Message {
+  const payload = new Uint8Array(4 * vids.length)
+  const view = viewOf(payload)
+  vids.forEach((entry, i) => {
+    view.setUint32(4 * i, entry, true)
+  })
+  return writeObject(inodeOid(vid), indexEntryOffset(first), payload, flags)
+}
+
+/** Writes vdi_size, 8 bytes, into the inode of `vid`: grows the VDI. */
+export function writeVdiSize(vid: number, size: number): Message {
+  const payload = new Uint8Array(8)
+  const view = viewOf(payload)
+  u32(0).set(view, size % 2 ** 32)
+  u32(4).set(view, Math.floor(size / 2 ** 32))
+  return writeObject(inodeOid(vid), Inode.vdiSize.offset, payload)
+}
+
+/** FLUSH_VDI: what the gateway's object cache holds of `vid` goes to the cluster. INVALID_PARMS: it has no cache. */
+export function flushVdi(vid: number): Message {
+  return withObject(newMessage(Opcode.FLUSH_VDI, {}), inodeOid(vid), 0)
+}
+
+/** FLUSH_DEL_CACHE: flushes and drops the gateway's cache of `vid`. */
+export function flushDelCache(vid: number): Message {
+  return withObject(newMessage(Opcode.FLUSH_DEL_CACHE, {}), inodeOid(vid), 0)
+}
+
+/** EXIST: whether the asked sheep itself stores the object. */
+export function exist(oid: ObjectId): Message {
+  return withObject(newMessage(Opcode.EXIST, {}), oid, 0)
+}
+
+function withObject(message: Message, oid: ObjectId, offset: number): Message {
+  writeOid(message.header, oid, ReqObj.oid.offset)
+  ReqObj.offset.set(message.header, offset)
+  return message
+}
+
+/**
+ * Rebuilds a read whose zero blocks an old server (0.5.2 to 0.7) cut from head and tail: the `received` bytes at the
+ * start of `into` move to the place the response names, the rest becomes zero. A place that does not fit counts as 0.
+ */
+export function restoreTrimmed(into: Uint8Array, received: number, responseHeader: DataView): void {
+  if (received === into.length) return
+  const cut = RspObj.offset.get(responseHeader)
+  const start = cut + received <= into.length ? cut : 0
+  into.copyWithin(start, 0, received)
+  into.fill(0, 0, start)
+  into.fill(0, start + received)
+}
