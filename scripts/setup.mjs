@@ -1,0 +1,85 @@
+// Makes a bare Debian machine ready for `npm test` or `npm run demo`: Debian packages, npm packages, the build.
+// Runs before anything is installed, so it uses nothing but Node.js. Usage: node scripts/setup.mjs test|demo
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+const root = join(import.meta.dirname, '..')
+process.chdir(root)
+
+/** What is called from outside Node.js: where to find it, who needs it, and what is impossible without it. */
+const NEEDED = [
+  { program: 'mount', debian: 'mount', for: ['test', 'demo'], without: 'the kernel engine cannot mount' },
+  { program: 'losetup', debian: 'mount', for: ['test', 'demo'], without: 'no file system can live on a volume' },
+  { program: 'mkfs.ext4', debian: 'e2fsprogs', for: ['test', 'demo'], without: 'no file system can be made' },
+  { program: 'fusermount', debian: 'fuse3', for: ['test', 'demo'], without: 'only root can mount' },
+  { library: 'libfuse.so.2', debian: 'libfuse2', for: ['test', 'demo'], without: 'the fuse-native engine cannot load' },
+  { program: 'setpriv', debian: 'util-linux', for: ['test'], without: 'mounting without privileges is not tested' },
+  { program: 'fio', debian: 'fio', for: ['test'], without: 'the load tests and the bench cannot run' },
+]
+const PROGRAM_FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']
+
+function isMissing({ program, library }) {
+  if (program !== undefined) return !PROGRAM_FOLDERS.some((folder) => isExecutable(join(folder, program)))
+  const known = spawnSync('ldconfig', ['-p'], { encoding: 'utf8', env: { PATH: PROGRAM_FOLDERS.join(delimiter) } })
+  return !(known.stdout ?? '').includes(library)
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function run(program, args, env = process.env) {
+  console.log(`setup: ${program} ${args.join(' ')}`)
+  return spawnSync(program, args, { stdio: 'inherit', env }).status === 0
+}
+
+function stop(message) {
+  console.error(`setup: ${message}`)
+  process.exit(1)
+}
+
+function installPrograms(purpose) {
+  let missing = NEEDED.filter((need) => need.for.includes(purpose) && isMissing(need))
+  if (missing.length > 0 && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+    run('apt-get', ['update', '-qq'], env)
+    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packagesOf(missing)], env)
+    missing = missing.filter(isMissing)
+  }
+  if (missing.length > 0) {
+    console.error('setup: missing on this machine:')
+    for (const need of missing) console.error(`  ${need.program ?? need.library}: ${need.without}`)
+    console.error(`setup: to install them: sudo apt-get install ${packagesOf(missing).join(' ')}`)
+  }
+  if (!existsSync('/dev/fuse')) console.error('setup: no /dev/fuse: nothing can be mounted (try: modprobe fuse)')
+}
+
+function packagesOf(needs) {
+  return [...new Set(needs.map((need) => need.debian))]
+}
+
+/** True when node_modules holds every package of the lock file, in its version. */
+function areModulesCurrent() {
+  const installedList = 'node_modules/.package-lock.json'
+  if (!existsSync(installedList)) return false
+  const wanted = JSON.parse(readFileSync('package-lock.json', 'utf8')).packages
+  const installed = JSON.parse(readFileSync(installedList, 'utf8')).packages
+  return Object.entries(wanted).every(
+    ([path, { version, optional }]) => path === '' || optional === true || installed[path]?.version === version,
+  )
+}
+
+const purpose = process.argv[2] ?? 'test'
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 20 || (major === 20 && minor < 19)) stop(`Node.js 20.19 or later is needed, this is ${process.version}`)
+installPrograms(purpose)
+if (!areModulesCurrent() && !run('npm', ['ci', '--no-audit', '--no-fund'])) stop('npm could not install the packages')
+if (spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '--build'], { stdio: 'inherit' }).status !== 0) {
+  stop('the source does not compile')
+}
