@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
-import type { SheepfsError } from '../../src/errors.ts';
+import type { SheepfsError } from '../../src/errors.ts'
 import { isSheepfsError } from '../../src/errors.ts'
 import { parseVolumeName, vdiSpecs, volumeName } from '../../src/tree/volume-name.ts'
 
