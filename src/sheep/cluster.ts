@@ -1,0 +1,273 @@
+import { isSheepfsError, SheepfsError, type ErrorCode } from '../errors.ts'
+import { type Logger } from '../log.ts'
+import { ClusterFlag } from '../wire/info-ops.ts'
+import { type Message, type Response } from '../wire/message.ts'
+import { Flag, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
+import { type Address } from './address.ts'
+import { type Connection } from './connection.ts'
+import { Gateways, type Nearness } from './gateways.ts'
+import { Outage, type ClusterState, type Patience } from './outage.ts'
+import { isGatewayLeaving, isTransient, resultError } from './result-error.ts'
+import { settled } from './settle.ts'
+import { loadTopology, probeCluster } from './topology-load.ts'
+
+export interface ClusterOptions {
+  /** Tried in this order; at least one. */
+  readonly addresses: readonly Address[]
+  readonly log: Logger
+  /** Longest wait of a request through an outage, ms. Default: for ever. */
+  readonly ioTimeoutMs?: number
+  /** How long a sheep may leave a request unanswered before it counts as dead, ms. Default 60 s. */
+  readonly deadlineMs?: number
+  readonly connectTimeoutMs?: number
+  /** Use the gateway's object cache (clusters up to 0.9). */
+  readonly objectCache?: boolean
+  readonly onState?: (state: ClusterState) => void
+}
+
+export interface RequestOptions {
+  /** A read that any holder of the object may answer; without it the home gateway is asked. */
+  readonly near?: Nearness
+  /** Where the payload of a success is received; as long as what is wanted. */
+  readonly into?: Uint8Array
+}
+
+const DEFAULT_DEADLINE_MS = 60_000
+const DEFAULT_CONNECT_TIMEOUT_MS = 5_000
+
+/**
+ * A client of one cluster: sends requests to the sheep that suits, again after a loss or a transient result, for as long
+ * as `ioTimeoutMs` allows, and keeps the list of nodes up to date. Knows nothing of volumes.
+ */
+export class Cluster {
+  readonly #log: Logger
+  readonly #gateways: Gateways
+  readonly #outage: Outage
+  readonly #deadlineMs: number
+  /** Gateways that were lost with requests that change something, until they are done with them. */
+  readonly #settling = new Map<Address, Promise<void>>()
+  #protoVer: number = SD_SHEEP_PROTO_VERS[0]
+  #flags = 0
+  #epoch = 0
+  #isLoadingTopology = false
+  #isClosed = false
+  /** Flag CACHE on object requests. A cluster without an object cache ignores it. */
+  objectCache: boolean
+
+  constructor(options: ClusterOptions) {
+    this.#log = options.log
+    this.objectCache = options.objectCache ?? false
+    this.#deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS
+    this.#outage = new Outage({
+      timeoutMs: options.ioTimeoutMs ?? Infinity,
+      log: options.log,
+      onChange: options.onState ?? (() => undefined),
+    })
+    this.#gateways = new Gateways(
+      options.addresses,
+      {
+        connectTimeoutMs: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+        deadlineMs: () => Math.min(this.#deadlineMs, this.#outage.timeoutMs),
+        trimsZeros: () => this.#protoVer <= SD_SHEEP_PROTO_VERS[2],
+      },
+      options.log,
+    )
+  }
+
+  /**
+   * Connects and learns the cluster's version, flags and nodes. Does not wait for a cluster that is not there. Errors:
+   * unreachable, timeout, not-formatted, not-supported.
+   */
+  async open(): Promise<void> {
+    const connection = await this.#gateways.home()
+    const { protoVer, flags } = await probeCluster(connection)
+    this.#protoVer = protoVer
+    this.#flags = flags
+    await this.#loadTopology(connection)
+  }
+
+  /** Version for internal operations: 0x0a, 0x09 or 0x08. */
+  get protoVer(): number {
+    return this.#protoVer
+  }
+
+  /** Whether the cluster keeps VDI locks. */
+  get hasLocking(): boolean {
+    return (this.#flags & ClusterFlag.LOCKING) !== 0
+  }
+
+  /** Flags for object requests. */
+  get objectFlags(): number {
+    return this.objectCache ? Flag.CACHE : 0
+  }
+
+  get addresses(): readonly Address[] {
+    return this.#gateways.configured
+  }
+
+  /** The gateway in use. */
+  get homeAddress(): Address | undefined {
+    return this.#gateways.homeAddress
+  }
+
+  get state(): ClusterState {
+    return this.#outage.state
+  }
+
+  get inFlight(): number {
+    return this.#gateways.inFlight
+  }
+
+  /** Longest wait of a request through an outage, ms; Infinity: for ever. A change holds for those that wait already. */
+  get ioTimeoutMs(): number {
+    return this.#outage.timeoutMs
+  }
+
+  set ioTimeoutMs(value: number) {
+    this.#outage.timeoutMs = value
+  }
+
+  /** Uses other sheep from now on. Errors: unreachable when none of them answers; the old ones stay then. */
+  setAddresses(addresses: readonly Address[]): Promise<void> {
+    return this.#gateways.reconfigure(addresses)
+  }
+
+  /** Sends a request that changes nothing, as often as it takes. Resolves with any result that is not transient. */
+  async read(message: Message, options: RequestOptions = {}): Promise<Response> {
+    const patience = this.#outage.patience()
+    try {
+      for (let near = this.objectCache ? undefined : options.near; ; near = undefined) {
+        const { response, failure } = await this.#once(message, { ...options, near })
+        if (response) return response
+        await patience.wait(failure)
+      }
+    } finally {
+      patience.end()
+    }
+  }
+
+  /**
+   * Sends a request that may be executed again (a write of the same bytes), as often as it takes; again only when the
+   * lost gateway is done with the first copy. The caller holds back overlapping requests until this resolves.
+   */
+  async change(message: Message): Promise<Response> {
+    const patience = this.#outage.patience()
+    try {
+      for (;;) {
+        const response = await this.#attempt(message, patience)
+        if (response) return response
+      }
+    } finally {
+      patience.end()
+    }
+  }
+
+  /**
+   * Sends a request that must not be executed twice. Resolves with undefined when the connection was lost and the gateway
+   * is done with it: the caller looks whether it was executed.
+   */
+  async changeOnce(message: Message): Promise<Response | undefined> {
+    const patience = this.#outage.patience()
+    try {
+      return await this.#attempt(message, patience)
+    } finally {
+      patience.end()
+    }
+  }
+
+  /**
+   * Sends a question about the cluster to the home gateway, over a new connection when the first is lost. Resolves with any
+   * result, also transient ones: they tell the cluster's state. Does not wait through an outage. Errors: unreachable,
+   * timeout, protocol.
+   */
+  async query(message: Message): Promise<Response> {
+    try {
+      return await (await this.#gateways.home()).exchange(message)
+    } catch (error) {
+      if (!isSheepfsError(error, 'unreachable')) throw error
+      return (await this.#gateways.home()).exchange(message)
+    }
+  }
+
+  /** Asks one node, once. Errors: unreachable, timeout, protocol. */
+  async ask(address: Address, message: Message): Promise<Response> {
+    const connection = await this.#gateways.to(address)
+    return connection.exchange(message)
+  }
+
+  /** Ends all connections; what is in flight rejects with closed. Idempotent. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#outage.timeoutMs = 0
+    this.#gateways.destroy(new SheepfsError('closed', 'the cluster client was closed'))
+  }
+
+  /** Until the response, or until a loss after which the request is not on its way any more. */
+  async #attempt(message: Message, patience: Patience): Promise<Response | undefined> {
+    for (;;) {
+      const { response, failure, lost } = await this.#once(message, {})
+      if (response) return response
+      if (lost) {
+        await this.#settled(lost)
+        await patience.wait(failure)
+        return undefined
+      }
+      await patience.wait(failure)
+    }
+  }
+
+  /** One try. `lost` is the gateway whose connection broke while it had the request. */
+  async #once(
+    message: Message,
+    options: { near?: Nearness | undefined; into?: Uint8Array },
+  ): Promise<
+    { response: Response; failure?: never; lost?: never } | { response?: never; failure: SheepfsError; lost?: Address }
+  > {
+    let connection: Connection | undefined
+    try {
+      connection = await (options.near ? this.#gateways.near(options.near) : this.#gateways.home())
+      const response = await connection.exchange(message, options.into)
+      if (response.epoch !== this.#epoch) this.#noticeEpoch(response.epoch)
+      if (!isTransient(response.result)) return { response }
+      if (isGatewayLeaving(response.result)) this.#gateways.leaveHome(connection)
+      return { failure: resultError(response.result, 'request') }
+    } catch (error) {
+      if (this.#isClosed || !isSheepfsError(error) || !OUTLIVABLE.has(error.code)) throw error
+      return connection ? { failure: error, lost: connection.address } : { failure: error }
+    }
+  }
+
+  #settled(address: Address): Promise<void> {
+    let promise = this.#settling.get(address)
+    if (!promise) {
+      promise = settled(address, this.#protoVer).finally(() => this.#settling.delete(address))
+      this.#settling.set(address, promise)
+    }
+    return promise
+  }
+
+  /** Nodes came or went: the list is asked for again, in the background; until it is there the old one does. */
+  #noticeEpoch(epoch: number): void {
+    if (epoch <= this.#epoch || this.#isLoadingTopology) return
+    this.#isLoadingTopology = true
+    this.#gateways
+      .home()
+      .then((connection) => this.#loadTopology(connection))
+      .catch((error: unknown) => {
+        this.#log.debug({ err: error }, 'the node list could not be read; the next response will try again')
+      })
+      .finally(() => {
+        this.#isLoadingTopology = false
+      })
+  }
+
+  async #loadTopology(connection: Connection): Promise<void> {
+    const topology = await loadTopology(connection, this.#protoVer, this.#flags)
+    this.#epoch = topology.epoch
+    this.#gateways.topology = topology
+  }
+}
+
+/** Failures of a connection, not of the request. */
+const OUTLIVABLE = new Set<ErrorCode>(['unreachable', 'timeout', 'protocol'])

@@ -1,0 +1,231 @@
+import { connect, type Socket } from 'node:net'
+import { SheepfsError, errorText } from '../errors.ts'
+import { Framer } from '../wire/framer.ts'
+import { toResponse, type Message, type Response } from '../wire/message.ts'
+import { restoreTrimmed } from '../wire/object-ops.ts'
+import { Opcode, Req, Result, resultName, Rsp, SD_HEADER_SIZE } from '../wire/sd-proto.ts'
+import { addressText, type Address } from './address.ts'
+
+export interface ConnectionOptions {
+  /** How long to wait for TCP to connect. */
+  readonly connectTimeoutMs: number
+  /** How long a request may go unanswered before the sheep counts as dead; read anew at every check. */
+  readonly deadlineMs: () => number
+  /** Whether the cluster is one that cuts zeros from reads (up to 0.7); else a short read is a broken stream. */
+  readonly trimsZeros: () => boolean
+}
+
+interface Pending {
+  readonly opcode: number
+  readonly wanted: number
+  readonly into: Uint8Array | undefined
+  readonly sentAt: number
+  readonly resolve: (response: Response) => void
+  readonly reject: (error: SheepfsError) => void
+}
+
+const KEEPALIVE_DELAY_MS = 15_000
+const DEADLINE_CHECK_MS = 500
+
+/**
+ * One pipelined TCP connection to a sheep. Responses come in any order and are paired by id. Whatever goes wrong (loss, a
+ * deadline, a stream that cannot be right) ends it once: everything in flight rejects with unreachable, timeout or
+ * protocol, and `onClosed` is called.
+ */
+export class Connection {
+  readonly address: Address
+  readonly #socket: Socket
+  readonly #options: ConnectionOptions
+  /** Requests on the wire, by id, oldest first. An entry leaves exactly once: response or end of the connection. */
+  readonly #pending = new Map<number, Pending>()
+  readonly #framer: Framer
+  readonly #onClosed: (error: SheepfsError) => void
+  #nextId = 1
+  #isCorked = false
+  #closed: SheepfsError | undefined
+  #deadlineTimer: NodeJS.Timeout | undefined
+  #failConnect: ((error: SheepfsError) => void) | undefined
+
+  private constructor(address: Address, options: ConnectionOptions, onClosed: (error: SheepfsError) => void) {
+    this.address = address
+    this.#options = options
+    this.#onClosed = onClosed
+    this.#framer = new Framer({
+      payloadLength: (header) => this.#payloadLength(header),
+      payloadBuffer: (header, length) => this.#payloadBuffer(header, length),
+      frame: (header, payload) => {
+        this.#respond(header, payload)
+      },
+    })
+    this.#socket = connect({
+      host: address.host,
+      port: address.port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
+      onread: { buffer: () => this.#framer.buffer(), callback: (length) => this.#receive(length) },
+    })
+  }
+
+  /** Resolves when TCP is connected. Errors: unreachable, timeout. `onClosed` is called once, after that. */
+  static open(
+    address: Address,
+    options: ConnectionOptions,
+    onClosed: (error: SheepfsError) => void,
+  ): Promise<Connection> {
+    return new Promise((resolve, reject) => {
+      const connection = new Connection(address, options, onClosed)
+      connection.#failConnect = reject
+      connection.#start(() => {
+        resolve(connection)
+      })
+    })
+  }
+
+  /** Requests without a response. */
+  get inFlight(): number {
+    return this.#pending.size
+  }
+
+  /** Why the connection has ended; undefined while it serves. */
+  get closed(): SheepfsError | undefined {
+    return this.#closed
+  }
+
+  /**
+   * Sends a request and resolves with its response, whatever the result. With `into`, which is as long as what is wanted,
+   * the payload of a success is received there. Rejects when the connection ends before; the request may have been
+   * executed then.
+   */
+  exchange(message: Message, into?: Uint8Array): Promise<Response> {
+    if (this.#closed) return Promise.reject(this.#closed)
+    const id = this.#takeId()
+    const header = new Uint8Array(SD_HEADER_SIZE)
+    header.set(new Uint8Array(message.header.buffer, message.header.byteOffset, SD_HEADER_SIZE))
+    Req.id.set(new DataView(header.buffer), id)
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, {
+        opcode: Req.opcode.get(message.header),
+        wanted: message.wanted,
+        into,
+        sentAt: performance.now(),
+        resolve,
+        reject,
+      })
+      this.#cork()
+      this.#socket.write(header)
+      if (message.payload && message.payload.length > 0) this.#socket.write(message.payload)
+    })
+  }
+
+  /** Ends the connection now. Idempotent. */
+  destroy(error: SheepfsError): void {
+    if (this.#closed) return
+    this.#closed = error
+    clearInterval(this.#deadlineTimer)
+    this.#socket.destroy()
+    const pending = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const { reject } of pending) reject(error)
+    if (this.#failConnect) this.#failConnect(error)
+    else this.#onClosed(error)
+  }
+
+  #start(onConnected: () => void): void {
+    const { connectTimeoutMs } = this.#options
+    const timer = setTimeout(() => {
+      this.#lose('timeout', `no connection within ${connectTimeoutMs / 1000} s`)
+    }, connectTimeoutMs)
+    this.#socket.once('connect', () => {
+      this.#failConnect = undefined
+      this.#deadlineTimer = setInterval(() => {
+        this.#checkDeadline()
+      }, DEADLINE_CHECK_MS).unref()
+      onConnected()
+    })
+    this.#socket.once('error', (error) => {
+      this.#lose('unreachable', errorText(error), error)
+    })
+    this.#socket.once('end', () => {
+      this.#lose('unreachable', 'the sheep closed the connection')
+    })
+    this.#socket.once('close', () => {
+      clearTimeout(timer)
+      this.#lose('unreachable', 'the connection was closed')
+    })
+  }
+
+  #lose(code: 'unreachable' | 'timeout' | 'protocol', why: string, cause?: unknown): void {
+    this.destroy(new SheepfsError(code, `sheep ${addressText(this.address)}: ${why}`, { cause }))
+  }
+
+  #takeId(): number {
+    do this.#nextId = (this.#nextId + 1) >>> 0
+    while (this.#pending.has(this.#nextId))
+    return this.#nextId
+  }
+
+  /** What is sent in one turn of the event loop leaves in one system call. */
+  #cork(): void {
+    if (this.#isCorked) return
+    this.#isCorked = true
+    this.#socket.cork()
+    process.nextTick(() => {
+      this.#isCorked = false
+      this.#socket.uncork()
+    })
+  }
+
+  #receive(length: number): boolean {
+    try {
+      this.#framer.advance(length)
+    } catch (error) {
+      this.#lose('protocol', errorText(error), error)
+    }
+    return this.#closed === undefined
+  }
+
+  #pendingOf(header: DataView): Pending {
+    const id = Rsp.id.get(header)
+    const pending = this.#pending.get(id)
+    if (!pending) throw new RangeError(`a response to request ${id}, which was never sent`)
+    return pending
+  }
+
+  #payloadLength(header: DataView): number {
+    const pending = this.#pendingOf(header)
+    const opcode = Rsp.opcode.get(header)
+    const length = Rsp.dataLength.get(header)
+    const result = Rsp.result.get(header)
+    if (opcode !== pending.opcode) throw new RangeError(`a response of opcode ${opcode} to one of ${pending.opcode}`)
+    if (length > pending.wanted) throw new RangeError(`${length} bytes in response to a request for ${pending.wanted}`)
+    if (resultName(result) === undefined) throw new RangeError(`a response with the unknown result ${result}`)
+    const isShortRead = opcode === Opcode.READ_OBJ && result === Result.SUCCESS && length < pending.wanted
+    if (isShortRead && !this.#options.trimsZeros()) throw new RangeError(`${length} of ${pending.wanted} bytes read`)
+    return length
+  }
+
+  #payloadBuffer(header: DataView, length: number): Uint8Array {
+    return this.#pendingOf(header).into?.subarray(0, length) ?? Buffer.allocUnsafe(length)
+  }
+
+  #respond(header: DataView, payload: Uint8Array): void {
+    const pending = this.#pendingOf(header)
+    this.#pending.delete(Rsp.id.get(header))
+    const response = toResponse(header, payload)
+    if (pending.opcode === Opcode.READ_OBJ && response.result === Result.SUCCESS && pending.into) {
+      restoreTrimmed(pending.into, payload.length, response.header)
+    }
+    pending.resolve(response)
+  }
+
+  #checkDeadline(): void {
+    for (const { sentAt } of this.#pending.values()) {
+      const waitedMs = performance.now() - sentAt
+      if (waitedMs > this.#options.deadlineMs()) {
+        this.#lose('timeout', `no answer for ${Math.round(waitedMs / 1000)} s`)
+      }
+      return // the first is the oldest
+    }
+  }
+}

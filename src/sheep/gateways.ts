@@ -1,0 +1,148 @@
+import { SheepfsError } from '../errors.ts'
+import { type Logger } from '../log.ts'
+import { type ObjectId } from '../wire/object-id.ts'
+import { addressText, isSameAddress, type Address } from './address.ts'
+import { type Connection, type ConnectionOptions } from './connection.ts'
+import { Sheep } from './sheep.ts'
+import { type Topology } from './topology.ts'
+
+/** An object whose holders may be asked directly. `copies` of the VDI it belongs to. */
+export interface Nearness {
+  readonly oid: ObjectId
+  readonly copies: number
+}
+
+/**
+ * Chooses the sheep to talk to. Home is the first configured address that answers, then any node of the cluster; it stays
+ * home until it is lost. Reads may go to a sheep that holds the object; one that cannot be reached from here is left
+ * alone for a while and home is asked instead.
+ */
+export class Gateways {
+  readonly #options: ConnectionOptions
+  readonly #log: Logger
+  readonly #sheep = new Map<string, Sheep>()
+  #configured: readonly Address[]
+  #topology: Topology | undefined
+  #home: Sheep | undefined
+  #choosing: Promise<Connection> | undefined
+  #isClosed = false
+
+  constructor(configured: readonly Address[], options: ConnectionOptions, log: Logger) {
+    this.#configured = configured
+    this.#options = options
+    this.#log = log
+  }
+
+  get configured(): readonly Address[] {
+    return this.#configured
+  }
+
+  get homeAddress(): Address | undefined {
+    return this.#home?.address
+  }
+
+  /** Requests in flight on all connections. */
+  get inFlight(): number {
+    let sum = 0
+    for (const sheep of this.#sheep.values()) sum += sheep.connection?.inFlight ?? 0
+    return sum
+  }
+
+  set topology(topology: Topology) {
+    this.#topology = topology
+  }
+
+  /** A connection to home, chosen anew when there is none. Errors: unreachable when nobody answers. */
+  home(): Promise<Connection> {
+    const connection = this.#home?.connection
+    if (connection) return Promise.resolve(connection)
+    this.#choosing ??= this.#chooseHome().finally(() => {
+      this.#choosing = undefined
+    })
+    return this.#choosing
+  }
+
+  /** An open connection to a holder of the object, the least busy one; else home. */
+  near({ oid, copies }: Nearness): Promise<Connection> {
+    let best: Connection | undefined
+    for (const address of this.#topology?.holders(oid, copies) ?? []) {
+      const sheep = this.#sheepAt(address)
+      const { connection } = sheep
+      if (!connection) this.#connectAside(sheep)
+      else if (!best || connection.inFlight < best.inFlight) best = connection
+    }
+    return best ? Promise.resolve(best) : this.home()
+  }
+
+  /** A connection to one node. Errors: unreachable, timeout. */
+  to(address: Address): Promise<Connection> {
+    return this.#sheepAt(address).connect()
+  }
+
+  /** Takes other addresses for the choice of home; the present home stays while it is one of them or none of them answers. */
+  async reconfigure(configured: readonly Address[]): Promise<void> {
+    const isStillConfigured = configured.some((address) => this.#home && isSameAddress(address, this.#home.address))
+    if (!isStillConfigured) {
+      const home = await this.#firstToAnswer(configured)
+      this.#home = home
+    }
+    this.#configured = configured
+  }
+
+  /** Drops home, so that the next request chooses another; for a gateway that says it is leaving. */
+  leaveHome(connection: Connection): void {
+    if (this.#home?.connection === connection) this.#home = undefined
+  }
+
+  destroy(error: SheepfsError): void {
+    this.#isClosed = true
+    for (const sheep of this.#sheep.values()) sheep.destroy(error)
+  }
+
+  #sheepAt(address: Address): Sheep {
+    const key = addressText(address)
+    let sheep = this.#sheep.get(key)
+    if (!sheep) {
+      sheep = new Sheep(address, this.#options, (lost, error) => {
+        if (!this.#isClosed) this.#log.warn({ sheep: addressText(lost.address) }, `lost a sheep: ${error.message}`)
+      })
+      this.#sheep.set(key, sheep)
+    }
+    return sheep
+  }
+
+  async #chooseHome(): Promise<Connection> {
+    const candidates = [...this.#configured, ...(this.#topology?.addresses ?? [])]
+    const previous = this.#home
+    const home = await this.#firstToAnswer(candidates)
+    this.#home = home
+    if (previous && previous !== home) this.#log.info({ sheep: addressText(home.address) }, 'took another gateway')
+    return home.connect()
+  }
+
+  async #firstToAnswer(candidates: readonly Address[]): Promise<Sheep> {
+    if (this.#isClosed) throw new SheepfsError('closed', 'the cluster client is closed')
+    let failure: unknown
+    const seen = new Set<Sheep>()
+    for (const address of candidates) {
+      const sheep = this.#sheepAt(address)
+      if (seen.has(sheep)) continue
+      seen.add(sheep)
+      try {
+        await sheep.connect()
+        return sheep
+      } catch (error) {
+        failure ??= error
+      }
+    }
+    if (failure instanceof SheepfsError) throw failure
+    throw new SheepfsError('unreachable', 'no sheep is configured')
+  }
+
+  #connectAside(sheep: Sheep): void {
+    if (!sheep.isWorthTrying) return
+    sheep.connect().catch(() => {
+      this.#log.debug({ sheep: addressText(sheep.address) }, 'not reachable from here; reads go through the gateway')
+    })
+  }
+}

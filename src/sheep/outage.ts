@@ -1,0 +1,89 @@
+import { type SheepfsError } from '../errors.ts'
+import { type Logger } from '../log.ts'
+
+/** Whether requests wait for the cluster. */
+export type ClusterState =
+  | { readonly kind: 'serving' }
+  | { readonly kind: 'waiting'; readonly sinceMs: number; readonly reason: string; readonly requests: number }
+
+/** Waits shorter than this are not worth telling anybody. */
+const QUIET_MS = 1000
+const FIRST_PAUSE_MS = 50
+const LAST_PAUSE_MS = 1000
+
+/**
+ * Everybody who waits for the cluster, and how long they may. Tells once when the first has waited for a second, and once
+ * when the last goes on.
+ */
+export class Outage {
+  readonly #log: Logger
+  readonly #onChange: (state: ClusterState) => void
+  readonly #waiting = new Set<Patience>()
+  #isTold = false
+  #reason = ''
+  /** Longest wait of a request, ms; Infinity: for ever. May change at any time. */
+  timeoutMs: number
+
+  constructor(options: { timeoutMs: number; log: Logger; onChange: (state: ClusterState) => void }) {
+    this.timeoutMs = options.timeoutMs
+    this.#log = options.log
+    this.#onChange = options.onChange
+  }
+
+  get state(): ClusterState {
+    const [first] = this.#waiting
+    if (!first || !this.#isTold) return { kind: 'serving' }
+    return { kind: 'waiting', sinceMs: first.sinceMs, reason: this.#reason, requests: this.#waiting.size }
+  }
+
+  /** The patience of one request. */
+  patience(): Patience {
+    return new Patience(this)
+  }
+
+  /** @internal for Patience */
+  join(patience: Patience, failure: SheepfsError): void {
+    this.#waiting.add(patience)
+    if (this.#isTold || performance.now() - patience.startedAt < QUIET_MS) return
+    this.#isTold = true
+    this.#reason = failure.message
+    this.#log.warn({ code: failure.code }, `waiting for the cluster: ${failure.message}`)
+    this.#onChange(this.state)
+  }
+
+  /** @internal for Patience */
+  leave(patience: Patience): void {
+    if (!this.#waiting.delete(patience) || this.#waiting.size > 0 || !this.#isTold) return
+    this.#isTold = false
+    const seconds = Math.round((performance.now() - patience.startedAt) / 1000)
+    this.#log.info(`the cluster answers again after ${seconds} s`)
+    this.#onChange(this.state)
+  }
+}
+
+/** One request's way through an outage. */
+export class Patience {
+  readonly #outage: Outage
+  readonly startedAt = performance.now()
+  readonly sinceMs = Date.now()
+  #pauseMs = FIRST_PAUSE_MS
+
+  constructor(outage: Outage) {
+    this.#outage = outage
+  }
+
+  /** Resolves after a pause that grows; rejects with `failure` when the request has waited as long as it may. */
+  async wait(failure: SheepfsError): Promise<void> {
+    this.#outage.join(this, failure)
+    if (performance.now() - this.startedAt >= this.#outage.timeoutMs) throw failure
+    const pauseMs = this.#pauseMs * (0.75 + Math.random() / 2)
+    this.#pauseMs = Math.min(this.#pauseMs * 2, LAST_PAUSE_MS)
+    await new Promise((resolve) => setTimeout(resolve, pauseMs))
+    if (performance.now() - this.startedAt >= this.#outage.timeoutMs) throw failure
+  }
+
+  /** The request has its answer, or has given up. */
+  end(): void {
+    this.#outage.leave(this)
+  }
+}

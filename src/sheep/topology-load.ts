@@ -1,0 +1,36 @@
+import { SheepfsError } from '../errors.ts'
+import { getNodeList, parseClusterStatus, parseNodeList, statCluster } from '../wire/info-ops.ts'
+import { Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
+import { addressText } from './address.ts'
+import { type Connection } from './connection.ts'
+import { resultError } from './result-error.ts'
+import { toTopology, type Topology } from './topology.ts'
+
+/** Asks for the node list in the versions of 1.0, 0.9 and 0.7 until one is understood, and for the cluster's flags. */
+export async function probeCluster(connection: Connection): Promise<{ protoVer: number; flags: number }> {
+  for (const protoVer of SD_SHEEP_PROTO_VERS) {
+    const { result } = await connection.exchange(getNodeList(protoVer))
+    if (result === Result.VER_MISMATCH) continue
+    if (result !== Result.SUCCESS) throw resultError(result, `sheep ${addressText(connection.address)}`)
+    return { protoVer, flags: await clusterFlags(connection, protoVer) }
+  }
+  throw new SheepfsError(
+    'not-supported',
+    `sheep ${addressText(connection.address)} speaks none of the protocol versions of sheepdog 0.7 to 1.0`,
+  )
+}
+
+async function clusterFlags(connection: Connection, protoVer: number): Promise<number> {
+  const { result, payload } = await connection.exchange(statCluster(protoVer, 1, 0))
+  if (result === Result.WAIT_FOR_FORMAT) {
+    throw resultError(result, `sheep ${addressText(connection.address)}`)
+  }
+  return parseClusterStatus(payload, 0)?.flags ?? 0
+}
+
+/** Reads the nodes of the present epoch. Errors: io. */
+export async function loadTopology(connection: Connection, protoVer: number, flags: number): Promise<Topology> {
+  const response = await connection.exchange(getNodeList(protoVer))
+  if (response.result !== Result.SUCCESS) throw resultError(response.result, 'node list')
+  return toTopology(response.epoch, parseNodeList(response), flags)
+}

@@ -1,0 +1,25 @@
+import { ClusterFlag } from '../wire/info-ops.ts'
+import { addrText, type NodeRecord } from '../wire/node-record.ts'
+import { type ObjectId } from '../wire/object-id.ts'
+import { Ring } from '../wire/ring.ts'
+import { type Address } from './address.ts'
+
+/** The nodes of a cluster in one epoch, and where its objects are. */
+export interface Topology {
+  readonly epoch: number
+  readonly nodes: readonly NodeRecord[]
+  readonly addresses: readonly Address[]
+  /** Addresses of the sheep that hold an object of that many copies. */
+  holders(oid: ObjectId, copies: number): Address[]
+}
+
+export function toTopology(epoch: number, nodes: readonly NodeRecord[], clusterFlags: number): Topology {
+  const addresses = nodes.map((node) => ({ host: addrText(node.addr), port: node.port }))
+  const ring = new Ring(nodes, (clusterFlags & ClusterFlag.DISK_MODE) !== 0)
+  return {
+    epoch,
+    nodes,
+    addresses,
+    holders: (oid, copies) => ring.holders(oid, copies).flatMap((owner) => addresses[owner] ?? []),
+  }
+}

@@ -1,0 +1,78 @@
+import { INODE_HEADER_SIZE, MAX_DATA_OBJS, objectCount, type InodeHeader } from '../wire/inode.ts'
+import { Result } from '../wire/sd-proto.ts'
+import { readDelVdis, readVdis, VDI_BITMAP_SIZE, vidsOf } from '../wire/vdi-ops.ts'
+import { isSheepfsError } from '../errors.ts'
+import { countTreeEntries } from './btree-count.ts'
+import { type Cluster } from './cluster.ts'
+import { resultError } from './result-error.ts'
+import { readInode, readInodeHeader } from './vdi-lookup.ts'
+
+/** What `dog vdi list` tells of one VDI or snapshot. */
+export interface VdiSummary {
+  readonly header: InodeHeader
+  /** Objects of its own. */
+  readonly used: number
+  /** Objects inherited from another vid. */
+  readonly shared: number
+}
+
+/** Inodes read at the same time; an index has up to 4 MiB. */
+const PARALLEL_INODES = 4
+
+/**
+ * Every VDI and snapshot, by ascending vid, without deleted and unreadable ones. Two bits per vid are asked for, then one
+ * inode head each. Errors: unreachable, timeout, not-formatted.
+ */
+export async function listVdiHeaders(cluster: Cluster): Promise<InodeHeader[]> {
+  const vids = await listVids(cluster)
+  const headers = await mapInOrder(vids, PARALLEL_INODES, (vid) => readIfThere(cluster, vid))
+  return headers.filter((header) => header !== undefined && header.name.length > 0) as InodeHeader[]
+}
+
+/** As `listVdiHeaders`, with the objects each has; reads the part of every index that is in use. */
+export async function listVdis(cluster: Cluster): Promise<VdiSummary[]> {
+  const headers = await listVdiHeaders(cluster)
+  return mapInOrder(headers, PARALLEL_INODES, async (header) => ({ header, ...(await countObjects(cluster, header)) }))
+}
+
+async function listVids(cluster: Cluster): Promise<number[]> {
+  const used = await cluster.query(readVdis())
+  if (used.result !== Result.SUCCESS) throw resultError(used.result, 'VDI list')
+  const deleted = await cluster.query(readDelVdis())
+  const isGone = deleted.payload.length === VDI_BITMAP_SIZE ? deleted.payload : new Uint8Array(VDI_BITMAP_SIZE)
+  return [...vidsOf(used.payload)].filter((vid) => (((isGone[vid >> 3] ?? 0) >> (vid & 7)) & 1) === 0)
+}
+
+async function readIfThere(cluster: Cluster, vid: number): Promise<InodeHeader | undefined> {
+  try {
+    return await readInodeHeader(cluster, vid)
+  } catch (error) {
+    if (isSheepfsError(error, 'stale') || isSheepfsError(error, 'io')) return undefined
+    throw error
+  }
+}
+
+async function countObjects(cluster: Cluster, header: InodeHeader): Promise<{ used: number; shared: number }> {
+  if (header.storePolicy !== 0) return countTreeEntries(cluster, header.vdiId)
+  const count = Math.min(objectCount(header.vdiSize, header.blockSizeShift), MAX_DATA_OBJS)
+  const index = new Uint32Array(count)
+  await readInode(cluster, header.vdiId, INODE_HEADER_SIZE, new Uint8Array(index.buffer))
+  let used = 0
+  let shared = 0
+  for (const vid of index) {
+    if (vid === header.vdiId) used++
+    else if (vid !== 0) shared++
+  }
+  return { used, shared }
+}
+
+/** Applies `work` to every item, `width` at a time; the results come in the order of the items. */
+async function mapInOrder<T, R>(items: readonly T[], width: number, work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = new Array<R>(items.length)
+  const iterator = items.entries()
+  const worker = async (): Promise<void> => {
+    for (const [i, item] of iterator) results[i] = await work(item)
+  }
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, worker))
+  return results
+}

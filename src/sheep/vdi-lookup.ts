@@ -1,0 +1,38 @@
+import { SheepfsError } from '../errors.ts'
+import { INODE_HEAD_SIZE, parseInodeHeader, type InodeHeader } from '../wire/inode.ts'
+import { readObject } from '../wire/object-ops.ts'
+import { inodeOid } from '../wire/object-id.ts'
+import { Result } from '../wire/sd-proto.ts'
+import { getVdiInfo, parseVdiAnswer, type VdiAnswer, type VdiSpec } from '../wire/vdi-ops.ts'
+import { type Cluster } from './cluster.ts'
+import { resultError } from './result-error.ts'
+
+/** `VDI "name"`, with `@tag` or `@id` for snapshots, for messages. */
+export function vdiText(spec: VdiSpec): string {
+  const text = (bytes: Uint8Array): string => JSON.stringify(Buffer.from(bytes).toString('utf8')).slice(1, -1)
+  const suffix = spec.tag?.length ? `@${text(spec.tag)}` : spec.snapId ? `@${spec.snapId}` : ''
+  return `VDI "${text(spec.name)}${suffix}"`
+}
+
+/** Asks for the inode that a name, a tag or a snapshot id means now. Errors: not-found. */
+export async function lookupVdi(cluster: Cluster, spec: VdiSpec): Promise<VdiAnswer> {
+  const response = await cluster.read(getVdiInfo(spec))
+  if (response.result !== Result.SUCCESS) throw resultError(response.result, vdiText(spec))
+  return parseVdiAnswer(response)
+}
+
+/** Reads `into.length` bytes at `offset` of an inode, from the home gateway. Errors: stale when it is missing. */
+export async function readInode(cluster: Cluster, vid: number, offset: number, into: Uint8Array): Promise<void> {
+  const message = readObject(inodeOid(vid), offset, into.length, cluster.objectFlags)
+  const response = await cluster.read(message, { into })
+  if (response.result === Result.SUCCESS) return
+  if (response.result !== Result.NO_OBJ) throw resultError(response.result, `inode ${vid.toString(16)}`)
+  throw new SheepfsError('stale', `the inode ${vid.toString(16)} is missing`)
+}
+
+/** Reads what a VDI is. Errors: stale. */
+export async function readInodeHeader(cluster: Cluster, vid: number): Promise<InodeHeader> {
+  const head = new Uint8Array(INODE_HEAD_SIZE)
+  await readInode(cluster, vid, 0, head)
+  return parseInodeHeader(head)
+}
