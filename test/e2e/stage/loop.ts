@@ -1,0 +1,29 @@
+import { run, succeed } from './program.ts'
+import { type Stage } from './stage.ts'
+
+/** A loop device over a file, by its path. It goes with the stage, or earlier with `detach`. */
+export interface Loop {
+  readonly device: string
+  detach(): Promise<void>
+}
+
+/** Takes a loop device with direct I/O: else the kernel would keep the data twice. */
+export async function attachLoop(stage: Stage, file: string): Promise<Loop> {
+  const device = (await succeed('losetup', ['--find', '--show', '--direct-io=on', file])).trim()
+  let isAttached = true
+  const detach = async (): Promise<void> => {
+    if (!isAttached) return
+    isAttached = false
+    await succeed('losetup', ['--detach', device])
+  }
+  stage.defer(detach)
+  return { device, detach }
+}
+
+/** Mounts the file system of a device on a new directory. */
+export async function mountDevice(stage: Stage, device: string): Promise<string> {
+  const directory = await stage.folder()
+  await succeed('mount', [device, directory])
+  stage.defer(() => run('umount', [directory]))
+  return directory
+}

@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseAddress, type Address } from '../../../src/sheep/address.ts'
+import { Connection } from '../../../src/sheep/connection.ts'
+import { SheepfsError } from '../../../src/errors.ts'
+import { INODE_HEAD_SIZE, objectCount, parseInodeHeader } from '../../../src/wire/inode.ts'
+import { inodeOid } from '../../../src/wire/object-id.ts'
+import { readObject, writeIndex } from '../../../src/wire/object-ops.ts'
+import { type Message, type Response } from '../../../src/wire/message.ts'
+import { Req, Result, resultName } from '../../../src/wire/sd-proto.ts'
+import { deleteVdi, getVdiInfo, newVdi, parseVdiAnswer } from '../../../src/wire/vdi-ops.ts'
+import { end, start, textOf } from './program.ts'
+import { type Stage } from './stage.ts'
+
+/** Index entries cleared by one request. */
+const CLEARED_AT_ONCE = 65536
+const LAMB = join(import.meta.dirname, '../../../src/lamb/lamb.js')
+
+/** A sheep to test with: the one of SHEEPFS_TEST_SHEEP (host:port), or an own lamb. */
+export class Sheep {
+  readonly address: Address
+  readonly #stage: Stage
+  readonly #connection: Connection
+
+  constructor(stage: Stage, connection: Connection) {
+    this.address = connection.address
+    this.#stage = stage
+    this.#connection = connection
+  }
+
+  /** Makes a VDI, with a name of its own unless given; removed with the stage. Resolves with its name. */
+  async createVdi(size: number, options: { name?: string; blockSizeShift?: number } = {}): Promise<string> {
+    const { name = `sheepfs-test-${randomBytes(6).toString('hex')}`, ...rest } = options
+    const bytes = Buffer.from(name)
+    const { vid } = parseVdiAnswer(await this.#succeed(newVdi({ name: bytes, size, ...rest })))
+    this.#stage.defer(() => this.#removeVdi(bytes, vid))
+    return name
+  }
+
+  /** The vid of a working VDI. */
+  async vidOf(name: string): Promise<number> {
+    return parseVdiAnswer(await this.#succeed(getVdiInfo({ name: Buffer.from(name) }))).vid
+  }
+
+  /** The index is cleared first: with entries in it the inode would stay, and its objects with it. */
+  async #removeVdi(name: Uint8Array, vid: number): Promise<void> {
+    const head = await this.#succeed(readObject(inodeOid(vid), 0, INODE_HEAD_SIZE))
+    const { vdiSize, blockSizeShift } = parseInodeHeader(head.payload)
+    const count = objectCount(vdiSize, blockSizeShift)
+    for (let first = 0; first < count; first += CLEARED_AT_ONCE) {
+      const zeros = new Array<number>(Math.min(CLEARED_AT_ONCE, count - first)).fill(0)
+      await this.#succeed(writeIndex(vid, first, zeros))
+    }
+    await this.#succeed(deleteVdi({ name }))
+  }
+
+  async #succeed(message: Message): Promise<Response> {
+    const response = await this.#connection.exchange(message)
+    if (response.result === Result.SUCCESS) return response
+    const opcode = Req.opcode.get(message.header)
+    throw new Error(`opcode ${opcode}: ${resultName(response.result) ?? String(response.result)}`)
+  }
+}
+
+/** Connects to the sheep at `address` (SHEEPFS_TEST_SHEEP unless given), or starts a lamb. */
+export async function startSheep(stage: Stage, address = process.env['SHEEPFS_TEST_SHEEP']): Promise<Sheep> {
+  const connection = await openConnection(address === undefined ? await startLamb(stage) : parseAddress(address))
+  stage.defer(() => {
+    connection.destroy(new SheepfsError('closed', 'the test is over'))
+  })
+  return new Sheep(stage, connection)
+}
+
+/** A connection as the client's own, without anything above it. */
+export async function openConnection(address: Address): Promise<Connection> {
+  const options = { connectTimeoutMs: 5000, deadlineMs: () => 60_000, trimsZeros: () => false }
+  return Connection.open(address, options, () => undefined)
+}
+
+/** A lamb with an empty store on a free port. */
+async function startLamb(stage: Stage): Promise<Address> {
+  const address = { host: '127.0.0.1', port: await freePort() }
+  const store = await stage.folder()
+  const lamb = start(process.execPath, [LAMB, '--store', store, '--port', String(address.port)], { stdio: 'pipe' })
+  const output = textOf(lamb.stderr)
+  stage.defer(() => end(lamb))
+  while (!(await isListening(address))) {
+    if (lamb.exitCode !== null) throw new Error(`lamb did not start: ${output()}`)
+    await delay(20)
+  }
+  return address
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+async function isListening({ host, port }: Address): Promise<boolean> {
+  const socket = connect({ host, port })
+  return new Promise((resolve) => {
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => {
+      resolve(false)
+    })
+  })
+}
