@@ -1,0 +1,61 @@
+import { readFile, readdir, readlink } from 'node:fs/promises'
+import { readMountTable } from './mount-table.ts'
+
+/** More than this many holders are counted, not named. */
+const NAMED_HOLDERS = 5
+
+/**
+ * Who keeps the mount at this path busy, as far as this user may see, for a message: processes with files or directories
+ * of it, loop devices, mounts below; "" when nobody is seen. Reads links of /proc only, never the mount.
+ */
+export async function describeHolders(mountpoint: string): Promise<string> {
+  const found = (await Promise.all([processes(mountpoint), loopDevices(mountpoint), mountsBelow(mountpoint)])).flat()
+  const more = found.length > NAMED_HOLDERS ? ` and ${found.length - NAMED_HOLDERS} more` : ''
+  return found.slice(0, NAMED_HOLDERS).join(', ') + more
+}
+
+async function processes(mountpoint: string): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const holders = await Promise.all(
+    pids.map(async (pid) => {
+      const open = (await listed(`/proc/${pid}/fd`)).map((fd) => `/proc/${pid}/fd/${fd}`)
+      const links = [`/proc/${pid}/cwd`, `/proc/${pid}/root`, `/proc/${pid}/exe`, ...open]
+      const targets = await Promise.all(links.map((link) => readlink(link).catch(unseen)))
+      return targets.some((target) => isWithin(target, mountpoint)) ? [`${await nameOf(pid)} (pid ${pid})`] : []
+    }),
+  )
+  return holders.flat()
+}
+
+async function loopDevices(mountpoint: string): Promise<string[]> {
+  const loops = (await listed('/sys/block')).filter((name) => name.startsWith('loop'))
+  const backing = await Promise.all(
+    loops.map(async (name) => ({
+      name,
+      file: await readFile(`/sys/block/${name}/loop/backing_file`, 'utf8').catch(unseen),
+    })),
+  )
+  return backing.filter(({ file }) => isWithin(file.trimEnd(), mountpoint)).map(({ name }) => `/dev/${name}`)
+}
+
+async function mountsBelow(mountpoint: string): Promise<string[]> {
+  const below = (await readMountTable()).filter((entry) => entry.mountpoint.startsWith(`${mountpoint}/`))
+  return below.map((entry) => `the mount ${entry.mountpoint}`)
+}
+
+function isWithin(path: string, mountpoint: string): boolean {
+  return path === mountpoint || path.startsWith(`${mountpoint}/`)
+}
+
+async function nameOf(pid: string): Promise<string> {
+  return (await readFile(`/proc/${pid}/comm`, 'utf8').catch(unseen)).trimEnd()
+}
+
+async function listed(directory: string): Promise<string[]> {
+  return readdir(directory).catch((): string[] => [])
+}
+
+/** Another user's process, or one that has just ended: it holds nothing that can be told. */
+function unseen(): string {
+  return ''
+}

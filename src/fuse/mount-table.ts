@@ -1,0 +1,38 @@
+import { readFile } from 'node:fs/promises'
+
+/** One line of /proc/self/mountinfo (proc_pid_mountinfo(5)). */
+export interface MountEntry {
+  /** Minor number of st_dev: the name of the connection's directory in fusectl. */
+  readonly minor: number
+  readonly mountpoint: string
+  /** For example `fuse.sheepfs`. */
+  readonly type: string
+  readonly source: string
+}
+
+/** Parses the text of mountinfo; lines that are none are left out. */
+export function parseMountTable(text: string): readonly MountEntry[] {
+  return text.split('\n').flatMap((line) => {
+    const [head = '', tail = ''] = line.split(' - ', 2)
+    const [, , device, , mountpoint] = head.split(' ')
+    const [type, source] = tail.split(' ')
+    if (device === undefined || mountpoint === undefined || type === undefined || source === undefined) return []
+    const minor = Number(device.slice(device.indexOf(':') + 1))
+    return [{ minor, mountpoint: unescapeOctal(mountpoint), type, source: unescapeOctal(source) }]
+  })
+}
+
+/** The kernel writes blank, tab, newline and backslash as three octal digits. */
+function unescapeOctal(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)))
+}
+
+/** What is mounted, in the order of mounting, without touching any of it. */
+export async function readMountTable(): Promise<readonly MountEntry[]> {
+  return parseMountTable(await readFile('/proc/self/mountinfo', 'utf8'))
+}
+
+/** The topmost mount at exactly this path (absolute, without symbolic links); undefined when nothing is mounted there. */
+export async function findMount(mountpoint: string): Promise<MountEntry | undefined> {
+  return (await readMountTable()).findLast((entry) => entry.mountpoint === mountpoint)
+}

@@ -1,0 +1,95 @@
+import { writeFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { SheepfsError } from '../../errors.ts'
+import { type Tree } from '../../tree/node.ts'
+import { type Mounted, type MountOptions } from '../engine.ts'
+import { readMountTable } from '../mount-table.ts'
+import { detachPath, isRoot, unmountPath } from '../unmount.ts'
+import { type NativeBinding } from './binding.ts'
+import { createHandlerTable } from './dispatch.ts'
+import { startLibfuse, type Libfuse } from './libfuse.ts'
+import { libfuseOptions } from './mount-options.ts'
+import { Operations } from './operations.ts'
+import { checkNativeTexts } from './preflight.ts'
+
+/** How long a mount that somebody else has taken out of the tree may need to end, when nothing of it is in use. */
+const ENDING_LIMIT_MS = 2_000
+
+/**
+ * Mounts through libfuse and resolves when it answers requests. `options.mountpoint` must be without symbolic links.
+ * Errors: not-permitted, name-too-long.
+ */
+export async function mountNative(binding: NativeBinding, tree: Tree, options: MountOptions): Promise<Mounted> {
+  const { mountpoint, log } = options
+  const libfuseText = libfuseOptions(options, { root: isRoot() })
+  checkNativeTexts({ mountpoint, options: libfuseText })
+  const operations = new Operations(tree, options.caching)
+  const libfuse = await new Promise<Libfuse>((resolve, reject) => {
+    const onInit = (): void => {
+      resolve(started)
+    }
+    const table = createHandlerTable({ binding, operations, log, onInit })
+    const started = startLibfuse(binding, { mountpoint, options: libfuseText, table })
+    const early = new SheepfsError('io', `the mount at "${mountpoint}" ended before it served`)
+    started.ended.then(() => {
+      reject(early)
+    }, reject)
+  })
+  const minor = (await readMountTable()).findLast((entry) => entry.mountpoint === mountpoint)?.minor
+  const stopWatching = tree.watch((change) => {
+    if (change.kind === 'content') operations.contentChanged(change.node)
+  })
+  const ended = libfuse.ended.finally(stopWatching).then(() => operations.close())
+  return new NativeMount(options, { minor, ended })
+}
+
+/** A mount that libfuse serves. */
+class NativeMount implements Mounted {
+  readonly ended: Promise<void>
+  readonly #options: MountOptions
+  readonly #minor: number | undefined
+  #unmounting: Promise<void> | undefined
+
+  constructor(options: MountOptions, serving: { readonly minor: number | undefined; readonly ended: Promise<void> }) {
+    this.ended = serving.ended
+    this.#options = options
+    this.#minor = serving.minor
+  }
+
+  unmount(): Promise<void> {
+    this.#unmounting ??= this.#unmount().finally(() => (this.#unmounting = undefined))
+    return this.#unmounting
+  }
+
+  /** Callers fail at once; `ended` follows when the tree has settled what libfuse had handed to it. */
+  async abort(): Promise<void> {
+    const { mountpoint, log } = this.#options
+    await writeFile(`/sys/fs/fuse/connections/${this.#minor}/abort`, '1').catch((error: unknown) => {
+      log.warn({ err: error, mountpoint }, 'cannot abort through fusectl: open files go on until they are closed')
+    })
+    if ((await this.#place()) === 'top') await detachPath(mountpoint)
+  }
+
+  async #unmount(): Promise<void> {
+    const { mountpoint } = this.#options
+    switch (await this.#place()) {
+      case 'top':
+        await unmountPath(mountpoint)
+        return this.ended
+      case 'covered':
+        throw new SheepfsError('busy', `cannot unmount "${mountpoint}": something else is mounted over it`)
+      case 'gone': {
+        const limit = delay(ENDING_LIMIT_MS, 'still in use' as const, { ref: false })
+        if ((await Promise.race([this.ended, limit])) === undefined) return
+        const message = `"${mountpoint}" was unmounted lazily by somebody else and is still in use`
+        throw new SheepfsError('busy', message)
+      }
+    }
+  }
+
+  async #place(): Promise<'top' | 'covered' | 'gone'> {
+    const here = (await readMountTable()).filter((entry) => entry.mountpoint === this.#options.mountpoint)
+    if (here.at(-1)?.minor === this.#minor) return here.length === 0 ? 'gone' : 'top'
+    return here.some((entry) => entry.minor === this.#minor) ? 'covered' : 'gone'
+  }
+}

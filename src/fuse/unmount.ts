@@ -1,0 +1,51 @@
+import { execFile } from 'node:child_process'
+import { SheepfsError, errorText } from '../errors.ts'
+import { describeHolders } from './mount-holders.ts'
+
+/** How long umount(8) and fusermount(1) may take: what is dirty is written first, so as long as I/O may take. */
+const UNMOUNT_LIMIT_MS = 600_000
+
+/**
+ * Takes the mount at this path out of the tree, as root with umount(8), otherwise with fusermount(1). Does not wait for
+ * its server. Errors: busy (with who holds it where that can be seen; the mount goes on), not-permitted, not-supported
+ * (no fusermount), io.
+ */
+export async function unmountPath(mountpoint: string): Promise<void> {
+  // umount -i: a helper umount.fuse of the system might do something else, as unmounting lazily
+  const failure = await run(isRoot() ? ['umount', '-i', mountpoint] : ['fusermount', '-u', mountpoint])
+  if (failure !== undefined) throw await unmountError(mountpoint, failure)
+}
+
+/** Detaches the mount from the tree even when it is busy; its open files go on with its server, or fail when that is gone. */
+export async function detachPath(mountpoint: string): Promise<void> {
+  const failure = await run(isRoot() ? ['umount', '-i', '-l', mountpoint] : ['fusermount', '-u', '-z', mountpoint])
+  if (failure !== undefined) throw await unmountError(mountpoint, failure)
+}
+
+/** True when this process mounts by itself, without fusermount. */
+export function isRoot(): boolean {
+  return process.geteuid?.() === 0
+}
+
+async function run([program = '', ...args]: readonly string[]): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    execFile(program, args, { timeout: UNMOUNT_LIMIT_MS, env: { ...process.env, LC_ALL: 'C' } }, (error, _, stderr) => {
+      if (error === null) resolve(undefined)
+      else resolve(stderr === '' ? error : new Error(stderr.trim(), { cause: error }))
+    })
+  })
+}
+
+async function unmountError(mountpoint: string, cause: Error): Promise<SheepfsError> {
+  const text = errorText(cause)
+  if (/busy/i.test(text)) {
+    const holders = await describeHolders(mountpoint)
+    const by = holders === '' ? 'open files or working directories are in it' : `in use by ${holders}`
+    return new SheepfsError('busy', `cannot unmount "${mountpoint}": ${by}`, { cause })
+  }
+  if ('code' in cause && cause.code === 'ENOENT') {
+    return new SheepfsError('not-supported', 'fusermount is not installed: install the package fuse3', { cause })
+  }
+  const code = /permi|superuser|not allowed/i.test(text) ? 'not-permitted' : 'io'
+  return new SheepfsError(code, `cannot unmount "${mountpoint}": ${text}`, { cause })
+}

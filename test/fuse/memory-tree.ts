@@ -1,0 +1,226 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { SheepfsError } from '../../src/errors.ts'
+import {
+  type Attributes,
+  type Directory,
+  type Entry,
+  type File,
+  type Handle,
+  type Node,
+  type Space,
+  type Tree,
+  type TreeChange,
+} from '../../src/tree/node.ts'
+
+const OWNER = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
+
+/** How many reads and writes were being served at once. */
+export interface Parallelism {
+  now: number
+  most: number
+}
+
+/** A directory of a `MemoryTree`. */
+export class MemoryDirectory implements Directory {
+  readonly kind = 'directory'
+  readonly id: number
+  readonly parent: Directory | undefined
+  readonly #entries = new Map<string, Node>()
+
+  constructor(id: number, parent: Directory | undefined) {
+    this.id = id
+    this.parent = parent
+  }
+
+  add(name: string, node: Node): void {
+    this.#entries.set(name, node)
+  }
+
+  remove(name: string): void {
+    this.#entries.delete(name)
+  }
+
+  lookup(name: string): Node | undefined {
+    return this.#entries.get(name)
+  }
+
+  entries(): readonly Entry[] {
+    return Array.from(this.#entries, ([name, node]) => ({ name, node }))
+  }
+
+  attributes(): Promise<Attributes> {
+    return Promise.resolve({
+      ...{ size: 0, allocated: 0, mode: 0o755, ...OWNER },
+      ...{ modifiedMs: 0, blockSize: 4096, validity: 'until-told' as const },
+    })
+  }
+}
+
+/** A volume in memory: of fixed size, with the errors of a real one. */
+export class MemoryVolume implements File {
+  readonly kind = 'file'
+  readonly id: number
+  readonly content: Buffer
+  readonly parallelism: Parallelism
+  /** How long each read and write takes, for seeing several at once. */
+  latencyMs = 0
+  modifiedMs = Date.UTC(2024, 1, 29)
+  syncs = 0
+  opens = 0
+
+  constructor(id: number, size: number, parallelism: Parallelism) {
+    this.id = id
+    this.content = Buffer.alloc(size)
+    this.parallelism = parallelism
+  }
+
+  attributes(): Promise<Attributes> {
+    return Promise.resolve({
+      ...{ size: this.content.length, allocated: 4096, mode: 0o644, ...OWNER },
+      ...{ modifiedMs: this.modifiedMs, blockSize: 1 << 20, validity: 'until-told' as const },
+    })
+  }
+
+  open(): Promise<Handle> {
+    this.opens++
+    return Promise.resolve(new MemoryHandle(this))
+  }
+
+  resize(size: number): Promise<void> {
+    if (size === 0 || size === this.content.length) return Promise.resolve()
+    return Promise.reject(new SheepfsError('not-permitted', 'a volume cannot shrink'))
+  }
+}
+
+class MemoryHandle implements Handle {
+  readonly caching = 'direct'
+  readonly #volume: MemoryVolume
+
+  constructor(volume: MemoryVolume) {
+    this.#volume = volume
+  }
+
+  async read(position: number, into: Uint8Array): Promise<number> {
+    await this.#wait()
+    return this.#volume.content.copy(into, 0, position)
+  }
+
+  async write(position: number, data: Uint8Array): Promise<number> {
+    await this.#wait()
+    const { content } = this.#volume
+    if (position >= content.length) throw new SheepfsError('no-space', 'past the end')
+    const fitting = data.subarray(0, content.length - position)
+    content.set(fitting, position)
+    return fitting.length
+  }
+
+  sync(): Promise<void> {
+    this.#volume.syncs++
+    return Promise.resolve()
+  }
+
+  zero(position: number, length: number): Promise<void> {
+    this.#volume.content.fill(0, position, position + length)
+    return Promise.resolve()
+  }
+
+  seek(position: number): Promise<number> {
+    return Promise.resolve(position)
+  }
+
+  close(): Promise<void> {
+    this.#volume.opens--
+    return Promise.resolve()
+  }
+
+  async #wait(): Promise<void> {
+    const { parallelism, latencyMs } = this.#volume
+    parallelism.now++
+    parallelism.most = Math.max(parallelism.most, parallelism.now)
+    if (latencyMs > 0) await delay(latencyMs)
+    parallelism.now--
+  }
+}
+
+/** A text that is made at each open and lies about its size, as files of /proc do; what is written becomes the text. */
+export class MemoryText implements File {
+  readonly kind = 'file'
+  readonly id: number
+  text: string
+  /** What stat(2) shows. */
+  shownSize = 0
+
+  constructor(id: number, text: string) {
+    this.id = id
+    this.text = text
+  }
+
+  attributes(): Promise<Attributes> {
+    return Promise.resolve({
+      ...{ size: this.shownSize, allocated: 0, mode: 0o644, ...OWNER },
+      ...{ modifiedMs: 0, blockSize: 4096, validity: 'never' as const },
+    })
+  }
+
+  open(): Promise<Handle> {
+    const text = Buffer.from(this.text)
+    return Promise.resolve({
+      caching: 'direct',
+      read: (position, into) => Promise.resolve(position < text.length ? text.copy(into, 0, position) : 0),
+      write: (_, data) => {
+        this.text = Buffer.from(data).toString()
+        return Promise.resolve(data.length)
+      },
+      sync: () => Promise.resolve(),
+      zero: () => Promise.reject(new SheepfsError('not-supported', 'a text has no holes')),
+      seek: () => Promise.reject(new SheepfsError('not-supported', 'a text has no holes')),
+      close: () => Promise.resolve(),
+    })
+  }
+
+  resize(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
+/** A tree in memory, as small as engines need: `vdi/list` and `config/page_cache` are texts, `volume/test` a volume. */
+export class MemoryTree implements Tree {
+  readonly root = new MemoryDirectory(1, undefined)
+  readonly volumes = new MemoryDirectory(2, this.root)
+  readonly parallelism: Parallelism = { now: 0, most: 0 }
+  readonly volume: MemoryVolume
+  readonly list = new MemoryText(11, 'a text\nof two lines\n')
+  readonly pageCache = new MemoryText(12, '0\n')
+  readonly #listeners = new Set<(change: TreeChange) => void>()
+
+  constructor(volumeSize: number) {
+    this.volume = new MemoryVolume(10, volumeSize, this.parallelism)
+    this.root.add('volume', this.volumes)
+    this.volumes.add('test', this.volume)
+    this.#folder(3, 'vdi').add('list', this.list)
+    this.#folder(4, 'config').add('page_cache', this.pageCache)
+  }
+
+  node(id: number): Node | undefined {
+    return [this.root, this.volumes, this.volume, this.list, this.pageCache].find((node) => node.id === id)
+  }
+
+  space(): Promise<Space> {
+    return Promise.resolve({ total: 3 * 2 ** 44, free: 2 ** 44 })
+  }
+
+  watch(listener: (change: TreeChange) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  emit(change: TreeChange): void {
+    for (const listener of this.#listeners) listener(change)
+  }
+
+  #folder(id: number, name: string): MemoryDirectory {
+    const folder = new MemoryDirectory(id, this.root)
+    this.root.add(name, folder)
+    return folder
+  }
+}
