@@ -137,6 +137,7 @@ export class Connection {
       this.#lose('timeout', `no connection within ${connectTimeoutMs / 1000} s`)
     }, connectTimeoutMs)
     this.#socket.once('connect', () => {
+      clearTimeout(timer)
       this.#failConnect = undefined
       this.#deadlineTimer = setInterval(() => {
         this.#checkDeadline()

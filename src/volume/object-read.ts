@@ -1,0 +1,27 @@
+import { resultError } from '../sheep/result-error.ts'
+import { dataOid } from '../wire/object-id.ts'
+import { readObject } from '../wire/object-ops.ts'
+import { Result } from '../wire/sd-proto.ts'
+import { type VolumeCore } from './volume-core.ts'
+
+/** Fills `into` from `offset` of object `index`. Errors: io, stale, no others when the cluster can be waited for. */
+export async function readFromObject(core: VolumeCore, index: number, offset: number, into: Uint8Array): Promise<void> {
+  const since = performance.now()
+  for (;;) {
+    if (core.failure) throw core.failure
+    const known = core.index.owner(index)
+    const owner = typeof known === 'number' ? known : await known
+    if (owner === 0) {
+      into.fill(0)
+      return
+    }
+    const oid = dataOid(owner, index)
+    const near = { oid, copies: core.header.nrCopies }
+    const message = readObject(oid, offset, into.length, core.cluster.objectFlags)
+    const { result } = await core.cluster.read(message, { into, near })
+    if (result === Result.SUCCESS) return
+    if (result !== Result.NO_OBJ) throw resultError(result, `${core.text}: read of object ${index}`)
+    const isStillOwner = (await core.index.owner(index)) === owner
+    if (isStillOwner) await core.awaitMissing(index, since)
+  }
+}

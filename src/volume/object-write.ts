@@ -1,0 +1,100 @@
+import { resultError } from '../sheep/result-error.ts'
+import { dataOid } from '../wire/object-id.ts'
+import { createObject, readObject, writeObject } from '../wire/object-ops.ts'
+import { Result } from '../wire/sd-proto.ts'
+import { type RangeHold } from './range-locks.ts'
+import { type VolumeCore } from './volume-core.ts'
+
+const REMOVAL_PAUSE_MS = 20
+const REMOVAL_LIMIT_MS = 10_000
+
+/**
+ * Writes `data` at `offset` of object `index`. The first write of an object creates it, alone, and publishes it; those
+ * that wait behind it and all later ones are plain writes, in parallel where they do not overlap (sheet 5.1, 5.3).
+ * Resolves when all of it is on the cluster and reachable after a crash. Errors: read-only, no-space, stale, io.
+ */
+export async function writeToObject(core: VolumeCore, index: number, offset: number, data: Uint8Array): Promise<void> {
+  const since = performance.now()
+  for (;;) {
+    const known = core.index.owner(index)
+    const owner = typeof known === 'number' ? known : await known
+    const range = core.lockRange(offset, offset + data.length)
+    const hold =
+      owner === core.vid
+        ? core.locks.acquire(index, range.start, range.end)
+        : core.locks.acquire(index, 0, core.objectSize)
+    try {
+      if (hold.granted) await hold.granted
+      if (await writeHeld({ core, index, hold, since }, offset, data)) return
+    } finally {
+      hold.release()
+    }
+  }
+}
+
+interface Write {
+  readonly core: VolumeCore
+  readonly index: number
+  readonly hold: RangeHold
+  readonly since: number
+}
+
+/** One try with the range held; false when it has to be held anew because the object's owner changed. */
+async function writeHeld(write: Write, offset: number, data: Uint8Array): Promise<boolean> {
+  const { core, index, hold } = write
+  const vid = core.vid
+  const known = core.index.owner(index)
+  const owner = typeof known === 'number' ? known : await known
+  if (owner === vid) {
+    const range = core.lockRange(offset, offset + data.length)
+    hold.narrow(range.start, range.end)
+    const message = writeObject(dataOid(vid, index), offset, data, core.cluster.objectFlags)
+    const response = await core.change(vid, () => core.cluster.change(message))
+    return response !== undefined && isDone(write, vid, response.result)
+  }
+  const isWholeObjectHeld = hold.start === 0 && hold.end === core.objectSize
+  if (!isWholeObjectHeld) return false
+  if (!(await createHeld(write, { vid, base: owner }, offset, data))) return false
+  const published = await core.change(vid, async () => {
+    await core.index.publish(index, vid)
+    return true
+  })
+  if (published) core.unprobed = index
+  return published === true
+}
+
+async function createHeld(
+  write: Write,
+  owners: { vid: number; base: number },
+  offset: number,
+  data: Uint8Array,
+): Promise<boolean> {
+  const { core, index } = write
+  if (core.removing.has(index)) await awaitRemoval(core, owners.vid, index)
+  const isWhole = offset === 0 && data.length === core.objectSize
+  const base = owners.base !== 0 && !isWhole ? { base: dataOid(owners.base, index) } : {}
+  const message = createObject(dataOid(owners.vid, index), offset, data, { ...base, flags: core.cluster.objectFlags })
+  const response = await core.change(owners.vid, () => core.cluster.change(message))
+  return response !== undefined && isDone(write, owners.vid, response.result)
+}
+
+/** What a result means for the write: done, or try again after what had to be waited for. */
+async function isDone({ core, index, since }: Write, vid: number, result: number): Promise<boolean> {
+  if (result === Result.SUCCESS) return true
+  if (result === Result.READONLY) await core.recover(vid)
+  else if (result === Result.NO_OBJ) await core.awaitMissing(index, since)
+  else throw resultError(result, `${core.text}: write of object ${index}`)
+  return false
+}
+
+/** Waits until a discarded object is really gone: its removal, still under way, would take a new one with it. */
+async function awaitRemoval(core: VolumeCore, vid: number, index: number): Promise<void> {
+  const until = performance.now() + REMOVAL_LIMIT_MS
+  const message = readObject(dataOid(vid, index), 0, 1)
+  while (performance.now() < until) {
+    const { result } = await core.cluster.read(message)
+    if (result === Result.NO_OBJ) break
+    await new Promise((resolve) => setTimeout(resolve, REMOVAL_PAUSE_MS))
+  }
+  core.removing.delete(index)
+}

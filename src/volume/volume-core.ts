@@ -1,0 +1,162 @@
+import { SheepfsError } from '../errors.ts'
+import { type Logger } from '../log.ts'
+import { type Cluster } from '../sheep/cluster.ts'
+import { readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
+import { erasureStrips, type InodeHeader } from '../wire/inode.ts'
+import { type VdiSpec } from '../wire/vdi-ops.ts'
+import { RangeLocks } from './range-locks.ts'
+import { recoverFromSnapshot } from './snapshot-recovery.ts'
+import { type VolumeIndex } from './volume-index.ts'
+
+/** How long an object that the index names may be missing before that counts as an error: nodes come and go. */
+const MISSING_LIMIT_MS = 15_000
+const MISSING_PAUSE_MS = 200
+/** Erasure-coded objects are read, changed and written back by the gateway in units of this. */
+const STRIPE_SIZE = 512
+
+/** The inode a volume works on at the moment, and its index. Replaced together when the VDI gets another inode. */
+export interface Incarnation {
+  readonly header: InodeHeader
+  readonly index: VolumeIndex
+}
+
+/**
+ * What the parts of a volume share: its present inode, the order of changes, and the way through a snapshot taken by
+ * somebody else. While that is under way nothing that changes the VDI is sent.
+ */
+export class VolumeCore {
+  readonly cluster: Cluster
+  readonly spec: VdiSpec
+  readonly log: Logger
+  readonly locks = new RangeLocks()
+  /** Own objects whose removal, after a discard, may still be under way: no create before it is over (sheet 5.6). */
+  readonly removing = new Set<number>()
+  /** An object published since the last `sync`; undefined when there is none. */
+  unprobed: number | undefined
+  #incarnation: Incarnation
+  #recovering: Promise<void> | undefined
+  #failure: SheepfsError | undefined
+  #sending = 0
+  #onDrained: (() => void) | undefined
+
+  constructor(options: { cluster: Cluster; spec: VdiSpec; incarnation: Incarnation; log: Logger }) {
+    this.cluster = options.cluster
+    this.spec = options.spec
+    this.log = options.log
+    this.#incarnation = options.incarnation
+  }
+
+  get header(): InodeHeader {
+    return this.#incarnation.header
+  }
+
+  get index(): VolumeIndex {
+    return this.#incarnation.index
+  }
+
+  get vid(): number {
+    return this.header.vdiId
+  }
+
+  get objectSize(): number {
+    return 2 ** this.header.blockSizeShift
+  }
+
+  /** The name, for messages. */
+  get text(): string {
+    return vdiText(this.spec)
+  }
+
+  /** Why nothing can be read or written any more; undefined while it can. */
+  get failure(): SheepfsError | undefined {
+    return this.#failure
+  }
+
+  /** A later inode of the same VDI, or the same after it has grown. */
+  set incarnation(incarnation: Incarnation) {
+    this.#incarnation = incarnation
+  }
+
+  get incarnation(): Incarnation {
+    return this.#incarnation
+  }
+
+  /** The range to hold for a change of `start` to `end` of an object. */
+  lockRange(start: number, end: number): { start: number; end: number } {
+    if (!erasureStrips(this.header.copyPolicy)) return { start, end }
+    return { start: start - (start % STRIPE_SIZE), end: Math.ceil(end / STRIPE_SIZE) * STRIPE_SIZE }
+  }
+
+  /**
+   * Sends something that changes the VDI with inode `vid`. Resolves with undefined, and sends nothing, when that is not
+   * the volume's inode any more.
+   */
+  async change<T>(vid: number, send: () => Promise<T>): Promise<T | undefined> {
+    while (this.#recovering) await this.#recovering
+    if (this.#failure) throw this.#failure
+    if (vid !== this.vid) return undefined
+    this.#sending++
+    try {
+      return await send()
+    } finally {
+      this.#sending--
+      if (this.#sending === 0) this.#onDrained?.()
+    }
+  }
+
+  /** The inode `vid` has turned out to be a snapshot: goes over to its successor. Errors: read-only, stale. */
+  recover(vid: number): Promise<void> {
+    if (this.#recovering) return this.#recovering
+    if (vid !== this.vid) return Promise.resolve()
+    this.#recovering = this.#recover().finally(() => {
+      this.#recovering = undefined
+    })
+    return this.#recovering
+  }
+
+  /** The VDI is not what it was: everything from now on fails with `failure`. */
+  fail(failure: SheepfsError): void {
+    if (this.#failure) return
+    this.#failure = failure
+    this.log.error({ code: failure.code }, failure.message)
+  }
+
+  /**
+   * An object that the index names was not found. Pauses, so that the caller can try again, for some seconds after
+   * `since`; rejects when the VDI was deleted or rolled back (stale) or the object stays away (io).
+   */
+  async awaitMissing(index: number, since: number): Promise<void> {
+    await this.checkAlive()
+    const limitMs = Math.min(MISSING_LIMIT_MS, this.cluster.ioTimeoutMs)
+    if (performance.now() - since > limitMs) {
+      throw new SheepfsError('io', `${this.text}: object ${index} is missing in the cluster`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, MISSING_PAUSE_MS))
+  }
+
+  /** Reads the inode's head. Errors, also for all later requests: stale when the VDI was deleted or rolled back. */
+  async checkAlive(): Promise<InodeHeader> {
+    if (this.#failure) throw this.#failure
+    const vid = this.vid
+    const header = await readInodeHeader(this.cluster, vid)
+    if (header.name.length > 0 || vid !== this.vid) return header
+    const failure = new SheepfsError('stale', `${this.text} was deleted or rolled back while attached: attach it again`)
+    this.fail(failure)
+    throw failure
+  }
+
+  async #recover(): Promise<void> {
+    if (this.#sending > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onDrained = resolve
+      })
+      this.#onDrained = undefined
+    }
+    try {
+      await recoverFromSnapshot(this)
+    } catch (error) {
+      if (error instanceof SheepfsError) this.fail(error)
+      throw error
+    }
+  }
+}

@@ -1,0 +1,204 @@
+import { SheepfsError } from '../errors.ts'
+import { resultError } from '../sheep/result-error.ts'
+import { objectCount } from '../wire/inode.ts'
+import { flushDelCache, flushVdi, writeVdiSize } from '../wire/object-ops.ts'
+import { Result } from '../wire/sd-proto.ts'
+import { readFromObject } from './object-read.ts'
+import { writeToObject } from './object-write.ts'
+import { type VolumeCore } from './volume-core.ts'
+import { maxObjects, splitRange } from './volume-layout.ts'
+import { hasBecomeSnapshot, zeroRange } from './zero-range.ts'
+
+/**
+ * A VDI, or a snapshot of one, as bytes. Any position and length; requests are cut into objects and those are served in
+ * parallel. Positions past the end: see each method.
+ */
+export class Volume {
+  readonly #core: VolumeCore
+  readonly #onClose: () => Promise<void>
+  /** No change is taken: a snapshot, or attached for reading. */
+  readonly isReadOnly: boolean
+  #modifiedMs: number
+  #isClosed = false
+
+  constructor(core: VolumeCore, options: { isReadOnly: boolean; onClose: () => Promise<void> }) {
+    this.#core = core
+    this.isReadOnly = options.isReadOnly
+    this.#onClose = options.onClose
+    this.#modifiedMs = core.header.createSeconds * 1000
+  }
+
+  /** The inode in use; another one after somebody took a snapshot. */
+  get vid(): number {
+    return this.#core.vid
+  }
+
+  /** Bytes. */
+  get size(): number {
+    return this.#core.header.vdiSize
+  }
+
+  /** Bytes of an object: the unit of allocation. */
+  get objectSize(): number {
+    return this.#core.objectSize
+  }
+
+  /** Bytes of the objects that are allocated, inherited ones included. */
+  get allocatedBytes(): number {
+    return this.#core.index.allocated * this.objectSize
+  }
+
+  /** When it was last written here, else when the VDI was made; ms since 1970. */
+  get modifiedMs(): number {
+    return this.#modifiedMs
+  }
+
+  /**
+   * Fills `into` from `position` and resolves with the number of bytes: fewer only at the end, 0 past it. Errors: stale,
+   * io; unreachable when the cluster may not be waited for any longer.
+   */
+  async read(position: number, into: Uint8Array): Promise<number> {
+    this.#check()
+    const length = Math.max(0, Math.min(into.length, this.size - position))
+    const parts = splitRange(position, length, this.objectSize)
+    const [only] = parts
+    if (only && parts.length === 1) {
+      await readFromObject(this.#core, only.index, only.offset, into.subarray(0, length))
+    } else {
+      await Promise.all(
+        parts.map((part) =>
+          readFromObject(this.#core, part.index, part.offset, into.subarray(part.at, part.at + part.length)),
+        ),
+      )
+    }
+    return length
+  }
+
+  /**
+   * Writes `data` at `position`. Resolves when it is on the cluster, with the number of bytes: fewer where the volume
+   * ends. Errors: no-space when none fits, read-only, stale, io.
+   */
+  async write(position: number, data: Uint8Array): Promise<number> {
+    this.#checkWritable()
+    if (data.length === 0) return 0
+    const length = Math.min(data.length, this.size - position)
+    if (length <= 0) throw new SheepfsError('no-space', `${this.#core.text} ends at ${this.size} bytes`)
+    await Promise.all(
+      splitRange(position, length, this.objectSize).map((part) =>
+        writeToObject(this.#core, part.index, part.offset, data.subarray(part.at, part.at + part.length)),
+      ),
+    )
+    this.#modifiedMs = Date.now()
+    return length
+  }
+
+  /**
+   * Makes sure that what was acknowledged stays: looks whether a snapshot was taken since something was published, and
+   * flushes the gateway's object cache where one is in use.
+   */
+  async sync(): Promise<void> {
+    this.#check()
+    if (this.isReadOnly) return
+    const { unprobed, vid } = this.#core
+    if (unprobed !== undefined) {
+      this.#core.unprobed = undefined
+      await hasBecomeSnapshot(this.#core, vid, unprobed)
+      await this.#core.checkAlive()
+    }
+    if (this.#core.cluster.objectCache) await this.#flushCache()
+  }
+
+  /** Makes a range read as zeros, giving whole objects back to the cluster. What lies past the end is left out. */
+  async zero(position: number, length: number): Promise<void> {
+    this.#checkWritable()
+    const inside = Math.min(length, this.size - position)
+    if (inside <= 0) return
+    await zeroRange(this.#core, position, inside)
+    this.#modifiedMs = Date.now()
+  }
+
+  /**
+   * The next position at or after `position` that is allocated (data) or not (hole). The end is a hole. Errors: past-end
+   * when `position` is past the end, or no data follows.
+   */
+  async seek(position: number, wanted: 'data' | 'hole'): Promise<number> {
+    this.#check()
+    const { size, objectSize } = this
+    if (position < size) {
+      const found = (await this.#core.index.next(Math.floor(position / objectSize), wanted)) * objectSize
+      if (found < size) return Math.max(found, position)
+      if (wanted === 'hole') return size
+    }
+    throw new SheepfsError('past-end', `${this.#core.text}: no ${wanted} from ${position} on`)
+  }
+
+  /** Makes the VDI larger, in the cluster. Errors: not-permitted when it would be smaller, too-large, read-only. */
+  async grow(size: number): Promise<void> {
+    this.#checkWritable()
+    const { header, text } = this.#core
+    if (size === this.size) return
+    if (size < this.size) {
+      throw new SheepfsError('not-permitted', `${text} has ${this.size} bytes and cannot be made smaller`)
+    }
+    const count = objectCount(size, header.blockSizeShift)
+    if (!Number.isSafeInteger(size) || count > maxObjects(header.storePolicy)) {
+      throw new SheepfsError('too-large', `${text}: ${size} bytes are more than its index can address`)
+    }
+    const vid = this.vid
+    const response = await this.#core.change(vid, () => this.#core.cluster.change(writeVdiSize(vid, size)))
+    if (!response) return this.grow(size)
+    if (response.result !== Result.SUCCESS) throw resultError(response.result, `${text}: grow`)
+    this.#adoptSize(size)
+  }
+
+  /**
+   * Looks what others have done to the VDI: adopts a larger size, goes over to the new inode after a snapshot. Resolves
+   * with true when the size changed. Errors: stale.
+   */
+  async refresh(): Promise<boolean> {
+    this.#check()
+    const { vid } = this.#core
+    const before = this.size
+    const header = await this.#core.checkAlive()
+    if (header.isSnapshot && !this.isReadOnly) await this.#core.recover(vid)
+    else if (vid === this.vid) this.#adoptSize(header.vdiSize)
+    return this.size !== before
+  }
+
+  /** Flushes and lets go of the VDI. What is in flight is finished by the caller before. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    try {
+      if (!this.#core.failure) await this.sync()
+      if (this.#core.cluster.objectCache) await this.#core.cluster.change(flushDelCache(this.vid))
+    } finally {
+      this.#isClosed = true
+      await this.#onClose()
+    }
+  }
+
+  #adoptSize(size: number): void {
+    const { header, index } = this.#core
+    if (size <= header.vdiSize) return
+    index.grow(objectCount(size, header.blockSizeShift))
+    this.#core.incarnation = { index, header: { ...header, vdiSize: size } }
+  }
+
+  async #flushCache(): Promise<void> {
+    const { result } = await this.#core.cluster.change(flushVdi(this.vid))
+    if (result === Result.SUCCESS) return
+    if (result !== Result.INVALID_PARMS) throw resultError(result, `${this.#core.text}: flush`)
+    this.#core.cluster.objectCache = false
+    this.#core.log.warn('the cluster has no object cache: object_cache is switched off')
+  }
+
+  #check(): void {
+    if (this.#core.failure) throw this.#core.failure
+    if (this.#isClosed) throw new SheepfsError('stale', `${this.#core.text} was detached`)
+  }
+
+  #checkWritable(): void {
+    this.#check()
+    if (this.isReadOnly) throw new SheepfsError('read-only', `${this.#core.text} is attached for reading only`)
+  }
+}

@@ -1,0 +1,100 @@
+import { dataOid } from '../wire/object-id.ts'
+import { Result } from '../wire/sd-proto.ts'
+import { writeObject } from '../wire/object-ops.ts'
+import { writeToObject } from './object-write.ts'
+import { type VolumeCore } from './volume-core.ts'
+import { splitRange, type ObjectPart } from './volume-layout.ts'
+
+const ZEROS = new Uint8Array(1024 * 1024)
+/** Objects given back in one go: their index entries go out together. */
+const RELEASE_BATCH = 512
+
+/**
+ * Makes a range read as zeros. Whole objects are given back to the cluster, the last one also when only the end of the
+ * volume cuts it; of the others the part is overwritten, and nothing is done where nothing is allocated.
+ */
+export async function zeroRange(core: VolumeCore, position: number, length: number): Promise<void> {
+  const end = position + length
+  const isWhole = (part: ObjectPart): boolean =>
+    part.offset === 0 && (part.length === core.objectSize || end >= core.header.vdiSize)
+  const partial = edgeParts(core, position, length).filter((part) => !isWhole(part))
+  const first = Math.ceil(position / core.objectSize)
+  const last = end >= core.header.vdiSize ? core.index.objectCount : Math.floor(end / core.objectSize)
+  await Promise.all(partial.map((part) => zeroPart(core, part)))
+  await releaseObjects(core, first, last)
+}
+
+/** The parts of a range in its first and its last object. */
+function edgeParts(core: VolumeCore, position: number, length: number): ObjectPart[] {
+  const { objectSize } = core
+  const end = position + length
+  const firstEnd = Math.min(end, (Math.floor(position / objectSize) + 1) * objectSize)
+  const parts = splitRange(position, firstEnd - position, objectSize)
+  const lastStart = Math.max(firstEnd, end - (end % objectSize))
+  if (lastStart < end) parts.push(...splitRange(lastStart, end - lastStart, objectSize))
+  return parts
+}
+
+async function zeroPart(core: VolumeCore, part: ObjectPart): Promise<void> {
+  for (let done = 0; done < part.length; done += ZEROS.length) {
+    if ((await core.index.owner(part.index)) === 0) return
+    const data = ZEROS.subarray(0, Math.min(ZEROS.length, part.length - done))
+    await writeToObject(core, part.index, part.offset + done, data)
+  }
+}
+
+async function releaseObjects(core: VolumeCore, first: number, last: number): Promise<void> {
+  let batch: number[] = []
+  for (let index = await core.index.next(first, 'data'); index < last;) {
+    batch.push(index)
+    index = await core.index.next(index + 1, 'data')
+    if (batch.length === RELEASE_BATCH || index >= last) {
+      await releaseBatch(core, batch)
+      batch = []
+    }
+  }
+}
+
+/** Gives objects back, holding all of them. In ascending order, so that two of these cannot wait for each other. */
+async function releaseBatch(core: VolumeCore, batch: readonly number[]): Promise<void> {
+  const holds = batch.map((index) => core.locks.acquire(index, 0, core.objectSize))
+  try {
+    for (const hold of holds) if (hold.granted) await hold.granted
+    while (!(await releaseHeld(core, batch)));
+  } finally {
+    for (const hold of holds) hold.release()
+  }
+}
+
+/** False when the VDI has got another inode meanwhile and it is to be done again there. */
+async function releaseHeld(core: VolumeCore, batch: readonly number[]): Promise<boolean> {
+  const vid = core.vid
+  const owners = await Promise.all(batch.map(async (index) => core.index.owner(index)))
+  const allocated = batch.filter((_, i) => owners[i] !== 0)
+  const [some] = allocated
+  if (some === undefined) return true
+  if (await hasBecomeSnapshot(core, vid, some)) return false
+  const isReleased = await core.change(vid, async () => {
+    await Promise.all(allocated.map((index) => core.index.publish(index, 0)))
+    return true
+  })
+  if (!isReleased) return false
+  batch.forEach((index, i) => {
+    if (owners[i] === vid) core.removing.add(index)
+  })
+  return true
+}
+
+/**
+ * A zero-length write asks whether the inode still takes changes (sheet 5.7); if not, goes over to its successor. Index
+ * updates themselves are accepted by snapshots too, and a discard there would take the snapshot's data.
+ */
+export async function hasBecomeSnapshot(core: VolumeCore, vid: number, index: number): Promise<boolean> {
+  const message = writeObject(dataOid(vid, index), 0, new Uint8Array(0))
+  const response = await core.change(vid, () => core.cluster.change(message))
+  if (response?.result === Result.READONLY) {
+    await core.recover(vid)
+    return true
+  }
+  return response === undefined
+}
