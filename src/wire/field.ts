@@ -76,12 +76,21 @@ export function u64(offset: number): WideField {
     offset,
     size: 8,
     get: (view, at = 0) => view.getUint32(at + offset + 4, true) * TWO_32 + view.getUint32(at + offset, true),
+    // both lines hold for negative numbers too: setUint32 keeps the low 32 bits of the two's complement
     set: (view, value, at = 0) => {
       view.setUint32(at + offset, value % TWO_32, true)
       view.setUint32(at + offset + 4, Math.floor(value / TWO_32), true)
     },
     low: (view, at = 0) => view.getUint32(at + offset, true),
     high: (view, at = 0) => view.getUint32(at + offset + 4, true),
+  }
+}
+
+/** An i64 as a number: exact within 53 bits and a sign. */
+export function i64(offset: number): WideField {
+  return {
+    ...u64(offset),
+    get: (view, at = 0) => view.getInt32(at + offset + 4, true) * TWO_32 + view.getUint32(at + offset, true),
   }
 }
 

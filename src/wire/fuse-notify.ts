@@ -1,0 +1,53 @@
+import { viewOf } from './field.ts'
+import { FuseNotify } from './fuse-abi.ts'
+import { FUSE_REPLY_PAYLOAD, setReplyHeader } from './fuse-reply.ts'
+import { FuseNotifyInvalEntryOut, FuseNotifyInvalInodeOut, FuseSize } from './fuse-structs.ts'
+
+const BODY = FUSE_REPLY_PAYLOAD
+
+/**
+ * FUSE_NOTIFY_RESEND: everything that was read from the device and not answered can be read again. Linux 6.9 and later,
+ * EINVAL before.
+ */
+export function notifyResend(): Uint8Array {
+  return notification(FuseNotify.RESEND, 0).message
+}
+
+/** FUSE_NOTIFY_INVAL_INODE for attributes only: never blocks. */
+export function notifyInvalAttributes(ino: number): Uint8Array {
+  return notifyInvalInode(ino, -1)
+}
+
+/**
+ * FUSE_NOTIFY_INVAL_INODE for attributes and all cached data. Writing it blocks while a page of the inode waits for the
+ * server: never from the thread that serves.
+ */
+export function notifyInvalContent(ino: number): Uint8Array {
+  return notifyInvalInode(ino, 0)
+}
+
+function notifyInvalInode(ino: number, off: number): Uint8Array {
+  const { message, view } = notification(FuseNotify.INVAL_INODE, FuseSize.notifyInvalInodeOut)
+  FuseNotifyInvalInodeOut.ino.set(view, ino, BODY)
+  FuseNotifyInvalInodeOut.off.set(view, off, BODY)
+  return message
+}
+
+/**
+ * FUSE_NOTIFY_INVAL_ENTRY: the name is looked up again. Writing it blocks while a lookup in the directory waits for the
+ * server: never from the thread that serves.
+ */
+export function notifyInvalEntry(parent: number, name: Uint8Array): Uint8Array {
+  const { message, view } = notification(FuseNotify.INVAL_ENTRY, FuseSize.notifyInvalEntryOut + name.length + 1)
+  FuseNotifyInvalEntryOut.parent.set(view, parent, BODY)
+  FuseNotifyInvalEntryOut.namelen.set(view, name.length, BODY)
+  message.set(name, BODY + FuseSize.notifyInvalEntryOut)
+  return message
+}
+
+function notification(code: number, size: number): { message: Uint8Array; view: DataView } {
+  const message = new Uint8Array(BODY + size)
+  const view = viewOf(message)
+  setReplyHeader(view, message.length, code)
+  return { message, view }
+}

@@ -1,0 +1,155 @@
+import { viewOf } from './field.ts'
+import {
+  FUSE_ATTR_OUT_ATTR,
+  FUSE_ENTRY_OUT_ATTR,
+  FuseAttr,
+  FuseAttrOut,
+  FuseEntryOut,
+  FuseInitOut,
+  FuseKstatfs,
+  FuseLseekOut,
+  FuseOpenOut,
+  FuseOutHeader,
+  FuseSize,
+  FuseWriteOut,
+} from './fuse-structs.ts'
+
+/** Where the payload of a reply starts: every function here leaves that much room for the header. */
+export const FUSE_REPLY_PAYLOAD = FuseSize.outHeader
+
+const BODY = FUSE_REPLY_PAYLOAD
+
+/** What fuse_attr says of a node. Sizes in bytes, the time in milliseconds since 1970 (shown as all three times). */
+export interface FuseAttributes {
+  readonly ino: number
+  readonly size: number
+  readonly allocated: number
+  /** File type and permission bits. */
+  readonly mode: number
+  readonly nlink: number
+  readonly uid: number
+  readonly gid: number
+  readonly modifiedMs: number
+  readonly blockSize: number
+  /** Seconds for which the kernel need not ask again. */
+  readonly validS: number
+}
+
+/** Fills in the header: the whole of `reply` is one message. `error` is 0 or a negative errno, or a notification's code. */
+export function setReplyHeader(view: DataView, length: number, error: number): void {
+  FuseOutHeader.len.set(view, length)
+  FuseOutHeader.error.set(view, error)
+}
+
+/** The reply of GETATTR and SETATTR. */
+export function attrOut(attributes: FuseAttributes): Uint8Array {
+  const reply = new Uint8Array(BODY + FuseSize.attrOut)
+  const view = viewOf(reply)
+  FuseAttrOut.attrValid.set(view, attributes.validS, BODY)
+  setAttr(view, attributes, BODY + FUSE_ATTR_OUT_ATTR)
+  return reply
+}
+
+/** The reply of LOOKUP. `entryValidS`: seconds for which the kernel need not look the name up again. */
+export function entryOut(attributes: FuseAttributes, entryValidS: number): Uint8Array {
+  const reply = new Uint8Array(BODY + FuseSize.entryOut)
+  setEntry(viewOf(reply), attributes, { entryValidS, at: BODY })
+  return reply
+}
+
+/** Writes a struct fuse_entry_out at `at`; node id and inode number are the same here. */
+export function setEntry(
+  view: DataView,
+  attributes: FuseAttributes,
+  { entryValidS, at }: { entryValidS: number; at: number },
+): void {
+  FuseEntryOut.nodeid.set(view, attributes.ino, at)
+  FuseEntryOut.entryValid.set(view, entryValidS, at)
+  FuseEntryOut.attrValid.set(view, attributes.validS, at)
+  setAttr(view, attributes, at + FUSE_ENTRY_OUT_ATTR)
+}
+
+function setAttr(view: DataView, attributes: FuseAttributes, at: number): void {
+  const seconds = Math.floor(attributes.modifiedMs / 1000)
+  const nanoseconds = Math.floor((attributes.modifiedMs - seconds * 1000) * 1e6)
+  FuseAttr.ino.set(view, attributes.ino, at)
+  FuseAttr.size.set(view, attributes.size, at)
+  FuseAttr.blocks.set(view, Math.ceil(attributes.allocated / 512), at)
+  FuseAttr.atime.set(view, seconds, at)
+  FuseAttr.mtime.set(view, seconds, at)
+  FuseAttr.ctime.set(view, seconds, at)
+  FuseAttr.atimensec.set(view, nanoseconds, at)
+  FuseAttr.mtimensec.set(view, nanoseconds, at)
+  FuseAttr.ctimensec.set(view, nanoseconds, at)
+  FuseAttr.mode.set(view, attributes.mode, at)
+  FuseAttr.nlink.set(view, attributes.nlink, at)
+  FuseAttr.uid.set(view, attributes.uid, at)
+  FuseAttr.gid.set(view, attributes.gid, at)
+  FuseAttr.blksize.set(view, attributes.blockSize, at)
+}
+
+/** The reply of OPEN and OPENDIR. The kernel gives `fh` back with every request of that open. */
+export function openOut(fh: number, openFlags: number): Uint8Array {
+  const reply = new Uint8Array(BODY + FuseSize.openOut)
+  const view = viewOf(reply)
+  FuseOpenOut.fh.set(view, fh, BODY)
+  FuseOpenOut.openFlags.set(view, openFlags, BODY)
+  return reply
+}
+
+/** The reply of WRITE: bytes taken. */
+export function writeOut(size: number): Uint8Array {
+  const reply = new Uint8Array(BODY + FuseSize.writeOut)
+  FuseWriteOut.size.set(viewOf(reply), size, BODY)
+  return reply
+}
+
+/** The reply of LSEEK: the new position. */
+export function lseekOut(offset: number): Uint8Array {
+  const reply = new Uint8Array(BODY + FuseSize.lseekOut)
+  FuseLseekOut.offset.set(viewOf(reply), offset, BODY)
+  return reply
+}
+
+/** The reply of STATFS. Space in blocks of `blockSize` bytes. */
+export function statfsOut(space: { blocks: number; free: number; blockSize: number; nameLength: number }): Uint8Array {
+  const reply = new Uint8Array(BODY + FuseSize.kstatfs)
+  const view = viewOf(reply)
+  FuseKstatfs.blocks.set(view, space.blocks, BODY)
+  FuseKstatfs.bfree.set(view, space.free, BODY)
+  FuseKstatfs.bavail.set(view, space.free, BODY)
+  FuseKstatfs.bsize.set(view, space.blockSize, BODY)
+  FuseKstatfs.frsize.set(view, space.blockSize, BODY)
+  FuseKstatfs.namelen.set(view, space.nameLength, BODY)
+  return reply
+}
+
+/** What the server grants in the reply of INIT. */
+export interface FuseGrant {
+  readonly major: number
+  readonly minor: number
+  readonly maxReadahead: number
+  readonly flags: number
+  readonly flags2: number
+  readonly maxBackground: number
+  readonly congestionThreshold: number
+  readonly maxWrite: number
+  readonly maxPages: number
+}
+
+/** The reply of INIT. */
+export function initOut(grant: FuseGrant): Uint8Array {
+  const reply = new Uint8Array(BODY + FuseSize.initOut)
+  const view = viewOf(reply)
+  FuseInitOut.major.set(view, grant.major, BODY)
+  FuseInitOut.minor.set(view, grant.minor, BODY)
+  FuseInitOut.maxReadahead.set(view, grant.maxReadahead, BODY)
+  FuseInitOut.flags.set(view, grant.flags, BODY)
+  FuseInitOut.flags2.set(view, grant.flags2, BODY)
+  FuseInitOut.maxBackground.set(view, grant.maxBackground, BODY)
+  FuseInitOut.congestionThreshold.set(view, grant.congestionThreshold, BODY)
+  FuseInitOut.maxWrite.set(view, grant.maxWrite, BODY)
+  FuseInitOut.timeGran.set(view, 1, BODY)
+  FuseInitOut.maxPages.set(view, grant.maxPages, BODY)
+  return reply
+}
