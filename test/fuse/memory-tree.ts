@@ -12,6 +12,7 @@ import {
   type TreeChange,
 } from '../../src/tree/node.ts'
 
+const BLOCK = 4096
 const OWNER = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
 
 /** How many reads and writes were being served at once. */
@@ -64,6 +65,10 @@ export class MemoryVolume implements File {
   readonly parallelism: Parallelism
   /** How long each read and write takes, for seeing several at once. */
   latencyMs = 0
+  /** How files opened from now on are cached, by an engine that can switch it. */
+  caching: 'direct' | 'cached' = 'direct'
+  /** The calls of `Handle.zero`. */
+  readonly zeroed: { readonly position: number; readonly length: number; readonly release: boolean }[] = []
   modifiedMs = Date.UTC(2024, 1, 29)
   syncs = 0
   opens = 0
@@ -93,10 +98,11 @@ export class MemoryVolume implements File {
 }
 
 class MemoryHandle implements Handle {
-  readonly caching = 'direct'
+  readonly caching: 'direct' | 'cached'
   readonly #volume: MemoryVolume
 
   constructor(volume: MemoryVolume) {
+    this.caching = volume.caching
     this.#volume = volume
   }
 
@@ -119,13 +125,21 @@ class MemoryHandle implements Handle {
     return Promise.resolve()
   }
 
-  zero(position: number, length: number): Promise<void> {
+  zero(position: number, length: number, { release }: { readonly release: boolean }): Promise<void> {
     this.#volume.content.fill(0, position, position + length)
+    this.#volume.zeroed.push({ position, length, release })
     return Promise.resolve()
   }
 
-  seek(position: number): Promise<number> {
-    return Promise.resolve(position)
+  /** Blocks of zeros are holes; so is the end. */
+  seek(position: number, wanted: 'data' | 'hole'): Promise<number> {
+    const { content } = this.#volume
+    for (let at = position; at < content.length; at = (Math.floor(at / BLOCK) + 1) * BLOCK) {
+      const isHole = content.subarray(at, Math.floor(at / BLOCK + 1) * BLOCK).every((byte) => byte === 0)
+      if (isHole === (wanted === 'hole')) return Promise.resolve(at)
+    }
+    if (wanted === 'hole' && position < content.length) return Promise.resolve(content.length)
+    return Promise.reject(new SheepfsError('past-end', `no ${wanted} from ${position} on`))
   }
 
   close(): Promise<void> {
@@ -192,6 +206,7 @@ export class MemoryTree implements Tree {
   readonly list = new MemoryText(11, 'a text\nof two lines\n')
   readonly pageCache = new MemoryText(12, '0\n')
   readonly #listeners = new Set<(change: TreeChange) => void>()
+  readonly #nodes = new Map<number, Node>()
 
   constructor(volumeSize: number) {
     this.volume = new MemoryVolume(10, volumeSize, this.parallelism)
@@ -199,10 +214,11 @@ export class MemoryTree implements Tree {
     this.volumes.add('test', this.volume)
     this.#folder(3, 'vdi').add('list', this.list)
     this.#folder(4, 'config').add('page_cache', this.pageCache)
+    for (const node of [this.root, this.volumes, this.volume, this.list, this.pageCache]) this.#nodes.set(node.id, node)
   }
 
   node(id: number): Node | undefined {
-    return [this.root, this.volumes, this.volume, this.list, this.pageCache].find((node) => node.id === id)
+    return this.#nodes.get(id)
   }
 
   space(): Promise<Space> {
@@ -221,6 +237,7 @@ export class MemoryTree implements Tree {
   #folder(id: number, name: string): MemoryDirectory {
     const folder = new MemoryDirectory(id, this.root)
     this.root.add(name, folder)
+    this.#nodes.set(id, folder)
     return folder
   }
 }

@@ -1,0 +1,80 @@
+import { constants } from 'node:os'
+import { type Node } from '../../tree/node.ts'
+import { Fattr, FileType } from '../../wire/fuse-abi.ts'
+import { attrOut, entryOut, statfsOut, type FuseAttributes } from '../../wire/fuse-reply.ts'
+import { FuseSetattrIn } from '../../wire/fuse-structs.ts'
+import { ARGS, type Reply, type Request, type Served } from './operation.ts'
+
+const { ENOENT, ENOTDIR, ESTALE } = constants.errno
+
+/** A name that goes away is also notified; the limit only bounds the moment in between. */
+export const ENTRY_VALID_S = 1
+/** Longer than any client looks: changes are notified. */
+const ATTR_VALID_S = 3600
+
+const STATFS_BLOCK = 4096
+const NAME_MAX = 255
+
+/** LOOKUP. */
+export function lookup(served: Served, request: Request): Reply | Promise<Reply> {
+  const directory = served.tree.node(request.nodeid)
+  if (directory === undefined) return ESTALE
+  if (directory.kind !== 'directory') return ENOTDIR
+  const node = directory.lookup(nameOf(request))
+  if (node === undefined) return ENOENT
+  return attributesOf(node).then((attributes) => entryOut(attributes, ENTRY_VALID_S))
+}
+
+/** GETATTR. */
+export function getattr(served: Served, request: Request): Reply | Promise<Reply> {
+  const node = served.tree.node(request.nodeid)
+  return node === undefined ? ESTALE : attributesOf(node).then(attrOut)
+}
+
+/**
+ * SETATTR. A size goes to the file; times, mode and owner are not kept, and the reply says how they really are. With
+ * write-back the kernel sets times by itself, so that must succeed.
+ */
+export async function setattr(served: Served, request: Request): Promise<Reply> {
+  const { view, nodeid } = request
+  const size = FuseSetattrIn.size.get(view, ARGS)
+  const isResize = (FuseSetattrIn.valid.get(view, ARGS) & Fattr.SIZE) !== 0
+  const node = served.tree.node(nodeid)
+  if (node === undefined) return ESTALE
+  if (isResize && node.kind === 'file') await node.resize(size)
+  return attrOut(await attributesOf(node))
+}
+
+/** STATFS. */
+export async function statfs(served: Served): Promise<Reply> {
+  const { total, free } = await served.tree.space()
+  return statfsOut({
+    blocks: Math.floor(total / STATFS_BLOCK),
+    free: Math.floor(free / STATFS_BLOCK),
+    blockSize: STATFS_BLOCK,
+    nameLength: NAME_MAX,
+  })
+}
+
+/** A node's attributes as the kernel wants them. */
+export async function attributesOf(node: Node): Promise<FuseAttributes> {
+  const { size, allocated, mode, uid, gid, modifiedMs, blockSize, validity } = await node.attributes()
+  const isDirectory = node.kind === 'directory'
+  return {
+    ino: node.id,
+    size,
+    allocated,
+    mode: (isDirectory ? FileType.DIRECTORY : FileType.REGULAR) + mode,
+    nlink: isDirectory ? 2 : 1,
+    uid,
+    gid,
+    modifiedMs,
+    blockSize,
+    validS: validity === 'until-told' ? ATTR_VALID_S : 0,
+  }
+}
+
+function nameOf(request: Request): string {
+  const { buffer, byteOffset } = request.view
+  return Buffer.from(buffer, byteOffset + ARGS, request.length - ARGS - 1).toString('utf8')
+}

@@ -1,0 +1,50 @@
+import { type Tree } from '../../tree/node.ts'
+import { type Engine, type Mounted, type MountOptions } from '../engine.ts'
+import { mountDevice, type KernelMount } from './kernel-mount.ts'
+import { closeDevice, openDevice, serveDevice } from './open-device.ts'
+import { Session } from './session.ts'
+
+/** Speaks the kernel's protocol over /dev/fuse, in one process that mounts and serves. */
+export const kernelEngine: Engine = {
+  name: 'kernel',
+  capabilities: { switchCaching: true, writeBack: true, discard: true },
+
+  async mount(tree: Tree, options: MountOptions): Promise<Mounted> {
+    const fd = await openDevice()
+    let mount: KernelMount | undefined
+    try {
+      mount = await mountDevice(fd, options)
+      const { log, writeBack } = options
+      const session = new Session({ tree, device: await serveDevice(fd, log), log, writeBack, generation: 0 })
+      session.start()
+      await session.ready
+      await mount.raiseReadAhead(log)
+      return mounted(mount, session, fd)
+    } catch (error) {
+      closeDevice(fd)
+      await mount?.detach()
+      throw error
+    }
+  },
+}
+
+function mounted(mount: KernelMount, session: Session, fd: number): Mounted {
+  const ended = session.ended
+    .finally(() => {
+      closeDevice(fd)
+    })
+    .finally(() => mount.detach())
+    .then(() => undefined)
+  ended.catch(() => undefined) // whoever waits for it sees the failure
+  return {
+    ended,
+    async unmount() {
+      await mount.unmount()
+      await ended
+    },
+    async abort() {
+      await mount.abort()
+      await ended
+    },
+  }
+}

@@ -1,0 +1,119 @@
+import { writeFile } from 'node:fs/promises'
+import { SheepfsError } from '../../errors.ts'
+import { type Logger } from '../../log.ts'
+import { readMountTable, type MountEntry } from '../mount-table.ts'
+import { checkMountpoint } from '../mountpoint.ts'
+import { detachPath, unmountPath } from '../unmount.ts'
+import { runProgram } from './run-program.ts'
+
+/** The type that mount(8) and /proc/mounts show. */
+export const MOUNT_TYPE = 'fuse.sheepfs'
+
+const CONNECTIONS = '/sys/fs/fuse/connections'
+/** Several requests of 1 MiB ahead of a sequential reader; the kernel's own limit for FUSE is 128. */
+const READ_AHEAD_KB = 2048
+
+export interface KernelMountOptions {
+  readonly mountpoint: string
+  readonly source: string
+  readonly allowOther: boolean
+}
+
+/** The mount of a FUSE device in the name space of this process. Its holder needs CAP_SYS_ADMIN. */
+export class KernelMount {
+  /** Absolute, without symbolic links. */
+  readonly path: string
+  /** The number of its FUSE connection. */
+  readonly connection: number
+
+  constructor({ mountpoint, minor }: MountEntry) {
+    this.path = mountpoint
+    this.connection = minor
+  }
+
+  /**
+   * Raises what the kernel reads ahead for cached files. Only once INIT is answered: that sets it too. What a container does
+   * not allow is left as it is.
+   */
+  async raiseReadAhead(log: Logger): Promise<void> {
+    const file = `/sys/class/bdi/0:${this.connection}/read_ahead_kb`
+    try {
+      await writeFile(file, String(READ_AHEAD_KB))
+    } catch (error) {
+      log.debug({ err: error }, 'read-ahead stays at the limit of the kernel')
+    }
+  }
+
+  /** Errors: busy, naming who holds it where that can be seen; the mount goes on. */
+  async unmount(): Promise<void> {
+    switch (await this.#place()) {
+      case 'top':
+        await unmountPath(this.path)
+        return
+      case 'covered':
+        throw new SheepfsError('busy', `cannot unmount "${this.path}": something else is mounted over it`)
+      case 'gone':
+    }
+  }
+
+  /** Makes everything in flight fail, and all that follows; then takes the mount out of sight. */
+  async abort(): Promise<void> {
+    await abortConnection(this.connection)
+    await this.detach()
+  }
+
+  /** Takes the mount out of sight; it ends when its last user has. */
+  async detach(): Promise<void> {
+    if ((await this.#place()) === 'top') await detachPath(this.path)
+  }
+
+  async #place(): Promise<'top' | 'covered' | 'gone'> {
+    const here = (await readMountTable()).filter((entry) => entry.mountpoint === this.path)
+    const level = here.findLastIndex((entry) => entry.type === MOUNT_TYPE && entry.minor === this.connection)
+    if (level === -1) return 'gone'
+    return level === here.length - 1 ? 'top' : 'covered'
+  }
+}
+
+/**
+ * Mounts an open device. Errors: not-found, invalid, busy, not-permitted, not-supported, io, naming the mountpoint and
+ * what is wrong with it.
+ */
+export async function mountDevice(fd: number, options: KernelMountOptions): Promise<KernelMount> {
+  const path = await checkMountpoint(options.mountpoint)
+  const flags = [
+    'fd=3',
+    'rootmode=40000',
+    `user_id=${process.getuid?.() ?? 0}`,
+    `group_id=${process.getgid?.() ?? 0}`,
+    'default_permissions',
+    ...(options.allowOther ? ['allow_other'] : []),
+    'nosuid,nodev,noexec',
+  ].join(',')
+  // -i, -c: no helper program, and a source that happens to be the name of a file stays as it is
+  const args = ['-i', '-c', '-t', MOUNT_TYPE, '-o', flags, '--', options.source, path]
+  const { isSuccess, complaint } = await runProgram('mount', args, fd)
+  if (!isSuccess) {
+    const code = /superuser|permi/i.test(complaint) ? 'not-permitted' : 'io'
+    throw new SheepfsError(code, `mountpoint "${path}" cannot be mounted: ${complaint}`)
+  }
+  const entry = (await readMountTable()).findLast((mounted) => mounted.mountpoint === path)
+  if (entry?.type !== MOUNT_TYPE) {
+    throw new SheepfsError('io', `mountpoint "${path}" is not in the mount table after mounting`)
+  }
+  return new KernelMount(entry)
+}
+
+/** Aborts a FUSE connection by its number, through a control file system that is mounted where it is missing. */
+async function abortConnection(connection: number): Promise<void> {
+  const file = `${CONNECTIONS}/${connection}/abort`
+  try {
+    await writeFile(file, '1')
+  } catch {
+    await runProgram('mount', ['-t', 'fusectl', 'none', CONNECTIONS])
+    await writeFile(file, '1').catch((error: unknown) => {
+      // a connection that is gone needs no abort
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    })
+  }
+}

@@ -1,0 +1,64 @@
+import { type Logger } from '../../log.ts'
+import { type Tree } from '../../tree/node.ts'
+import { FuseInHeader, FuseSize } from '../../wire/fuse-structs.ts'
+import { type BufferPool, type PooledBuffer } from './buffer-pool.ts'
+import { type OpenDirectories } from './open-directories.ts'
+import { type OpenFiles } from './open-files.ts'
+
+/** Where the arguments of a request start. */
+export const ARGS = FuseSize.inHeader
+
+/**
+ * One request of the kernel. `view` is the message in the buffer it was read into, which the next request overwrites: a
+ * handler reads all arguments before it awaits anything.
+ */
+export class Request {
+  readonly view: DataView
+  readonly length: number
+  readonly opcode: number
+  readonly nodeid: number
+  readonly uniqueLow: number
+  readonly uniqueHigh: number
+  /** What follows the arguments, for operations that keep it: valid until the reply. */
+  data: Uint8Array | undefined
+  /** Given back once the reply is written. */
+  dataBuffer: PooledBuffer | undefined
+  replyBuffer: PooledBuffer | undefined
+
+  constructor(view: DataView, length: number) {
+    this.view = view
+    this.length = length
+    this.opcode = FuseInHeader.opcode.get(view)
+    this.nodeid = FuseInHeader.nodeid.get(view)
+    this.uniqueLow = FuseInHeader.uniqueLow.get(view)
+    this.uniqueHigh = FuseInHeader.uniqueHigh.get(view)
+  }
+}
+
+/** For a request that the kernel expects no answer to. */
+export const NO_REPLY = Symbol('no reply')
+
+/** A message with room for its header (see wire/fuse-reply), or a positive errno, or 0 for success without a payload. */
+export type Reply = Uint8Array | number | typeof NO_REPLY
+
+/** What handlers work on. */
+export interface Served {
+  readonly tree: Tree
+  readonly files: OpenFiles
+  readonly directories: OpenDirectories
+  readonly buffers: BufferPool
+  readonly log: Logger
+  /** Answers INIT. */
+  negotiate(request: Request): Reply
+}
+
+/** An opcode that is served. Everything else is answered ENOSYS, which stops the kernel from asking again. */
+export interface Operation {
+  /** The kernel's name of the opcode, for logs. */
+  readonly name: string
+  /** Least bytes of arguments: shorter requests are refused before the handler sees them. */
+  readonly argsSize: number
+  /** Bytes after the arguments are the request's `data`. */
+  readonly keepsData?: boolean
+  readonly handle: (served: Served, request: Request) => Reply | Promise<Reply>
+}

@@ -1,0 +1,57 @@
+import { constants } from 'node:os'
+import { FuseOpcode } from '../../wire/fuse-abi.ts'
+import { FUSE_INIT_IN_MIN_SIZE, FuseSize } from '../../wire/fuse-structs.ts'
+import { getattr, lookup, setattr, statfs } from './attributes.ts'
+import { opendir, readdir, readdirplus, releasedir } from './directories.ts'
+import { fallocate, fsync, lseek, open, read, release, write } from './files.ts'
+import { NO_REPLY, type Operation } from './operation.ts'
+
+const { ENOTTY, EPERM } = constants.errno
+
+type OperationName = keyof typeof FuseOpcode
+
+const TABLE: Partial<Record<OperationName, Omit<Operation, 'name'>>> = {
+  INIT: { argsSize: FUSE_INIT_IN_MIN_SIZE, handle: (served, request) => served.negotiate(request) },
+  DESTROY: { argsSize: 0, handle: () => 0 },
+  FORGET: { argsSize: 0, handle: () => NO_REPLY }, // node ids are never reused: nothing to count
+  BATCH_FORGET: { argsSize: 0, handle: () => NO_REPLY },
+  INTERRUPT: { argsSize: 0, handle: () => NO_REPLY }, // an application never sees EINTR from a disk
+  NOTIFY_REPLY: { argsSize: 0, handle: () => NO_REPLY },
+
+  LOOKUP: { argsSize: 1, handle: lookup },
+  GETATTR: { argsSize: FuseSize.getattrIn, handle: getattr },
+  SETATTR: { argsSize: FuseSize.setattrIn, handle: setattr },
+  STATFS: { argsSize: 0, handle: statfs },
+
+  OPENDIR: { argsSize: FuseSize.openIn, handle: opendir },
+  READDIR: { argsSize: FuseSize.readIn, handle: readdir },
+  READDIRPLUS: { argsSize: FuseSize.readIn, handle: readdirplus },
+  RELEASEDIR: { argsSize: FuseSize.releaseIn, handle: releasedir },
+  FSYNCDIR: { argsSize: FuseSize.fsyncIn, handle: () => 0 },
+
+  OPEN: { argsSize: FuseSize.openIn, handle: open },
+  READ: { argsSize: FuseSize.readIn, handle: read },
+  WRITE: { argsSize: FuseSize.writeIn, keepsData: true, handle: write },
+  FSYNC: { argsSize: FuseSize.fsyncIn, handle: fsync },
+  FALLOCATE: { argsSize: FuseSize.fallocateIn, handle: fallocate },
+  LSEEK: { argsSize: FuseSize.lseekIn, handle: lseek },
+  RELEASE: { argsSize: FuseSize.releaseIn, handle: release },
+  IOCTL: { argsSize: 0, handle: () => ENOTTY },
+
+  // the tree's names are fixed
+  MKNOD: { argsSize: 0, handle: () => EPERM },
+  MKDIR: { argsSize: 0, handle: () => EPERM },
+  UNLINK: { argsSize: 0, handle: () => EPERM },
+  RMDIR: { argsSize: 0, handle: () => EPERM },
+  SYMLINK: { argsSize: 0, handle: () => EPERM },
+  LINK: { argsSize: 0, handle: () => EPERM },
+  RENAME: { argsSize: 0, handle: () => EPERM },
+  RENAME2: { argsSize: 0, handle: () => EPERM },
+  CREATE: { argsSize: 0, handle: () => EPERM },
+  TMPFILE: { argsSize: 0, handle: () => EPERM },
+}
+
+/** The operations that are served, by opcode. */
+export const OPERATIONS: ReadonlyMap<number, Operation> = new Map(
+  Object.entries(TABLE).map(([name, operation]) => [FuseOpcode[name as OperationName], { name, ...operation }]),
+)

@@ -1,0 +1,249 @@
+import { constants } from 'node:os'
+import { SheepfsError } from '../../errors.ts'
+import { type Logger } from '../../log.ts'
+import { type Tree } from '../../tree/node.ts'
+import { viewOf } from '../../wire/field.ts'
+import { setReplyHeader } from '../../wire/fuse-reply.ts'
+import { notifyResend } from '../../wire/fuse-notify.ts'
+import { FuseInHeader, FuseOutHeader, FuseSize } from '../../wire/fuse-structs.ts'
+import { errnoOf } from '../errno.ts'
+import { BufferPool, LARGEST_BUFFER, type PooledBuffer } from './buffer-pool.ts'
+import { deferred } from './deferred.ts'
+import { type Device, type DeviceEnd } from './device.ts'
+import { FileHandleNumbers } from './file-handle-numbers.ts'
+import { negotiate, type Negotiated } from './negotiation.ts'
+import { Notifier } from './notifier.ts'
+import { OpenDirectories } from './open-directories.ts'
+import { OpenFiles } from './open-files.ts'
+import { ARGS, NO_REPLY, Request, type Operation, type Reply, type Served } from './operation.ts'
+import { OPERATIONS } from './operations.ts'
+
+const { EINVAL, EIO, ENOSYS, EPROTO } = constants.errno
+
+export interface SessionOptions {
+  readonly tree: Tree
+  readonly device: Device
+  readonly log: Logger
+  readonly writeBack: boolean
+  /** Another one for every session of the same mount: tells its file handles from those of its predecessors. */
+  readonly generation: number
+  /** What a predecessor negotiated; without it the kernel's INIT is awaited. */
+  readonly negotiated?: Negotiated
+  /** Bytes of requests and replies in flight, at least 4 MiB; beyond it requests wait in the kernel. */
+  readonly memoryLimit?: number
+}
+
+/** 'draining': no request is taken any more, those in flight are answered. */
+type State = 'new' | 'serving' | 'draining' | 'ended'
+
+const MEMORY_LIMIT = 40 * 1024 * 1024
+/** Requests taken from the device before the event loop goes on. */
+const MAX_BURST = 64
+/** A WRITE from this size keeps the buffer it was read into; a smaller one is copied out of it. */
+const KEEP_FROM = 128 * 1024
+
+/** Serves one tree to the kernel over a device that somebody else opened, mounted and will close. */
+export class Session {
+  readonly #options: SessionOptions
+  readonly #device: Device
+  readonly #log: Logger
+  readonly #buffers: BufferPool
+  readonly #files: OpenFiles
+  readonly #notifier: Notifier
+  readonly #served: Served
+  readonly #ready = deferred<Negotiated>()
+  readonly #ended = deferred<DeviceEnd | 'closed'>()
+  readonly #bare = viewOf(new Uint8Array(FuseSize.outHeader))
+  #state: State = 'new'
+  #incoming: PooledBuffer
+  #isFull = false
+  #inFlight = 0
+
+  constructor(options: SessionOptions) {
+    const { tree, device, log, generation } = options
+    const numbers = new FileHandleNumbers(generation)
+    this.#options = options
+    this.#device = device
+    this.#log = log
+    this.#buffers = new BufferPool(options.memoryLimit ?? MEMORY_LIMIT)
+    this.#incoming = this.#buffers.take(LARGEST_BUFFER)
+    this.#files = new OpenFiles(tree, numbers)
+    this.#notifier = new Notifier(device, log)
+    this.#served = {
+      tree,
+      files: this.#files,
+      directories: new OpenDirectories(numbers),
+      buffers: this.#buffers,
+      log,
+      negotiate: (request) => this.#negotiate(request),
+    }
+  }
+
+  /** Resolves when the kernel's INIT is answered, at once for a successor. Rejects when the mount ends before. */
+  get ready(): Promise<Negotiated> {
+    return this.#ready.promise
+  }
+
+  /** Resolves when nothing is served any more and all files are closed; rejects when serving failed. */
+  get ended(): Promise<DeviceEnd | 'closed'> {
+    return this.#ended.promise
+  }
+
+  start(): void {
+    this.#state = 'serving'
+    if (this.#options.negotiated !== undefined) this.#ready.resolve(this.#options.negotiated)
+    this.#notifier.start(this.#options.tree)
+    this.#device.start(this.#receive)
+  }
+
+  /**
+   * Makes the kernel send again what a dead predecessor took and did not answer. Once per successor, before `start`.
+   * EINVAL before Linux 6.9.
+   */
+  resend(): void {
+    this.#device.send(notifyResend())
+  }
+
+  /** Takes no more requests, answers those in flight, closes the files. The mount goes on, for a successor. */
+  async close(): Promise<void> {
+    if (this.#state === 'new' || this.#state === 'serving') {
+      this.#state = 'draining'
+      this.#device.close()
+      if (this.#inFlight === 0) this.#finish('closed')
+    }
+    await this.ended
+  }
+
+  readonly #receive = (): void => {
+    try {
+      this.#receiveBurst()
+    } catch (error) {
+      this.#finish(error)
+    }
+  }
+
+  #receiveBurst(): void {
+    for (let taken = 0; taken < MAX_BURST && this.#state === 'serving'; taken++) {
+      this.#isFull = !this.#buffers.hasRoom
+      if (this.#isFull) return
+      const length = this.#device.receive(this.#incoming.bytes)
+      if (length === 0) break
+      if (typeof length === 'string') {
+        this.#finish(length)
+        return
+      }
+      this.#accept(length)
+    }
+    this.#device.awaken()
+  }
+
+  #accept(length: number): void {
+    const request = new Request(this.#incoming.view, length)
+    const operation = OPERATIONS.get(request.opcode)
+    this.#inFlight++
+    if (operation === undefined) {
+      this.#log.debug({ opcode: request.opcode }, 'an operation that is not served')
+      this.#answer(request, ENOSYS)
+    } else if (length < ARGS + operation.argsSize || FuseInHeader.len.get(request.view) !== length) {
+      this.#log.warn({ operation: operation.name, length }, 'a request of an impossible length')
+      this.#answer(request, EINVAL)
+    } else {
+      if (operation.keepsData === true) this.#keepData(request, ARGS + operation.argsSize)
+      void this.#run(operation, request)
+    }
+  }
+
+  /** Large data stay where they are and the session goes on with another buffer; small ones are copied. */
+  #keepData(request: Request, start: number): void {
+    const length = request.length - start
+    if (length >= KEEP_FROM) {
+      request.dataBuffer = this.#incoming
+      request.data = this.#incoming.bytes.subarray(start, request.length)
+      this.#incoming = this.#buffers.take(LARGEST_BUFFER)
+    } else {
+      request.dataBuffer = this.#buffers.take(length)
+      request.data = request.dataBuffer.bytes.subarray(0, length)
+      request.data.set(this.#incoming.bytes.subarray(start, request.length))
+    }
+  }
+
+  async #run(operation: Operation, request: Request): Promise<void> {
+    let reply: Reply
+    try {
+      const outcome = operation.handle(this.#served, request)
+      reply = outcome instanceof Promise ? await outcome : outcome
+    } catch (error) {
+      reply = errnoOf(error, operation.name, this.#log)
+    }
+    this.#answer(request, reply)
+  }
+
+  #answer(request: Request, reply: Reply): void {
+    if (reply !== NO_REPLY && this.#state !== 'ended') this.#send(request, reply)
+    if (request.dataBuffer !== undefined) this.#buffers.give(request.dataBuffer)
+    if (request.replyBuffer !== undefined) this.#buffers.give(request.replyBuffer)
+    this.#inFlight--
+    if (this.#isFull && this.#buffers.hasRoom && this.#state === 'serving') {
+      this.#isFull = false
+      this.#device.awaken()
+    }
+    if (this.#state === 'draining' && this.#inFlight === 0) this.#finish('closed')
+  }
+
+  #send(request: Request, reply: Uint8Array | number): void {
+    try {
+      if (typeof reply === 'number') this.#sendError(request, reply)
+      else this.#sendMessage(request, { view: viewOf(reply), error: 0 })
+    } catch (error) {
+      this.#log.error({ err: error, opcode: request.opcode }, 'the kernel refused a reply')
+      this.#sendErrorInstead(request)
+    }
+  }
+
+  /** A refused reply leaves the request waiting, unless the kernel has already failed it. */
+  #sendErrorInstead(request: Request): void {
+    try {
+      this.#sendError(request, EIO)
+    } catch (error) {
+      this.#finish(error)
+    }
+  }
+
+  #sendError(request: Request, errno: number): void {
+    this.#sendMessage(request, { view: this.#bare, error: errno === 0 ? 0 : -errno })
+  }
+
+  #sendMessage(request: Request, { view, error }: { view: DataView; error: number }): void {
+    setReplyHeader(view, view.byteLength, error)
+    FuseOutHeader.uniqueLow.set(view, request.uniqueLow)
+    FuseOutHeader.uniqueHigh.set(view, request.uniqueHigh)
+    this.#device.send(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))
+  }
+
+  #negotiate(request: Request): Reply {
+    const outcome = negotiate(request, this.#options)
+    if (outcome === undefined) {
+      this.#finish(new SheepfsError('not-supported', 'the kernel speaks a FUSE protocol before 7.0'))
+      return EPROTO
+    }
+    if (outcome.negotiated !== undefined) this.#ready.resolve(outcome.negotiated)
+    return outcome.reply
+  }
+
+  #finish(end: unknown): void {
+    if (this.#state === 'ended') return
+    this.#state = 'ended'
+    this.#device.close()
+    this.#ready.reject(new SheepfsError('closed', 'the mount ended before the kernel could use it'))
+    void this.#cleanUp(end)
+  }
+
+  async #cleanUp(end: unknown): Promise<void> {
+    await this.#notifier.close()
+    await this.#files.closeAll().catch((error: unknown) => {
+      this.#log.error({ err: error }, 'a file could not be closed')
+    })
+    if (end === 'unmounted' || end === 'aborted' || end === 'closed') this.#ended.resolve(end)
+    else this.#ended.reject(end)
+  }
+}

@@ -1,0 +1,90 @@
+import { read } from 'node:fs'
+import { LARGEST_BUFFER } from './buffer-pool.ts'
+import { readOutcome, sendAsideTo, sendTo } from './device-io.ts'
+import { type Device, type DeviceEnd } from './device.ts'
+
+/** Outstanding reads: each holds a thread of libuv's pool of four. */
+const READERS = 2
+/** For a descriptor that another process opened non-blocking. */
+const RETRY_MS = 1
+
+/**
+ * The way without native code: blocking reads in libuv's thread pool. The process cannot exit while they wait, until the
+ * mount has ended.
+ */
+export class ThreadpoolDevice implements Device {
+  readonly #fd: number
+  readonly #arrived: { buffer: Buffer; length: number }[] = []
+  #end: DeviceEnd | undefined
+  #error: unknown
+  #wake: (() => void) | undefined
+  #isAsleep = true
+
+  constructor(fd: number) {
+    this.#fd = fd
+  }
+
+  start(wake: () => void): void {
+    this.#wake = wake
+    for (let reader = 0; reader < READERS; reader++) this.#read(Buffer.allocUnsafeSlow(LARGEST_BUFFER))
+  }
+
+  awaken(): void {
+    this.#isAsleep = true
+    if (this.#arrived.length > 0 || this.#end !== undefined || this.#error !== undefined) setImmediate(this.#arrive)
+  }
+
+  receive(into: Uint8Array): number | DeviceEnd {
+    const next = this.#arrived.shift()
+    if (next !== undefined) {
+      into.set(next.buffer.subarray(0, next.length))
+      this.#read(next.buffer)
+      return next.length
+    }
+    if (this.#error !== undefined) throw this.#error as Error
+    return this.#end ?? 0
+  }
+
+  send(message: Uint8Array): void {
+    sendTo(this.#fd, message)
+  }
+
+  sendAside(message: Uint8Array): Promise<void> {
+    return sendAsideTo(this.#fd, message)
+  }
+
+  close(): void {
+    this.#wake = undefined
+  }
+
+  #read(buffer: Buffer): void {
+    if (this.#wake === undefined || this.#end !== undefined) return
+    read(this.#fd, buffer, 0, buffer.length, null, (error, length) => {
+      if (error === null) this.#arrived.push({ buffer, length })
+      else if (!this.#failed(error, buffer)) return
+      this.#arrive()
+    })
+  }
+
+  /** True when the reader has ended, false when it goes on. */
+  #failed(error: unknown, buffer: Buffer): boolean {
+    try {
+      const outcome = readOutcome(error)
+      if (outcome === 'retry') this.#read(buffer)
+      else if (outcome === 0)
+        setTimeout(() => {
+          this.#read(buffer)
+        }, RETRY_MS)
+      else this.#end = outcome
+    } catch (defect) {
+      this.#error = defect
+    }
+    return this.#end !== undefined || this.#error !== undefined
+  }
+
+  readonly #arrive = (): void => {
+    if (!this.#isAsleep) return
+    this.#isAsleep = false
+    this.#wake?.()
+  }
+}
