@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   fuse: ['wire', 'tree'],
   daemon: ['wire', 'sheep', 'volume', 'tree', 'fuse'],
   api: ['daemon'],
-  cli: ['daemon', 'api', 'sheep', 'volume', 'tree', 'fuse'],
+  cli: ['daemon', 'api'],
   lamb: ['wire'],
 }
 

@@ -1,3 +1,4 @@
+import { findMount } from '../../../src/fuse/mount-table.ts'
 import { run, succeed } from './program.ts'
 import { type Stage } from './stage.ts'
 
@@ -22,8 +23,14 @@ export async function attachLoop(stage: Stage, file: string): Promise<Loop> {
 
 /** Mounts the file system of a device on a new directory. */
 export async function mountDevice(stage: Stage, device: string): Promise<string> {
-  const directory = await stage.folder()
+  const directory = await stage.mountpoint()
   await succeed('mount', [device, directory])
-  stage.defer(() => run('umount', [directory]))
+  stage.defer(async () => {
+    if ((await findMount(directory)) === undefined) return
+    const { status, stderr } = await run('umount', [directory])
+    if (status === 0) return
+    await run('umount', ['--lazy', directory])
+    throw new Error(stderr.trim())
+  })
   return directory
 }

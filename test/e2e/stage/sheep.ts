@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { parseAddress, type Address } from '../../../src/sheep/address.ts'
 import { Connection } from '../../../src/sheep/connection.ts'
 import { SheepfsError } from '../../../src/errors.ts'
@@ -12,7 +10,7 @@ import { readObject, writeIndex } from '../../../src/wire/object-ops.ts'
 import { type Message, type Response } from '../../../src/wire/message.ts'
 import { Req, Result, resultName } from '../../../src/wire/sd-proto.ts'
 import { deleteVdi, getVdiInfo, newVdi, parseVdiAnswer } from '../../../src/wire/vdi-ops.ts'
-import { end, start, textOf } from './program.ts'
+import { textOf } from './program.ts'
 import { type Stage } from './stage.ts'
 
 /** Index entries cleared by one request. */
@@ -65,9 +63,15 @@ export class Sheep {
   }
 }
 
-/** Connects to the sheep at `address` (SHEEPFS_TEST_SHEEP unless given), or starts a lamb. */
-export async function startSheep(stage: Stage, address = process.env['SHEEPFS_TEST_SHEEP']): Promise<Sheep> {
-  const connection = await openConnection(address === undefined ? await startLamb(stage) : parseAddress(address))
+/** The sheep of SHEEPFS_TEST_SHEEP, or a lamb. */
+export async function startSheep(stage: Stage): Promise<Sheep> {
+  const address = process.env['SHEEPFS_TEST_SHEEP']
+  return address === undefined ? startLamb(stage) : useSheep(stage, parseAddress(address))
+}
+
+/** A sheep that runs already. */
+export async function useSheep(stage: Stage, address: Address): Promise<Sheep> {
+  const connection = await openConnection(address)
   stage.defer(() => {
     connection.destroy(new SheepfsError('closed', 'the test is over'))
   })
@@ -81,37 +85,13 @@ export async function openConnection(address: Address): Promise<Connection> {
 }
 
 /** A lamb with an empty store on a free port. */
-async function startLamb(stage: Stage): Promise<Address> {
-  const address = { host: '127.0.0.1', port: await freePort() }
-  const store = await stage.folder()
-  const lamb = start(process.execPath, [LAMB, '--store', store, '--port', String(address.port)], { stdio: 'pipe' })
-  const output = textOf(lamb.stderr)
-  stage.defer(() => end(lamb))
-  while (!(await isListening(address))) {
-    if (lamb.exitCode !== null) throw new Error(`lamb did not start: ${output()}`)
-    await delay(20)
-  }
-  return address
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-async function isListening({ host, port }: Address): Promise<boolean> {
-  const socket = connect({ host, port })
-  return new Promise((resolve) => {
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => {
-      resolve(false)
-    })
-  })
+export async function startLamb(stage: Stage): Promise<Sheep> {
+  const lamb = stage.start(process.execPath, [LAMB, '--store', await stage.folder(), '--port', '0'])
+  const stderr = textOf(lamb.stderr)
+  const stdout = textOf(lamb.stdout)
+  const spoke = once(lamb.stdout ?? lamb, 'data')
+  await Promise.race([spoke, once(lamb, 'exit')])
+  const [, address] = /^lamb listens on (\S+)$/m.exec(stdout()) ?? []
+  if (address === undefined) throw new Error(`lamb did not start: ${stderr()}`)
+  return useSheep(stage, parseAddress(address))
 }

@@ -2,7 +2,8 @@ import { type ChildProcess } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { end, run, start, textOf } from './program.ts'
+import { findMount } from '../../../src/fuse/mount-table.ts'
+import { end, run, textOf } from './program.ts'
 import { type Sheep } from './sheep.ts'
 import { type Stage } from './stage.ts'
 
@@ -45,9 +46,9 @@ export function sheepfsArguments(options: SheepfsOptions): string[] {
 
 /** Starts `sheepfs -f` and resolves when it is mounted. */
 export async function startSheepfs(stage: Stage, options: SheepfsOptions): Promise<Sheepfs> {
-  const mountpoint = options.mountpoint ?? (await stage.folder())
+  const mountpoint = options.mountpoint ?? (await stage.mountpoint())
   const command = [...(options.prefix ?? []), process.execPath, ...sheepfsArguments(options), '-f', mountpoint]
-  const child = start('env', command, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = stage.start('env', command)
   const output = textOf(child.stderr)
   textOf(child.stdout)
   const stop = async (): Promise<void> => {
@@ -56,7 +57,7 @@ export async function startSheepfs(stage: Stage, options: SheepfsOptions): Promi
   }
   stage.defer(stop)
   const limit = Date.now() + START_LIMIT_MS
-  while ((await deviceOf(mountpoint)) === undefined) {
+  while ((await findMount(mountpoint)) === undefined) {
     if (child.exitCode !== null) throw new Error(`sheepfs ended with ${child.exitCode}: ${output()}`)
     if (Date.now() > limit) throw new Error(`sheepfs did not mount within ${START_LIMIT_MS} ms: ${output()}`)
     await delay(20)
@@ -75,20 +76,12 @@ export async function control(sheepfs: Sheepfs, file: string, value: string): Pr
   await writeFile(sheepfs.path(file), `${value}\n`, { flag: 'r+' })
 }
 
-/** The device number (major:minor) mounted at a directory; undefined when nothing is. */
-export async function deviceOf(mountpoint: string): Promise<string | undefined> {
-  const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')
-  const mounts = lines.map((line) => line.split(' '))
-  return mounts.findLast(([, , , , path]) => path === mountpoint)?.[2]
-}
-
 /** Makes sure that nothing is mounted there, also when what served it hangs. True when there was something. */
 export async function removeMount(mountpoint: string): Promise<boolean> {
-  const device = await deviceOf(mountpoint)
-  if (device === undefined) return false
+  const mount = await findMount(mountpoint)
+  if (mount === undefined) return false
   // requests that nobody will answer keep their callers for ever, and a kill does not reach those
-  const abort = `/sys/fs/fuse/connections/${device.replace(/^.*:/, '')}/abort`
-  await writeFile(abort, '1').catch((error: unknown) => error)
+  await writeFile(`/sys/fs/fuse/connections/${mount.minor}/abort`, '1').catch((error: unknown) => error)
   await run('umount', ['--lazy', mountpoint])
   return true
 }

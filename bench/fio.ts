@@ -1,0 +1,38 @@
+import { succeed } from '../test/e2e/stage/program.ts'
+import { speed, type Workload } from './workload.ts'
+
+const LIMIT_MS = 300_000
+
+/** The part of fio's report that is read. */
+interface Report {
+  readonly jobs: readonly {
+    readonly read: { readonly io_bytes: number }
+    readonly write: { readonly io_bytes: number }
+    readonly job_runtime: number
+  }[]
+}
+
+/** Runs a load on a file of `size` bytes. The time is that of the slowest job, its fsync included. */
+export async function runFio(file: string, size: number, workload: Workload): Promise<number> {
+  const args = [
+    '--name=bench',
+    `--filename=${file}`,
+    '--allow_file_create=0',
+    `--rw=${workload.order === 'random' ? 'rand' : ''}${workload.direction}`,
+    `--bs=${workload.blockSize}`,
+    `--size=${size}`,
+    `--io_size=${workload.bytesPerJob}`,
+    '--ioengine=psync',
+    '--thread',
+    `--numjobs=${workload.jobs}`,
+    '--invalidate=1',
+    '--norandommap',
+    '--randrepeat=0',
+    ...(workload.direction === 'write' ? ['--end_fsync=1'] : []),
+    '--output-format=json',
+  ]
+  const { jobs } = JSON.parse(await succeed('fio', args, { limitMs: LIMIT_MS })) as Report
+  const bytes = jobs.reduce((sum, job) => sum + job[workload.direction].io_bytes, 0)
+  const slowestMs = Math.max(...jobs.map((job) => job.job_runtime))
+  return speed(workload, bytes, slowestMs / 1000)
+}

@@ -1,0 +1,33 @@
+import { accessSync, constants, existsSync } from 'node:fs'
+import { type EngineName } from '../../../src/fuse/engine.ts'
+
+/** The engines, each to be tested alike. */
+export const TESTED_ENGINES: readonly EngineName[] = ['kernel', 'fuse-native']
+
+/** Why something cannot be tested on this machine, for `skip`; false when it can. */
+export function missing(...needs: readonly (keyof typeof CHECKS)[]): string | false {
+  return needs.map((need) => CHECKS[need]()).find((reason) => reason !== undefined) ?? false
+}
+
+const CHECKS = {
+  fuse: () => (existsSync('/dev/fuse') ? undefined : 'no /dev/fuse'),
+  root: () => (process.getuid?.() === 0 ? undefined : 'only root may mount and take loop devices'),
+  loop: () => (existsSync('/dev/loop-control') ? undefined : 'no /dev/loop-control'),
+  fio: () => program('fio'),
+  mkfs: () => program('mkfs.ext4'),
+  fusermount: () => program('fusermount'),
+} as const
+
+function program(name: string): string | undefined {
+  const folders = ['/usr/local/bin', '/usr/local/sbin', '/usr/bin', '/usr/sbin', '/bin', '/sbin']
+  return folders.some((folder) => isExecutable(`${folder}/${name}`)) ? undefined : `no ${name}`
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
