@@ -1,0 +1,221 @@
+import { parseArgs } from 'node:util'
+import { SheepfsError } from '../errors.ts'
+import { ClusterFlag } from '../wire/info-ops.ts'
+import { type ObjectKind } from '../wire/object-id.ts'
+import { Opcode, Result } from '../wire/sd-proto.ts'
+import { type FaultAction, type FaultRule, type Faults } from './faults.ts'
+import { releases, type ReleaseName } from './release.ts'
+import { type LambOptions } from './server.ts'
+
+export const HELP = `Usage: lamb --store DIR [OPTION]...
+
+A sheepdog cluster of one node, for tests and for trying out. Not for production: there are no replicas, and nothing
+is synced to the disk.
+
+  --store DIR               objects, as sparse files; made when missing, kept when not
+  --host ADDRESS            listen here (default 127.0.0.1)
+  --port N                  and here (default 7000; 0: any free port)
+  --vdi NAME:SIZE           make this VDI when it is missing; SIZE like 512M, 1G, 4T (repeatable)
+  --zone N                  zone of the node (default: from its address)
+  --gateways N              seem to be N sheep on consecutive ports, all serving this store
+  --release 0.7|0.9|1.0     pass for this release (0.7 trims zeros and has other node records)
+  --object-cache            FLUSH_VDI succeeds, as with the object cache of 0.9
+  --help, --version
+
+How a new store is formatted:
+  --unformatted             not at all: dog cluster format can do it
+  --copies N                as a number; one node still keeps one copy
+  --block-size-shift N      objects of 1 << N bytes, 20 to 31 (default 22)
+  --locking                 LOCK_VDI really locks
+  --strict                  without as many zones as copies writes answer HALT
+  --zones N                 pretend to have N zones, for --strict and for erasure-coded VDIs
+
+Faults:
+  --seed N                  of everything random (default 1)
+  --delay MS                every request waits up to MS before it is executed
+  --reorder N               answers leave in random order, N at a time
+  --error-payload           failed reads carry meaningless bytes
+  --pieces BYTES[:MS]       answers leave in pieces, with a pause between them
+  --removal-delay MS        objects without references stay this long
+  --snapshot-pause MS       a snapshot overwrites the index updates of that time
+  --fault ACTION[,op=NAME][,kind=KIND][,skip=N][,count=N][,probability=P]    (repeatable)
+      ACTION: drop-before, drop-after (the connection, before or after executing), silence, snapshot (by somebody
+      else, before executing), delay=MS, result=NAME (NO_OBJ, HALT, WAIT_FOR_JOIN, ...: not executed)
+      op: READ_OBJ, CREATE_AND_WRITE_OBJ, ...    kind: data, inode, btree, ledger, attribute, vmstate
+`
+
+const OPTIONS = {
+  store: { type: 'string' },
+  host: { type: 'string' },
+  port: { type: 'string' },
+  vdi: { type: 'string', multiple: true },
+  zone: { type: 'string' },
+  gateways: { type: 'string' },
+  release: { type: 'string' },
+  'object-cache': { type: 'boolean' },
+  unformatted: { type: 'boolean' },
+  copies: { type: 'string' },
+  'block-size-shift': { type: 'string' },
+  locking: { type: 'boolean' },
+  strict: { type: 'boolean' },
+  zones: { type: 'string' },
+  seed: { type: 'string' },
+  delay: { type: 'string' },
+  reorder: { type: 'string' },
+  'error-payload': { type: 'boolean' },
+  pieces: { type: 'string' },
+  'removal-delay': { type: 'string' },
+  'snapshot-pause': { type: 'string' },
+  fault: { type: 'string', multiple: true },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean' },
+} as const
+
+type Values = ReturnType<typeof parse>
+type NumberOption = {
+  [K in keyof typeof OPTIONS]: NonNullable<Values[K]> extends string ? K : never
+}[keyof typeof OPTIONS]
+
+const OBJECT_KINDS = [
+  'data',
+  'inode',
+  'btree',
+  'ledger',
+  'attribute',
+  'vmstate',
+] as const satisfies readonly ObjectKind[]
+
+/** What a command line asks for. */
+export type Command =
+  | { readonly command: 'help' }
+  | { readonly command: 'version' }
+  | { readonly command: 'serve'; readonly options: LambOptions; readonly setFaults: (faults: Faults) => void }
+
+/** Reads a command line, without the program's name. Errors: `invalid`, naming the option. */
+export function parseArguments(args: readonly string[]): Command {
+  const values = parse(args)
+  if (values.help === true) return { command: 'help' }
+  if (values.version === true) return { command: 'version' }
+  if (values.store === undefined)
+    throw new SheepfsError('invalid', '--store is missing: name a directory for the objects')
+  const rules = (values.fault ?? []).map(parseRule)
+  const [pieceBytes = 0, pieceDelayMs = 0] = (values.pieces ?? '0').split(':').map((part) => integer('pieces', part))
+  const setFaults = (faults: Faults): void => {
+    for (const rule of rules) faults.addRule(rule)
+    faults.delayMs = number(values, 'delay') ?? 0
+    faults.reorder = number(values, 'reorder') ?? 0
+    faults.errorPayload = values['error-payload'] ?? false
+    faults.pieceBytes = pieceBytes
+    faults.pieceDelayMs = pieceDelayMs
+    faults.removalDelayMs = number(values, 'removal-delay') ?? 0
+    faults.snapshotPauseMs = number(values, 'snapshot-pause') ?? 0
+  }
+  return { command: 'serve', options: { store: values.store, ...lambOptions(values) }, setFaults }
+}
+
+/** Bytes of a size like 4096, 512M or 1G. */
+export function parseSize(text: string): number {
+  const match = /^(\d+)([KMGTP]?)$/i.exec(text)
+  const exponent = ['', 'K', 'M', 'G', 'T', 'P'].indexOf(match?.[2]?.toUpperCase() ?? '')
+  const size = Number(match?.[1]) * 1024 ** exponent
+  if (!Number.isSafeInteger(size))
+    throw new SheepfsError('invalid', `size "${text}": expected a number like 512M or 1G`)
+  return size
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, strict: true }).values
+  } catch (error) {
+    throw new SheepfsError('invalid', error instanceof Error ? error.message : String(error), { cause: error })
+  }
+}
+
+function lambOptions(values: Values): Omit<LambOptions, 'store'> {
+  const shift = number(values, 'block-size-shift')
+  if (shift !== undefined && (shift < 20 || shift > 31)) {
+    throw new SheepfsError('invalid', `--block-size-shift ${shift}: expected 20 to 31`)
+  }
+  const copies = number(values, 'copies')
+  const isLocking = values.locking === true
+  const isStrict = values.strict === true
+  return {
+    host: values.host,
+    port: number(values, 'port'),
+    gateways: number(values, 'gateways'),
+    vdis: (values.vdi ?? []).map(parseVdi),
+    zone: number(values, 'zone'),
+    zones: number(values, 'zones'),
+    release: parseRelease(values.release),
+    hasObjectCache: values['object-cache'],
+    seed: number(values, 'seed'),
+    isUnformatted: values.unformatted,
+    format: {
+      ...(copies === undefined ? {} : { copies }),
+      ...(shift === undefined ? {} : { blockSizeShift: shift }),
+      flags: ClusterFlag.AUTO_VNODES | (isLocking ? ClusterFlag.LOCKING : 0) | (isStrict ? ClusterFlag.STRICT : 0),
+    },
+  }
+}
+
+function parseVdi(text: string): { name: string; size: number } {
+  const colon = text.lastIndexOf(':')
+  if (colon < 1) throw new SheepfsError('invalid', `--vdi ${text}: expected NAME:SIZE, as in test:1G`)
+  return { name: text.slice(0, colon), size: parseSize(text.slice(colon + 1)) }
+}
+
+function parseRelease(name: string | undefined): ReleaseName | undefined {
+  if (name === undefined || isRelease(name)) return name
+  throw new SheepfsError('invalid', `--release ${name}: expected one of ${Object.keys(releases).join(', ')}`)
+}
+
+function isRelease(name: string): name is ReleaseName {
+  return Object.hasOwn(releases, name)
+}
+
+/** Reads `ACTION[,key=value]…`. */
+function parseRule(text: string): FaultRule {
+  const [action = '', ...conditions] = text.split(',')
+  const rule: { -readonly [K in keyof FaultRule]: FaultRule[K] } = { action: parseAction(action) }
+  for (const condition of conditions) {
+    const [key, value = ''] = condition.split('=')
+    if (key === 'op') rule.opcode = named(Opcode, value, '--fault op')
+    else if (key === 'kind') rule.kind = parseKind(value)
+    else if (key === 'skip' || key === 'count') rule[key] = integer(`fault ${key}`, value)
+    else if (key === 'probability') rule.probability = Number(value)
+    else throw new SheepfsError('invalid', `--fault ${text}: expected op=, kind=, skip=, count= or probability=`)
+  }
+  return rule
+}
+
+function parseAction(text: string): FaultAction {
+  if (text === 'drop-before' || text === 'drop-after' || text === 'silence' || text === 'snapshot') return text
+  if (text.startsWith('delay=')) return { delayMs: integer('fault delay', text.slice(6)) }
+  if (text.startsWith('result=')) return { result: named(Result, text.slice(7), '--fault result') }
+  throw new SheepfsError(
+    'invalid',
+    `--fault ${text}: expected drop-before, drop-after, silence, snapshot, delay=MS or result=NAME`,
+  )
+}
+
+function parseKind(value: string): ObjectKind {
+  const kind = OBJECT_KINDS.find((known) => known === value)
+  if (kind) return kind
+  throw new SheepfsError('invalid', `--fault kind=${value}: expected one of ${OBJECT_KINDS.join(', ')}`)
+}
+
+function named(table: Readonly<Record<string, number>>, name: string, option: string): number {
+  const value = table[name]
+  if (value !== undefined) return value
+  throw new SheepfsError('invalid', `${option}=${name}: expected one of ${Object.keys(table).join(', ')}`)
+}
+
+function number(values: Values, option: NumberOption): number | undefined {
+  const text = values[option]
+  return text === undefined ? undefined : integer(option, text)
+}
+
+function integer(option: string, text: string): number {
+  if (/^\d{1,10}$/.test(text)) return Number(text)
+  throw new SheepfsError('invalid', `--${option} ${text}: expected a whole number`)
+}

@@ -1,0 +1,62 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { SheepfsError } from '../errors.ts'
+
+/** How a cluster was formatted. */
+export interface ClusterSettings {
+  readonly copies: number
+  readonly copyPolicy: number
+  readonly blockSizeShift: number
+  /** ClusterFlag bits. */
+  readonly flags: number
+  /** Creation time. */
+  readonly ctime: Timestamp
+  /** The store driver's name, as `dog cluster format` gave it. */
+  readonly storeName: string
+}
+
+/** A time as sheepdog writes it: seconds in the high half of a u64, nanoseconds in the low. */
+export interface Timestamp {
+  readonly seconds: number
+  readonly nanoseconds: number
+}
+
+export function now(): Timestamp {
+  const ms = performance.timeOrigin + performance.now()
+  const micros = Math.floor((ms % 1000) * 1000)
+  return { seconds: Math.floor(ms / 1000), nanoseconds: micros * 1000 }
+}
+
+/** The cluster's settings, kept in `DIR/cluster.json`; undefined until it is formatted. One epoch, for ever. */
+export class Cluster {
+  readonly #path: string
+  #settings: ClusterSettings | undefined
+
+  constructor(directory: string) {
+    this.#path = join(directory, 'cluster.json')
+  }
+
+  get settings(): ClusterSettings | undefined {
+    return this.#settings
+  }
+
+  /** 0 before format, as in the headers of all answers. */
+  get epoch(): number {
+    return this.#settings ? 1 : 0
+  }
+
+  open(): void {
+    if (!existsSync(this.#path)) return
+    try {
+      this.#settings = JSON.parse(readFileSync(this.#path, 'utf8')) as ClusterSettings
+    } catch (error) {
+      throw new SheepfsError('invalid', `${this.#path} is not the JSON that lamb wrote`, { cause: error })
+    }
+  }
+
+  format(settings: ClusterSettings): void {
+    writeFileSync(`${this.#path}.new`, `${JSON.stringify(settings, undefined, 2)}\n`)
+    renameSync(`${this.#path}.new`, this.#path)
+    this.#settings = settings
+  }
+}

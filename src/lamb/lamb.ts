@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { errorText, isSheepfsError } from '../errors.ts'
+import { createLogger } from '../log.ts'
+import { HELP, parseArguments } from './arguments.ts'
+import { Lamb } from './server.ts'
+
+const EXIT_FAILURE = 1
+const EXIT_USAGE = 2
+
+async function main(args: readonly string[]): Promise<void> {
+  const command = parseArguments(args)
+  if (command.command === 'help') process.stdout.write(HELP)
+  else if (command.command === 'version') process.stdout.write(`lamb ${version()}\n`)
+  else {
+    const lamb = new Lamb({ ...command.options, logger: createLogger({ name: 'lamb', level: 'warn' }) })
+    command.setFaults(lamb.faults)
+    const { host, port } = await lamb.open()
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void lamb.close())
+    process.stdout.write(`lamb listens on ${host.includes(':') ? `[${host}]` : host}:${port}\n`)
+  }
+}
+
+function version(): string {
+  const path = join(import.meta.dirname, '../../../package.json')
+  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version
+}
+
+try {
+  await main(process.argv.slice(2))
+} catch (error) {
+  process.stderr.write(`lamb: ${errorText(error)}\n`)
+  process.exitCode = isSheepfsError(error, 'invalid') ? EXIT_USAGE : EXIT_FAILURE
+}

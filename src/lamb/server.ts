@@ -1,0 +1,197 @@
+import { once } from 'node:events'
+import { mkdirSync, rmSync } from 'node:fs'
+import { connect, createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { SheepfsError, errorText } from '../errors.ts'
+import { silentLogger, type Logger } from '../log.ts'
+import { ClusterFlag } from '../wire/info-ops.ts'
+import { DEFAULT_BLOCK_SIZE_SHIFT } from '../wire/inode.ts'
+import { parseAddr } from '../wire/node-record.ts'
+import { Result, SD_PORT, resultName } from '../wire/sd-proto.ts'
+import { now, type ClusterSettings } from './cluster.ts'
+import { Connection } from './connection.ts'
+import { type Faults } from './faults.ts'
+import { LambNode } from './node.ts'
+import { releases, type ReleaseName } from './release.ts'
+import { createVdi } from './vdi-create.ts'
+
+/** How a lamb is started. Only `store` is needed. */
+export interface LambOptions {
+  /** Directory of the objects; made when missing. */
+  readonly store: string
+  /** Default 127.0.0.1. */
+  readonly host?: string | undefined
+  /** Default 7000; 0: any free one. Further gateways get the ports after it. */
+  readonly port?: number | undefined
+  /** Sheep that the cluster seems to have, all serving the same store. Default 1. */
+  readonly gateways?: number | undefined
+  /** VDIs to make when they are missing; sizes in bytes. */
+  readonly vdis?: readonly { readonly name: string; readonly size: number }[] | undefined
+  /** How a new store is formatted; an old one keeps its settings. */
+  readonly format?: Partial<Omit<ClusterSettings, 'ctime'>> | undefined
+  /** A new store stays unformatted. */
+  readonly isUnformatted?: boolean | undefined
+  /** Zone of the node. Default: from its address. */
+  readonly zone?: number | undefined
+  /** Zones that the cluster pretends to have. Default 1. */
+  readonly zones?: number | undefined
+  /** What the lamb passes for. Default 1.0. */
+  readonly release?: ReleaseName | undefined
+  /** FLUSH_VDI succeeds, as on 0.9 with an object cache. */
+  readonly hasObjectCache?: boolean | undefined
+  /** Of the random order of execution and of the faults. Default 1. */
+  readonly seed?: number | undefined
+  readonly logger?: Logger | undefined
+}
+
+/** The embedded sheep: a cluster of one node, in this process. For tests and for trying out, not for production. */
+export class Lamb {
+  readonly #options: LambOptions
+  readonly #node: LambNode
+  readonly #connections = new Map<Socket, Connection>()
+  #servers: Server[] = []
+  #closing: Promise<void> | undefined
+
+  constructor(options: LambOptions) {
+    this.#options = options
+    this.#node = new LambNode({
+      directory: options.store,
+      release: releases[options.release ?? '1.0'],
+      zone: options.zone ?? addressZone(options.host ?? '127.0.0.1'),
+      zones: options.zones ?? 1,
+      hasObjectCache: options.hasObjectCache ?? false,
+      seed: options.seed ?? 1,
+      logger: options.logger ?? silentLogger(),
+    })
+  }
+
+  /** The faults, which may be changed at any time. */
+  get faults(): Faults {
+    return this.#node.faults
+  }
+
+  /**
+   * Opens the store and listens. Errors: `busy` when another lamb serves the store or the port is taken, `invalid` for a
+   * store it cannot use.
+   */
+  async open(): Promise<{ host: string; port: number }> {
+    try {
+      return await this.#open()
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
+  /** Cuts all connections and stops; what was being executed is finished first. */
+  async close(): Promise<void> {
+    this.#closing ??= this.#close()
+    await this.#closing
+  }
+
+  async #open(): Promise<{ host: string; port: number }> {
+    const { store, host = '127.0.0.1', port = SD_PORT, gateways = 1, vdis = [], isUnformatted = false } = this.#options
+    mkdirSync(store, { recursive: true })
+    await this.#listenLocally(join(store, 'sock'))
+    this.#node.open()
+    if (!this.#node.cluster.settings && !isUnformatted) this.#node.format(settingsOf(this.#options))
+    const first = await this.#listen({ host, port }, 0)
+    const ports = [first.port]
+    for (let i = 1; i < gateways; i++) ports.push((await this.#listen({ host, port: first.port + i }, i)).port)
+    const { used, free } = this.#node.store.space()
+    this.#node.address = { addr: advertised(first.address), ports, space: used + free }
+    for (const vdi of vdis) await this.#makeVdi(vdi.name, vdi.size)
+    return { host: first.address, port: first.port }
+  }
+
+  /** A sheep listens in its store too; for the lamb this also keeps a second one away from it. */
+  async #listenLocally(path: string): Promise<void> {
+    if (await answers(path)) {
+      throw new SheepfsError('busy', `the store ${this.#options.store} is served by another lamb`)
+    }
+    rmSync(path, { force: true })
+    await this.#start({ path }, 0)
+  }
+
+  async #listen(options: ListenOptions, gateway: number): Promise<AddressInfo> {
+    const server = await this.#start(options, gateway)
+    return server.address() as AddressInfo
+  }
+
+  async #start(options: ListenOptions, gateway: number): Promise<Server> {
+    const server = createServer({ noDelay: true }, (socket) => {
+      this.#connections.set(socket, new Connection(socket, this.#node, gateway))
+      socket.on('close', () => {
+        this.#connections.delete(socket)
+      })
+    })
+    this.#servers.push(server)
+    server.listen(options)
+    try {
+      await once(server, 'listening')
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      const what = options.path ?? `${options.host ?? ''}:${options.port ?? 0}`
+      throw new SheepfsError(
+        code === 'EADDRINUSE' ? 'busy' : 'invalid',
+        `cannot listen on ${what}: ${errorText(error)}`,
+        {
+          cause: error,
+        },
+      )
+    }
+    return server
+  }
+
+  async #makeVdi(name: string, size: number): Promise<void> {
+    const wanted = { name: Buffer.from(name), size, baseVid: 0, copies: 0, copyPolicy: 0, storePolicy: 0 }
+    const { result } = await createVdi(this.#node, { ...wanted, blockSizeShift: 0, isSnapshot: false })
+    if (result === Result.SUCCESS || result === Result.VDI_EXIST) return
+    throw new SheepfsError('io', `cannot make the VDI "${name}": ${resultName(result) ?? result}`)
+  }
+
+  async #close(): Promise<void> {
+    const closed = this.#servers.filter((server) => server.listening).map((server) => once(server, 'close'))
+    for (const server of this.#servers) server.close()
+    for (const connection of this.#connections.values()) connection.destroy()
+    await this.#node.close()
+    await Promise.all(closed)
+  }
+}
+
+function settingsOf({ format = {} }: LambOptions): ClusterSettings {
+  return {
+    copies: 1,
+    copyPolicy: 0,
+    blockSizeShift: DEFAULT_BLOCK_SIZE_SHIFT,
+    flags: ClusterFlag.AUTO_VNODES,
+    storeName: 'plain',
+    ...format,
+    ctime: now(),
+  }
+}
+
+/** What a sheep takes without -z: the last four bytes of its address, little-endian. */
+function addressZone(host: string): number {
+  const addr = parseAddr(host) ?? new Uint8Array(16)
+  return new DataView(addr.buffer).getUint32(12, true)
+}
+
+/** Nobody can connect to a wildcard address. */
+function advertised(address: string): Uint8Array {
+  const host = address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address
+  return parseAddr(host) ?? new Uint8Array(16)
+}
+
+async function answers(path: string): Promise<boolean> {
+  const socket = connect({ path })
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    // Nobody listens: a leftover of a killed process, or no socket at all.
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
