@@ -1,0 +1,148 @@
+import { SheepfsError } from '../errors.ts'
+import { type Logger } from '../log.ts'
+import { FixedId, type NodeIds } from './node-ids.ts'
+import { type TreeChange } from './node.ts'
+import { type ServedVolume } from './served-volume.ts'
+import { VolumeFile, type VolumeFileOptions } from './volume-file.ts'
+import { type VolumeName } from './volume-name.ts'
+
+export interface AttachmentsOptions {
+  readonly open: (name: VolumeName) => Promise<ServedVolume>
+  readonly ids: NodeIds
+  readonly file: Omit<VolumeFileOptions, 'onSize'>
+  readonly announce: (change: TreeChange) => void
+  readonly log: Logger
+  /** How long a detach waits for the last close of a file, ms. */
+  readonly detachGraceMs?: number
+}
+
+/** close(2) returns before the kernel has told of it: a program may detach what it has just closed. */
+const DETACH_GRACE_MS = 500
+
+/** The volumes of a mount. Each is open at most once, whoever asks for it and how often. */
+export class Attachments {
+  readonly #options: AttachmentsOptions
+  readonly #attached = new Map<string, VolumeFile>()
+  /** By id: what is attached, and what was detached by force and still has open handles. */
+  readonly #nodes = new Map<number, VolumeFile>()
+  readonly #attaching = new Map<string, Promise<VolumeFile>>()
+  readonly #detaching = new Map<string, Promise<void>>()
+  #changedMs = Date.now()
+  #isClosed = false
+
+  constructor(options: AttachmentsOptions) {
+    this.#options = options
+  }
+
+  /** When a volume was attached or detached last, ms since 1970. */
+  get changedMs(): number {
+    return this.#changedMs
+  }
+
+  /** What is attached now, in the order it was attached in. */
+  list(): readonly VolumeFile[] {
+    return [...this.#attached.values()]
+  }
+
+  /** The attached volume of a canonical name. */
+  find(name: string): VolumeFile | undefined {
+    return this.#attached.get(name)
+  }
+
+  /** The volume with a node id, also while it is only open. */
+  node(id: number): VolumeFile | undefined {
+    return this.#nodes.get(id)
+  }
+
+  /**
+   * Attaches a volume; one that is attached already is given again. `nodeId` is the one it had in a predecessor of this
+   * process. Errors: not-found, locked, not-supported, closed, what the cluster answers.
+   */
+  async attach(name: VolumeName, { nodeId }: { readonly nodeId?: number } = {}): Promise<VolumeFile> {
+    const attached = this.#attached.get(name.text)
+    if (attached !== undefined) return attached
+    let attaching = this.#attaching.get(name.text)
+    if (attaching === undefined) {
+      attaching = this.#open(name, nodeId).finally(() => this.#attaching.delete(name.text))
+      this.#attaching.set(name.text, attaching)
+    }
+    return attaching
+  }
+
+  /**
+   * Detaches a volume and closes it. With `force` also while files are open: all they do fails with stale. Errors:
+   * not-found, busy, what the last writes fail with (it is detached then all the same).
+   */
+  async detach(name: VolumeName, { force = false }: { readonly force?: boolean } = {}): Promise<void> {
+    await this.#attaching.get(name.text)?.catch(() => undefined)
+    const file = this.#attached.get(name.text)
+    if (file === undefined) throw new SheepfsError('not-found', `volume "${name.text}" is not attached`)
+    if (!force) await this.#checkIdle(file)
+    if (!file.isDetached) this.#remove(file)
+    await this.#detaching.get(name.text)
+  }
+
+  /** Closes every volume, and takes no more. For when nothing is mounted any more. Errors: what the last writes fail with. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await Promise.allSettled(this.#attaching.values())
+    for (const file of this.list()) this.#remove(file)
+    await Promise.all(this.#detaching.values())
+  }
+
+  async #open(name: VolumeName, nodeId: number | undefined): Promise<VolumeFile> {
+    const { open, ids, file: options, announce, log } = this.#options
+    // its lock is released at the end of that
+    await this.#detaching.get(name.text)?.catch(() => undefined)
+    this.#checkOpen()
+    const volume = await open(name)
+    if (this.#isClosed) await volume.close()
+    this.#checkOpen()
+    if (nodeId !== undefined) ids.reserve(nodeId)
+    const file = new VolumeFile(nodeId ?? ids.take(), {
+      ...options,
+      name: name.text,
+      volume,
+      onSize: ({ id, volume: { size } }) => {
+        log.info({ volume: name.text, size }, 'the volume has another size')
+        announce({ kind: 'attributes', node: id, size })
+      },
+    })
+    this.#attached.set(file.name, file)
+    this.#nodes.set(file.id, file)
+    this.#changedMs = Date.now()
+    log.info({ volume: file.name, size: volume.size, readOnly: volume.isReadOnly }, 'attached a volume')
+    announce({ kind: 'entry-added', parent: FixedId.volume, name: file.name, node: file.id })
+    return file
+  }
+
+  /** Two callers may detach one volume: both get here, and the second finds it detached. */
+  async #checkIdle(file: VolumeFile): Promise<void> {
+    await file.whenClosed(this.#options.detachGraceMs ?? DETACH_GRACE_MS)
+    if (file.isDetached || file.openCount === 0) return
+    throw new SheepfsError('busy', `volume "${file.name}" is in use: open ${file.openCount} times`)
+  }
+
+  #remove(file: VolumeFile): void {
+    const { announce, log } = this.#options
+    file.detach()
+    this.#attached.delete(file.name)
+    void file.whenClosed().then(() => this.#nodes.delete(file.id))
+    this.#changedMs = Date.now()
+    log.info({ volume: file.name }, 'detached a volume')
+    announce({ kind: 'entry-removed', parent: FixedId.volume, name: file.name, node: file.id })
+    const closing = this.#closeVolume(file).finally(() => this.#detaching.delete(file.name))
+    closing.catch(() => undefined) // whoever detaches it awaits it too
+    this.#detaching.set(file.name, closing)
+  }
+
+  /** A volume is closed when it has answered all it was asked. */
+  async #closeVolume(file: VolumeFile): Promise<void> {
+    await file.requests.whenEmpty()
+    await file.volume.close()
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new SheepfsError('closed', 'the mount has ended')
+  }
+}

@@ -1,0 +1,48 @@
+import { type ClusterFacts } from './cluster-facts.ts'
+import { type Space } from './node.ts'
+import { withinTime } from './time-limit.ts'
+
+/** How long an answer holds, ms: the space of a cluster changes slowly, and programs ask often. */
+const VALID_MS = 5000
+/** A df(1) of all file systems must not hang on this one, ms. */
+const LIMIT_MS = 3000
+
+/**
+ * The space of a cluster: the sum over the stores of its nodes, as `dog node info` totals it. It is raw space: one byte of
+ * a volume takes as many bytes of it as the volume has copies.
+ */
+export class ClusterSpace {
+  readonly #facts: ClusterFacts
+  #known: { readonly space: Space; readonly at: number } | undefined
+  #asking: Promise<Space> | undefined
+
+  constructor(facts: ClusterFacts) {
+    this.#facts = facts
+  }
+
+  /** The last known space when the cluster does not answer. Errors, when there is none: unreachable, timeout. */
+  async space(): Promise<Space> {
+    const known = this.#known
+    if (known !== undefined && performance.now() - known.at < VALID_MS) return known.space
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined
+    })
+    try {
+      return await withinTime(this.#asking, LIMIT_MS, 'the space of its nodes')
+    } catch (error) {
+      if (known !== undefined) return known.space
+      throw error
+    }
+  }
+
+  async #ask(): Promise<Space> {
+    const nodes = await this.#facts.nodes()
+    const stores = await Promise.all(nodes.map((node) => this.#facts.storeSpace(node)))
+    const space = {
+      total: stores.reduce((sum, store) => sum + (store?.size ?? 0), 0),
+      free: stores.reduce((sum, store) => sum + (store?.free ?? 0), 0),
+    }
+    this.#known = { space, at: performance.now() }
+    return space
+  }
+}

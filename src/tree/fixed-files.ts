@@ -1,0 +1,99 @@
+import { type Logger } from '../log.ts'
+import { addressText, parseAddresses } from '../sheep/address.ts'
+import { type Attachments } from './attachments.ts'
+import { parseSwitch, switchText, type Caches } from './caches.ts'
+import { type ClusterFacts } from './cluster-facts.ts'
+import { makeClusterInfo, makeNodeInfo, makeNodeList, makeVdiList } from './cluster-texts.ts'
+import { ControlFile } from './control-file.ts'
+import { type FixedDirectory } from './fixed-directory.ts'
+import { FixedId } from './node-ids.ts'
+import { type Owner } from './owner.ts'
+import { TextFile } from './text-file.ts'
+import { parseVolumeName } from './volume-name.ts'
+
+/** Longest wait for what one sheep knows, and for what has to be read of every VDI, ms. */
+const ASK_LIMIT_MS = 5000
+const LIST_LIMIT_MS = 30_000
+
+interface Directories {
+  readonly cluster: FixedDirectory
+  readonly node: FixedDirectory
+  readonly vdi: FixedDirectory
+}
+
+/** cluster/info, node/list, node/info and vdi/list. */
+export function addClusterFiles(
+  { cluster, node, vdi }: Directories,
+  { facts, owner }: { readonly facts: ClusterFacts; readonly owner: Owner },
+): void {
+  const text = (
+    id: number,
+    path: string,
+    openLimitMs: number,
+    make: (facts: ClusterFacts) => Promise<Buffer>,
+  ): TextFile => new TextFile(id, { path, owner, openLimitMs, make: () => make(facts) })
+  cluster.add('info', text(FixedId.clusterInfo, 'cluster/info', ASK_LIMIT_MS, makeClusterInfo))
+  node.add('list', text(FixedId.nodeList, 'node/list', ASK_LIMIT_MS, makeNodeList))
+  node.add('info', text(FixedId.nodeInfo, 'node/info', LIST_LIMIT_MS, makeNodeInfo))
+  vdi.add('list', text(FixedId.vdiList, 'vdi/list', LIST_LIMIT_MS, makeVdiList))
+}
+
+/** vdi/mount and vdi/unmount. */
+export function addVdiControls(
+  vdi: FixedDirectory,
+  options: { readonly attachments: Attachments; readonly owner: Owner; readonly log: Logger },
+): void {
+  const { attachments, owner, log } = options
+  const control = (id: number, path: string, apply: (line: Uint8Array) => unknown): ControlFile =>
+    new ControlFile(id, { path, owner, log, show: () => '', apply })
+  vdi.add(
+    'mount',
+    control(FixedId.vdiMount, 'vdi/mount', (line) => attachments.attach(parseVolumeName(line))),
+  )
+  vdi.add(
+    'unmount',
+    control(FixedId.vdiUnmount, 'vdi/unmount', (line) => attachments.detach(parseVolumeName(line))),
+  )
+}
+
+/** config/page_cache, config/object_cache and config/sheep_info. */
+export function addConfigFiles(
+  config: FixedDirectory,
+  options: { readonly facts: ClusterFacts; readonly caches: Caches; readonly owner: Owner; readonly log: Logger },
+): void {
+  const { facts, caches, owner, log } = options
+  config.add(
+    'page_cache',
+    new ControlFile(FixedId.pageCache, {
+      path: 'config/page_cache',
+      owner,
+      log,
+      show: () => switchText(caches.pageCache),
+      apply: (line) => {
+        caches.setPageCache(parseSwitch('config/page_cache', line))
+      },
+    }),
+  )
+  config.add(
+    'object_cache',
+    new ControlFile(FixedId.objectCache, {
+      path: 'config/object_cache',
+      owner,
+      log,
+      show: () => switchText(caches.objectCache),
+      apply: (line) => {
+        caches.setObjectCache(parseSwitch('config/object_cache', line))
+      },
+    }),
+  )
+  config.add(
+    'sheep_info',
+    new ControlFile(FixedId.sheepInfo, {
+      path: 'config/sheep_info',
+      owner,
+      log,
+      show: () => `${facts.addresses.map(addressText).join(',')}\n`,
+      apply: (line) => facts.setAddresses(parseAddresses(Buffer.from(line).toString())),
+    }),
+  )
+}

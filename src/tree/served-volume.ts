@@ -1,0 +1,19 @@
+import { type Volume } from '../volume/volume.ts'
+
+/** What the tree needs of a volume. */
+export type ServedVolume = Pick<
+  Volume,
+  | 'size'
+  | 'objectSize'
+  | 'isReadOnly'
+  | 'allocatedBytes'
+  | 'modifiedMs'
+  | 'read'
+  | 'write'
+  | 'sync'
+  | 'zero'
+  | 'seek'
+  | 'grow'
+  | 'refresh'
+  | 'close'
+>

@@ -1,0 +1,142 @@
+import { SheepfsError } from '../errors.ts'
+import { type Attributes, type File, type Handle } from './node.ts'
+import { Occupancy } from './occupancy.ts'
+import { type Owner } from './owner.ts'
+import { type ServedVolume } from './served-volume.ts'
+import { VolumeHandle } from './volume-handle.ts'
+
+/** What all volume files of a tree have in common. */
+export interface VolumeFileOptions {
+  readonly owner: Owner
+  /** Permission bits; those for writing are dropped from volumes that are read-only. */
+  readonly mode: number
+  /** How a file that is opened now is cached. */
+  readonly caching: () => 'direct' | 'cached'
+  /** The size has changed, and the kernel does not know. */
+  readonly onSize: (file: VolumeFile) => void
+}
+
+const WRITE_BITS = 0o222
+/** st_blksize: an object, within what one request of the kernel takes. Buffers of programs get that large. */
+const BLOCK_SIZE = { least: 4096, most: 1 << 20 } as const
+
+/** An attached volume, as a file. It is there until it was detached and its last handle was closed. */
+export class VolumeFile implements File {
+  readonly kind = 'file'
+  readonly id: number
+  /** The canonical name of the volume, and of its file. */
+  readonly name: string
+  readonly volume: ServedVolume
+  /** Requests of all handles that the volume has not answered. */
+  readonly requests = new Occupancy()
+  /** Handles not closed yet, by the way they are cached. */
+  readonly handles = { direct: new Occupancy(), cached: new Occupancy() } as const
+  readonly #options: VolumeFileOptions
+  #isDetached = false
+
+  constructor(id: number, options: { readonly name: string; readonly volume: ServedVolume } & VolumeFileOptions) {
+    this.id = id
+    this.name = options.name
+    this.volume = options.volume
+    this.#options = options
+  }
+
+  /** How many handles are open. */
+  get openCount(): number {
+    return this.handles.direct.count + this.handles.cached.count
+  }
+
+  get isDetached(): boolean {
+    return this.#isDetached
+  }
+
+  /** Errors: stale when it was detached. */
+  attributes(): Promise<Attributes> {
+    if (this.#isDetached) return Promise.reject(this.#stale())
+    const { volume } = this
+    const { mode, owner } = this.#options
+    return Promise.resolve({
+      ...owner,
+      size: volume.size,
+      allocated: volume.allocatedBytes,
+      mode: volume.isReadOnly ? mode & ~WRITE_BITS : mode,
+      modifiedMs: volume.modifiedMs,
+      blockSize: Math.min(Math.max(volume.objectSize, BLOCK_SIZE.least), BLOCK_SIZE.most),
+      validity: 'until-told',
+    })
+  }
+
+  /** Looks at the cluster for what others did to the volume. Errors: stale, read-only, unreachable. */
+  async open(access: { readonly write: boolean }): Promise<Handle> {
+    if (this.#isDetached) throw this.#stale()
+    if (access.write && this.volume.isReadOnly) throw this.#readOnly()
+    const caching = this.#options.caching()
+    const handles = this.handles[caching]
+    handles.enter() // before the cluster is asked: a detach meanwhile finds it in use
+    try {
+      await this.refresh()
+    } catch (error) {
+      handles.leave()
+      throw error
+    }
+    return new VolumeHandle(this, {
+      caching,
+      onClose: () => {
+        handles.leave()
+      },
+    })
+  }
+
+  /** Adopts what others did to the volume, and tells of a new size. Errors: stale, unreachable. */
+  async refresh(): Promise<void> {
+    if (this.#isDetached) throw this.#stale()
+    this.requests.enter()
+    try {
+      if (await this.volume.refresh()) this.#options.onSize(this)
+    } finally {
+      this.requests.leave()
+    }
+  }
+
+  /** As a kernel asks for it: it knows the new size. Errors: stale, read-only, not-permitted for shrinking, too-large. */
+  async resize(size: number): Promise<void> {
+    if (this.#isDetached) throw this.#stale()
+    const { volume } = this
+    if (size === 0 || size === volume.size) return
+    if (volume.isReadOnly) throw this.#readOnly()
+    this.requests.enter()
+    try {
+      await volume.grow(size)
+    } finally {
+      this.requests.leave()
+    }
+  }
+
+  /** As anybody else asks for it. Errors: as `resize`, and 0 is a size. */
+  async grow(size: number): Promise<void> {
+    if (size === 0) throw new SheepfsError('not-permitted', `volume "${this.name}" cannot shrink to nothing`)
+    const before = this.volume.size
+    await this.resize(size)
+    if (this.volume.size !== before) this.#options.onSize(this)
+  }
+
+  /** Refuses everything from now on, also on handles that are open. */
+  detach(): void {
+    this.#isDetached = true
+  }
+
+  /** Resolves with true when no handle is open, with false after `limitMs`. */
+  async whenClosed(limitMs?: number): Promise<boolean> {
+    const { direct, cached } = this.handles
+    const [isDirectClosed, isCachedClosed] = await Promise.all([direct.whenEmpty(limitMs), cached.whenEmpty(limitMs)])
+    return isDirectClosed && isCachedClosed
+  }
+
+  #stale(): SheepfsError {
+    return new SheepfsError('stale', `volume "${this.name}" was detached`)
+  }
+
+  #readOnly(): SheepfsError {
+    return new SheepfsError('read-only', `volume "${this.name}" is read-only`)
+  }
+}

@@ -1,0 +1,464 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { isSheepfsError, SheepfsError, type ErrorCode } from '../../src/errors.ts'
+import { silentLogger } from '../../src/log.ts'
+import { ClusterTree, type ClusterTreeOptions } from '../../src/tree/cluster-tree.ts'
+import { NodeIds } from '../../src/tree/node-ids.ts'
+import { type File, type Handle, type Node, type TreeChange } from '../../src/tree/node.ts'
+import { parseVolumeName } from '../../src/tree/volume-name.ts'
+import { FakeCluster, FakeVolume } from './fake-cluster.ts'
+
+function makeTree(options: Partial<ClusterTreeOptions> = {}) {
+  const cluster = new FakeCluster()
+  cluster.volumes.set('web', new FakeVolume())
+  cluster.volumes.set('web@first', new FakeVolume({ isReadOnly: true }))
+  const tree = new ClusterTree({
+    facts: cluster,
+    openVolume: cluster.openVolume,
+    owner: { uid: 7, gid: 8 },
+    cache: { pageCache: false },
+    log: silentLogger(),
+    ...options,
+  })
+  const changes: TreeChange[] = []
+  tree.watch((change) => changes.push(change))
+  return { cluster, tree, changes }
+}
+
+function find(tree: ClusterTree, path: string): Node | undefined {
+  let node: Node | undefined = tree.root
+  for (const name of path.split('/')) node = node?.kind === 'directory' ? node.lookup(name) : undefined
+  return node
+}
+
+function file(tree: ClusterTree, path: string): File {
+  const node = find(tree, path)
+  if (node?.kind !== 'file') assert.fail(`${path} is not a file`)
+  return node
+}
+
+async function cat(tree: ClusterTree, path: string): Promise<string> {
+  const handle = await file(tree, path).open({ write: false })
+  const into = new Uint8Array(4096)
+  const length = await handle.read(0, into)
+  await handle.close()
+  return Buffer.from(into.subarray(0, length)).toString()
+}
+
+async function echo(tree: ClusterTree, text: string | Uint8Array, path: string): Promise<void> {
+  const handle = await file(tree, path).open({ write: true })
+  const data = Buffer.from(text)
+  try {
+    assert.equal(await handle.write(0, data), data.length)
+  } finally {
+    await handle.close()
+  }
+}
+
+const fails =
+  (code: ErrorCode, message = /./) =>
+  (error: unknown): boolean =>
+    isSheepfsError(error, code) && message.test(error.message)
+
+/** A gate that stays shut until it is opened. */
+function shutGate(): { gate: Promise<void>; open: () => void } {
+  let open = (): void => undefined
+  const gate = new Promise<void>((resolve) => (open = resolve))
+  return { gate, open }
+}
+
+test('the tree has the files of the C sheepfs, with one id each', () => {
+  const { tree } = makeTree()
+  const names = (path: string): string[] => {
+    const node = path === '' ? tree.root : find(tree, path)
+    return node?.kind === 'directory' ? node.entries().map((entry) => entry.name) : []
+  }
+  assert.deepEqual(names('').sort(), ['cluster', 'config', 'node', 'vdi', 'volume'])
+  assert.deepEqual(names('cluster'), ['info'])
+  assert.deepEqual(names('node').sort(), ['info', 'list'])
+  assert.deepEqual(names('vdi').sort(), ['list', 'mount', 'unmount'])
+  assert.deepEqual(names('config').sort(), ['object_cache', 'page_cache', 'sheep_info'])
+  assert.equal(tree.root.id, 1)
+  for (const path of ['cluster', 'cluster/info', 'vdi/mount', 'volume', 'config/sheep_info']) {
+    const node = find(tree, path)
+    assert.ok(node && tree.node(node.id) === node, path)
+  }
+  assert.equal(tree.node(999), undefined)
+})
+
+test('every file belongs to the owner of the mount', async () => {
+  const { tree } = makeTree()
+  await echo(tree, 'web', 'vdi/mount')
+  for (const path of ['vdi', 'vdi/list', 'vdi/mount', 'volume', 'volume/web']) {
+    const attributes = await find(tree, path)?.attributes()
+    assert.deepEqual([attributes?.uid, attributes?.gid], [7, 8], path)
+  }
+})
+
+test('the size of a text file is its length', async () => {
+  const { tree } = makeTree()
+  for (const path of [
+    'cluster/info',
+    'node/list',
+    'node/info',
+    'vdi/list',
+    'vdi/mount',
+    'config/page_cache',
+    'config/sheep_info',
+  ]) {
+    const { size } = await file(tree, path).attributes()
+    assert.equal(size, (await cat(tree, path)).length, path)
+  }
+  assert.equal(await cat(tree, 'cluster/info'), 'Cluster status: Waiting for cluster to be formatted\n\n')
+  assert.match(await cat(tree, 'node/info'), /^Total\t0\.0 MB\t.*\t 60%$/m)
+})
+
+test('a text is made once for a stat and the open that follows, and anew for the next open', async () => {
+  const { tree, cluster } = makeTree()
+  await file(tree, 'node/list').attributes()
+  const before = cluster.questions
+  await cat(tree, 'node/list')
+  await file(tree, 'node/list').attributes()
+  assert.equal(cluster.questions, before)
+  cluster.nodesNow = []
+  assert.equal((await cat(tree, 'node/list')).split('\n').length, 2)
+})
+
+test('an open handle keeps its text while the cluster changes', async () => {
+  const { tree, cluster } = makeTree()
+  const handle = await file(tree, 'node/list').open({ write: false })
+  const head = new Uint8Array(10)
+  assert.equal(await handle.read(0, head), 10)
+  cluster.nodesNow = []
+  const rest = new Uint8Array(200)
+  const length = await handle.read(10, rest)
+  assert.match(Buffer.from(rest.subarray(0, length)).toString(), /127\.0\.0\.1:7000/)
+  assert.equal(await handle.read(5000, rest), 0)
+})
+
+test('opens that wait for a text that is being made get one that is younger', async () => {
+  const { tree, cluster } = makeTree()
+  const { gate, open } = shutGate()
+  cluster.gate = gate
+  const first = cat(tree, 'node/list')
+  const others = [cat(tree, 'node/list'), cat(tree, 'node/list')]
+  open()
+  await first
+  cluster.nodesNow = []
+  assert.deepEqual(new Set(await Promise.all(others)).size, 1)
+  assert.equal(cluster.questions, 2)
+})
+
+test('text files cannot be written', async () => {
+  const { tree } = makeTree()
+  await assert.rejects(file(tree, 'vdi/list').open({ write: true }), fails('not-permitted'))
+})
+
+test('writing a name to vdi/mount attaches the volume, to vdi/unmount detaches it', async () => {
+  const { tree, cluster, changes } = makeTree()
+  await echo(tree, 'web\n', 'vdi/mount')
+  const volume = find(tree, 'volume/web')
+  assert.ok(volume)
+  assert.equal(tree.node(volume.id), volume)
+  await echo(tree, 'web', 'vdi/unmount')
+  assert.equal(find(tree, 'volume/web'), undefined)
+  assert.equal(tree.node(volume.id), undefined)
+  assert.equal(cluster.volumes.get('web')?.isClosed, true)
+  assert.deepEqual(changes, [
+    { kind: 'entry-added', parent: 6, name: 'web', node: volume.id },
+    { kind: 'entry-removed', parent: 6, name: 'web', node: volume.id },
+  ])
+  assert.equal(await cat(tree, 'vdi/mount'), '')
+})
+
+test('attaching a volume twice is the same as once', async () => {
+  const { tree, cluster } = makeTree()
+  await Promise.all([echo(tree, 'web\n', 'vdi/mount'), echo(tree, 'web', 'vdi/mount')])
+  await echo(tree, 'web', 'vdi/mount')
+  assert.deepEqual(cluster.opened, ['web'])
+  assert.equal(tree.attachments.list().length, 1)
+})
+
+test('a failed write to vdi/mount tells why by its error', async () => {
+  const { tree, cluster } = makeTree()
+  await assert.rejects(echo(tree, 'nosuch\n', 'vdi/mount'), fails('not-found'))
+  await assert.rejects(echo(tree, 'x; touch /tmp/pwned #\n', 'vdi/mount'), fails('not-found'))
+  await assert.rejects(echo(tree, '../cluster/info', 'vdi/mount'), fails('not-found'))
+  await assert.rejects(echo(tree, '\n', 'vdi/mount'), fails('invalid', /empty/))
+  await assert.rejects(echo(tree, 'web\nweb\n', 'vdi/mount'), fails('invalid', /one line per write/))
+  await assert.rejects(echo(tree, 'x'.repeat(300), 'vdi/mount'), fails('name-too-long'))
+  await assert.rejects(echo(tree, 'web', 'vdi/unmount'), fails('not-found', /not attached/))
+  assert.deepEqual(tree.attachments.list(), [])
+  assert.deepEqual(cluster.opened, ['nosuch', 'x; touch /tmp/pwned #', '../cluster/info'])
+})
+
+test('a name that fails once can be attached later', async () => {
+  const { tree, cluster } = makeTree()
+  await assert.rejects(echo(tree, 'late', 'vdi/mount'), fails('not-found'))
+  cluster.volumes.set('late', new FakeVolume())
+  await echo(tree, 'late', 'vdi/mount')
+  assert.ok(find(tree, 'volume/late'))
+})
+
+test('a number after the "@" attaches the snapshot with that tag, else with that id', async () => {
+  const { tree, cluster } = makeTree()
+  cluster.volumes.set('web#2', new FakeVolume({ isReadOnly: true }))
+  await echo(tree, 'web@2', 'vdi/mount')
+  assert.deepEqual(cluster.opened, ['web@2', 'web#2'])
+  assert.ok(find(tree, 'volume/web@2'))
+})
+
+test('an open volume is not detached, and is again once it was closed', async () => {
+  const { tree } = makeTree()
+  const attachments = tree.attachments
+  await echo(tree, 'web', 'vdi/mount')
+  const handle = await file(tree, 'volume/web').open({ write: true })
+  await assert.rejects(echo(tree, 'web', 'vdi/unmount'), fails('busy', /open 1 times/))
+  assert.equal(attachments.list().length, 1)
+  const detached = echo(tree, 'web', 'vdi/unmount')
+  await handle.close()
+  await detached
+  assert.equal(attachments.list().length, 0)
+})
+
+test('a volume detached by force stays a node until its last close, and fails with stale', async () => {
+  const { tree } = makeTree()
+  const volume = await tree.attachments.attach(parseVolumeName('web'))
+  const handle = await volume.open({ write: true })
+  await tree.attachments.detach(parseVolumeName('web'), { force: true })
+  assert.equal(find(tree, 'volume/web'), undefined)
+  assert.equal(tree.node(volume.id), volume)
+  await assert.rejects(volume.attributes(), fails('stale'))
+  await assert.rejects(volume.open({ write: false }), fails('stale'))
+  await assert.rejects(handle.read(0, new Uint8Array(1)), fails('stale'))
+  await assert.rejects(handle.write(0, new Uint8Array(1)), fails('stale'))
+  await assert.rejects(handle.sync(), fails('stale'))
+  await handle.close()
+  await handle.close()
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(tree.node(volume.id), undefined)
+})
+
+test('a volume detached by force is closed when it has answered what it was asked', async () => {
+  const { tree, cluster } = makeTree()
+  const name = parseVolumeName('web')
+  const handle = await (await tree.attachments.attach(name)).open({ write: false })
+  const { gate, open } = shutGate()
+  const volume = cluster.volumes.get('web')
+  assert.ok(volume)
+  volume.reading = gate
+  const read = handle.read(0, new Uint8Array(10))
+  const detached = tree.attachments.detach(name, { force: true })
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(volume.isClosed, false)
+  open()
+  assert.equal(await read, 10)
+  await detached
+  assert.equal(volume.isClosed, true)
+})
+
+test('growth by somebody else is seen when the volume is opened, and told', async () => {
+  const { tree, cluster, changes } = makeTree()
+  const volume = await tree.attachments.attach(parseVolumeName('web'))
+  const fake = cluster.volumes.get('web')
+  assert.ok(fake)
+  fake.sizeElsewhere = 3000
+  await volume.open({ write: false })
+  assert.equal((await volume.attributes()).size, 3000)
+  assert.deepEqual(changes.at(-1), { kind: 'attributes', node: volume.id, size: 3000 })
+})
+
+test('growth that the kernel did not ask for is told to it', async () => {
+  const { tree, changes } = makeTree()
+  const volume = await tree.attachments.attach(parseVolumeName('web'))
+  await volume.resize(2000)
+  assert.equal(changes.length, 1)
+  await volume.grow(3000)
+  assert.deepEqual(changes.at(-1), { kind: 'attributes', node: volume.id, size: 3000 })
+  await assert.rejects(volume.grow(0), fails('not-permitted'))
+})
+
+test('a volume that is being closed is attached again only after that, under a new id', async () => {
+  const { tree, cluster } = makeTree()
+  const name = parseVolumeName('web')
+  const first = await tree.attachments.attach(name)
+  const { gate, open } = shutGate()
+  const volume = cluster.volumes.get('web')
+  assert.ok(volume)
+  volume.closing = gate
+  const detached = tree.attachments.detach(name)
+  await new Promise((resolve) => setImmediate(resolve))
+  const again = tree.attachments.attach(name)
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(cluster.opened, ['web'])
+  open()
+  await detached
+  assert.notEqual((await again).id, first.id)
+  assert.deepEqual(cluster.opened, ['web', 'web'])
+})
+
+test('a detach that comes while the volume is being attached waits for it', async () => {
+  const { tree, cluster } = makeTree()
+  const { gate, open } = shutGate()
+  cluster.gate = gate
+  const attached = echo(tree, 'web', 'vdi/mount')
+  const detached = echo(tree, 'web', 'vdi/unmount')
+  open()
+  await Promise.all([attached, detached])
+  assert.deepEqual(tree.attachments.list(), [])
+})
+
+test('the end of the mount closes what is attached and what is being attached', async () => {
+  const { tree, cluster } = makeTree()
+  await echo(tree, 'web', 'vdi/mount')
+  const { gate, open } = shutGate()
+  cluster.gate = gate
+  const late = echo(tree, 'web@first', 'vdi/mount')
+  await new Promise((resolve) => setImmediate(resolve))
+  const closed = tree.attachments.close()
+  open()
+  await assert.rejects(late, fails('closed'))
+  await closed
+  assert.deepEqual(
+    [...cluster.volumes.values()].map((volume) => volume.isClosed),
+    [true, true],
+  )
+})
+
+test('ids go on where a predecessor had come to, and what it had attached keeps its own', async () => {
+  const { tree } = makeTree({ ids: new NodeIds(2000) })
+  const name = parseVolumeName('web')
+  assert.equal((await tree.attachments.attach(name, { nodeId: 2005 })).id, 2005)
+  await echo(tree, 'web@first', 'vdi/mount')
+  assert.equal(find(tree, 'volume/web@first')?.id, 2006)
+  assert.equal(tree.ids.next, 2007)
+})
+
+test('a volume file reads, writes and shows the volume', async () => {
+  const { tree, cluster } = makeTree()
+  await echo(tree, 'web', 'vdi/mount')
+  const attributes = await file(tree, 'volume/web').attributes()
+  assert.deepEqual(
+    { size: attributes.size, allocated: attributes.allocated, mode: attributes.mode, blockSize: attributes.blockSize },
+    { size: 1000, allocated: 512, mode: 0o600, blockSize: 1 << 20 },
+  )
+  const handle = await file(tree, 'volume/web').open({ write: true })
+  assert.equal(await handle.write(10, Buffer.from('hello')), 5)
+  const into = new Uint8Array(5)
+  assert.equal(await handle.read(10, into), 5)
+  assert.equal(Buffer.from(into).toString(), 'hello')
+  await handle.zero(10, 5, { release: true })
+  await handle.sync()
+  assert.equal(cluster.volumes.get('web')?.bytes[10], 0)
+  assert.equal(await handle.seek(3, 'data'), 3)
+  await handle.close()
+  await assert.rejects(handle.read(0, into), fails('closed'))
+})
+
+test('a snapshot is read-only', async () => {
+  const { tree } = makeTree({ volumeMode: 0o640 })
+  await echo(tree, 'web@first', 'vdi/mount')
+  const snapshot = file(tree, 'volume/web@first')
+  assert.equal((await snapshot.attributes()).mode, 0o440)
+  await assert.rejects(snapshot.open({ write: true }), fails('read-only'))
+  await assert.rejects(snapshot.resize(5000), fails('read-only'))
+  await snapshot.open({ write: false })
+})
+
+test('truncating to nothing or to the present size changes nothing, shrinking is refused, growing grows', async () => {
+  const { tree } = makeTree()
+  await echo(tree, 'web', 'vdi/mount')
+  const volume = file(tree, 'volume/web')
+  await volume.resize(0)
+  await volume.resize(1000)
+  await assert.rejects(volume.resize(999), fails('not-permitted'))
+  assert.equal((await volume.attributes()).size, 1000)
+  await volume.resize(1001)
+  assert.equal((await volume.attributes()).size, 1001)
+})
+
+test('the page cache is that of the switch when a file was opened', async () => {
+  const { tree } = makeTree()
+  await echo(tree, 'web', 'vdi/mount')
+  const handles: Handle[] = [await file(tree, 'volume/web').open({ write: false })]
+  await echo(tree, '1\n', 'config/page_cache')
+  assert.equal(await cat(tree, 'config/page_cache'), '1\n')
+  handles.push(await file(tree, 'volume/web').open({ write: false }))
+  assert.deepEqual(
+    handles.map((handle) => handle.caching),
+    ['direct', 'cached'],
+  )
+  const { direct, cached } = tree.attachments.find('web')?.handles ?? {}
+  assert.deepEqual([direct?.count, cached?.count], [1, 1])
+})
+
+test('a switch takes integers, any but zero for on, and nothing else', async () => {
+  const { tree, cluster } = makeTree()
+  await echo(tree, '-5\n', 'config/object_cache')
+  assert.equal(cluster.objectCache, true)
+  assert.equal(await cat(tree, 'config/object_cache'), '1\n')
+  await echo(tree, '0', 'config/object_cache')
+  assert.equal(cluster.objectCache, false)
+  for (const text of ['', 'on', '1x', '1.5', '0x1']) {
+    await assert.rejects(echo(tree, text, 'config/page_cache'), fails('invalid', /is 0 or 1, not/))
+  }
+})
+
+test('a switch of the page cache that the engine refuses changes nothing', async () => {
+  const beforePageCache = (): void => {
+    throw new SheepfsError('not-supported', 'engine fuse-native cannot switch the page cache while mounted')
+  }
+  const { tree } = makeTree({ cache: { pageCache: true, beforePageCache } })
+  await assert.rejects(echo(tree, '0', 'config/page_cache'), fails('not-supported'))
+  assert.equal(await cat(tree, 'config/page_cache'), '1\n')
+  await echo(tree, '1', 'config/page_cache')
+})
+
+test('config/sheep_info shows the sheep in use and takes others that answer', async () => {
+  const { tree } = makeTree()
+  assert.equal(await cat(tree, 'config/sheep_info'), '127.0.0.1:7000\n')
+  await echo(tree, '10.0.0.1:7000, [fe80::1]:7001\n', 'config/sheep_info')
+  assert.equal(await cat(tree, 'config/sheep_info'), '10.0.0.1:7000,[fe80::1]:7001\n')
+  await assert.rejects(echo(tree, '10.0.0.9:1', 'config/sheep_info'), fails('unreachable'))
+  await assert.rejects(echo(tree, '10.0.0.9:x', 'config/sheep_info'), fails('invalid', /port/))
+  assert.equal(await cat(tree, 'config/sheep_info'), '10.0.0.1:7000,[fe80::1]:7001\n')
+})
+
+test('control files are truncated without effect', async () => {
+  const { tree } = makeTree()
+  await file(tree, 'config/page_cache').resize(0)
+  await file(tree, 'vdi/mount').resize(0)
+  await assert.rejects(file(tree, 'vdi/mount').resize(10), fails('not-permitted'))
+})
+
+test('the space of the tree is the sum of the stores, asked for once in a while', async () => {
+  const { tree, cluster } = makeTree()
+  assert.deepEqual(await tree.space(), { total: 1000, free: 400 })
+  const { questions } = cluster
+  await tree.space()
+  assert.equal(cluster.questions, questions)
+})
+
+test('a listener that fails keeps no other from knowing', async () => {
+  const { tree, changes } = makeTree()
+  const stop = tree.watch(() => {
+    throw new Error('no kernel')
+  })
+  tree.watch((change) => changes.push(change))
+  await echo(tree, 'web', 'vdi/mount')
+  assert.equal(changes.length, 2)
+  stop()
+})
+
+test('while the cluster does not answer, a stat gives the last size and an open fails', async (t: TestContext) => {
+  const { tree, cluster } = makeTree()
+  const text = await cat(tree, 'node/list')
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  cluster.gate = new Promise<void>(() => undefined)
+  await new Promise((resolve) => setImmediate(resolve))
+  const opened = file(tree, 'node/list').open({ write: false })
+  const stat = file(tree, 'node/list').attributes()
+  t.mock.timers.tick(6000)
+  await assert.rejects(opened, fails('timeout', /node\/list/))
+  assert.equal((await stat).size, text.length)
+})
