@@ -1,30 +1,52 @@
 import { isSheepfsError, SheepfsError } from '../errors.ts'
 import { type Logger } from '../log.ts'
 import { type Cluster } from '../sheep/cluster.ts'
+import { type Address } from '../sheep/address.ts'
 import { lookupVdi, readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
-import { type VdiSpec } from '../wire/vdi-ops.ts'
+import { type VdiAnswer, type VdiSpec } from '../wire/vdi-ops.ts'
 import { loadIndex } from './load-index.ts'
 import { checkLayout } from './volume-layout.ts'
+import { acquireVdiLock, releaseVdiLock, type VdiLock } from './vdi-lock.ts'
 import { VolumeCore } from './volume-core.ts'
 import { Volume } from './volume.ts'
 
 export interface OpenVolumeOptions {
   readonly log: Logger
-  /** Take no writes. A snapshot never takes any. */
+  /** Take no writes, and no lock. A snapshot never takes any. */
   readonly readOnly?: boolean
+  /** Take the VDI's lock from whoever has it. */
+  readonly breakLock?: boolean
+  /** The VDI's lock may still be held through this sheep, by a predecessor of this process. */
+  readonly ownGateway?: Address
 }
 
-/** Attaches a VDI or a snapshot. Errors: not-found, locked, not-supported, too-large; unreachable. */
+/**
+ * Attaches a VDI or a snapshot; a VDI that may be written to is locked where the cluster keeps locks. Errors: not-found,
+ * locked, not-supported, too-large; unreachable.
+ */
 export async function openVolume(cluster: Cluster, spec: VdiSpec, options: OpenVolumeOptions): Promise<Volume> {
+  const isWritable = options.readOnly !== true && isWorkingVdi(spec)
+  const lock = isWritable ? await acquireVdiLock(cluster, spec, options) : undefined
+  try {
+    return await openInode(cluster, spec, lock ?? (await lookupVdi(cluster, spec)), options.log)
+  } catch (error) {
+    if (lock) await releaseVdiLock(cluster, lock)
+    throw error
+  }
+}
+
+async function openInode(cluster: Cluster, spec: VdiSpec, held: VdiLock | VdiAnswer, log: Logger): Promise<Volume> {
   const text = vdiText(spec)
-  const { vid } = await lookupVdi(cluster, spec)
-  const header = await readInodeHeader(cluster, vid).catch((error: unknown) => {
+  const header = await readInodeHeader(cluster, held.vid).catch((error: unknown) => {
     if (!isSheepfsError(error, 'stale')) throw error
     throw new SheepfsError('not-found', `${text}: no such VDI (its inode is missing)`, { cause: error })
   })
   checkLayout(header, text)
   const index = await loadIndex(cluster, header)
-  const core = new VolumeCore({ cluster, spec, incarnation: { header, index }, log: options.log })
-  const isReadOnly = header.isSnapshot || options.readOnly === true
-  return new Volume(core, { isReadOnly, onClose: () => Promise.resolve() })
+  const lock = 'gateway' in held && !header.isSnapshot ? held : undefined
+  return new Volume(new VolumeCore({ cluster, spec, incarnation: { header, index }, lock, log }))
+}
+
+function isWorkingVdi(spec: VdiSpec): boolean {
+  return (spec.tag === undefined || spec.tag.length === 0) && (spec.snapId ?? 0) === 0
 }

@@ -5,6 +5,7 @@ import { dataOid } from '../wire/object-id.ts'
 import { createObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { loadIndex } from './load-index.ts'
+import { acquireVdiLock, releaseVdiLock, type VdiLock } from './vdi-lock.ts'
 import { checkLayout } from './volume-layout.ts'
 import { type VolumeCore } from './volume-core.ts'
 import { type VolumeIndex } from './volume-index.ts'
@@ -22,12 +23,15 @@ const INODE_PAUSE_MS = 100
 export async function recoverFromSnapshot(core: VolumeCore): Promise<void> {
   const oldVid = core.vid
   const old = core.index
-  const vid = await successor(core)
+  const lock = await lockSuccessor(core) // a lock belongs to an inode, not to a name
+  const { vid } = lock
   const header = await headerOf(core, vid)
   checkLayout(header, core.text)
   const index = await loadIndex(core.cluster, header)
   const repaired = await reconcile({ core, oldVid, vid, old, index })
   core.incarnation = { header, index }
+  if (core.lock) await releaseVdiLock(core.cluster, core.lock)
+  core.lock = lock
   core.removing.clear()
   core.log.info(
     { from: oldVid.toString(16), to: vid.toString(16), repaired },
@@ -35,10 +39,11 @@ export async function recoverFromSnapshot(core: VolumeCore): Promise<void> {
   )
 }
 
-async function successor(core: VolumeCore): Promise<number> {
+async function lockSuccessor(core: VolumeCore): Promise<VdiLock> {
   try {
-    const { vid } = await lookupVdi(core.cluster, { name: core.spec.name })
-    if (vid !== core.vid) return vid
+    const spec = { name: core.spec.name }
+    const { vid } = await lookupVdi(core.cluster, spec)
+    if (vid !== core.vid) return await acquireVdiLock(core.cluster, spec)
   } catch (error) {
     if (!isSheepfsError(error, 'not-found')) throw error
     throw new SheepfsError('stale', `${core.text} was deleted while attached`, { cause: error })

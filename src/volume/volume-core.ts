@@ -6,6 +6,7 @@ import { erasureStrips, type InodeHeader } from '../wire/inode.ts'
 import { type VdiSpec } from '../wire/vdi-ops.ts'
 import { RangeLocks } from './range-locks.ts'
 import { recoverFromSnapshot } from './snapshot-recovery.ts'
+import { type VdiLock } from './vdi-lock.ts'
 import { type VolumeIndex } from './volume-index.ts'
 
 /** How long an object that the index names may be missing before that counts as an error: nodes come and go. */
@@ -31,6 +32,8 @@ export class VolumeCore {
   readonly locks = new RangeLocks()
   /** Own objects whose removal, after a discard, may still be under way: no create before it is over (sheet 5.6). */
   readonly removing = new Set<number>()
+  /** Held while the volume may be written to; undefined when it is attached for reading. */
+  lock: VdiLock | undefined
   /** An object published since the last `sync`; undefined when there is none. */
   unprobed: number | undefined
   #incarnation: Incarnation
@@ -39,7 +42,14 @@ export class VolumeCore {
   #sending = 0
   #onDrained: (() => void) | undefined
 
-  constructor(options: { cluster: Cluster; spec: VdiSpec; incarnation: Incarnation; log: Logger }) {
+  constructor(options: {
+    cluster: Cluster
+    spec: VdiSpec
+    incarnation: Incarnation
+    lock: VdiLock | undefined
+    log: Logger
+  }) {
+    this.lock = options.lock
     this.cluster = options.cluster
     this.spec = options.spec
     this.log = options.log

@@ -5,6 +5,7 @@ import { flushDelCache, flushVdi, writeVdiSize } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { readFromObject } from './object-read.ts'
 import { writeToObject } from './object-write.ts'
+import { releaseVdiLock } from './vdi-lock.ts'
 import { type VolumeCore } from './volume-core.ts'
 import { maxObjects, splitRange } from './volume-layout.ts'
 import { hasBecomeSnapshot, zeroRange } from './zero-range.ts'
@@ -15,17 +16,17 @@ import { hasBecomeSnapshot, zeroRange } from './zero-range.ts'
  */
 export class Volume {
   readonly #core: VolumeCore
-  readonly #onClose: () => Promise<void>
-  /** No change is taken: a snapshot, or attached for reading. */
-  readonly isReadOnly: boolean
   #modifiedMs: number
   #isClosed = false
 
-  constructor(core: VolumeCore, options: { isReadOnly: boolean; onClose: () => Promise<void> }) {
+  constructor(core: VolumeCore) {
     this.#core = core
-    this.isReadOnly = options.isReadOnly
-    this.#onClose = options.onClose
     this.#modifiedMs = core.header.createSeconds * 1000
+  }
+
+  /** No change is taken: a snapshot, or attached for reading. */
+  get isReadOnly(): boolean {
+    return this.#core.lock === undefined
   }
 
   /** The inode in use; another one after somebody took a snapshot. */
@@ -173,7 +174,7 @@ export class Volume {
       if (this.#core.cluster.objectCache) await this.#core.cluster.change(flushDelCache(this.vid))
     } finally {
       this.#isClosed = true
-      await this.#onClose()
+      if (this.#core.lock) await releaseVdiLock(this.#core.cluster, this.#core.lock)
     }
   }
 

@@ -1,0 +1,100 @@
+import { SheepfsError } from '../errors.ts'
+import { type Address, addressText } from '../sheep/address.ts'
+import { type Cluster } from '../sheep/cluster.ts'
+import { resultError } from '../sheep/result-error.ts'
+import { lookupVdi, vdiText } from '../sheep/vdi-lookup.ts'
+import { getVdiCopies, VDI_STATE_SIZE, VdiState } from '../wire/info-ops.ts'
+import { addrText } from '../wire/node-record.ts'
+import { viewOf } from '../wire/field.ts'
+import { Result } from '../wire/sd-proto.ts'
+import { lockVdi, LockType, parseVdiAnswer, releaseVdi, type VdiSpec } from '../wire/vdi-ops.ts'
+
+/** Lock states of a vid (sheet 2.2, GET_VDI_COPIES). */
+const LockState = { UNLOCKED: 1, LOCKED: 2, SHARED: 3 } as const
+
+/** Room for the first question; the answer is asked again with twice the room while it does not fit. */
+const FIRST_STATES = 512
+const MAX_STATES = 2 ** 20
+
+export interface LockOptions {
+  /** Take the lock from whoever has it. */
+  readonly breakLock?: boolean
+  /** A lock that is held through this gateway is our own, taken before a loss or by a predecessor. */
+  readonly ownGateway?: Address
+}
+
+/** The lock of a vid. It belongs to the sheep through which it was taken; undefined where the cluster keeps no locks. */
+export interface VdiLock {
+  readonly vid: number
+  readonly gateway: Address | undefined
+}
+
+/**
+ * Takes the lock of a working VDI, and tells which inode it has; only that when the cluster keeps no locks. Errors:
+ * locked, saying through which sheep it is held and how to break it; not-found.
+ */
+export async function acquireVdiLock(cluster: Cluster, spec: VdiSpec, options: LockOptions = {}): Promise<VdiLock> {
+  if (!cluster.hasLocking) return { vid: (await lookupVdi(cluster, spec)).vid, gateway: undefined }
+  let { ownGateway } = options
+  for (let isBreaking = options.breakLock === true; ;) {
+    const gateway = cluster.homeAddress
+    const response = await cluster.changeOnce(lockVdi(spec))
+    if (!response) {
+      ownGateway = gateway // it may have been taken before the connection broke
+      continue
+    }
+    if (response.result === Result.SUCCESS) return { vid: parseVdiAnswer(response).vid, gateway: cluster.homeAddress }
+    if (response.result !== Result.VDI_LOCKED) throw resultError(response.result, vdiText(spec))
+    const { vid } = await lookupVdi(cluster, spec)
+    const lock = await readLock(cluster, vid)
+    if (ownGateway && lock.owner === addressText(ownGateway)) return { vid, gateway: ownGateway }
+    if (!isBreaking) throw lockedError(spec, lock)
+    isBreaking = false
+    await cluster.change(releaseVdi(vid, lock.isShared ? LockType.SHARED : LockType.NORMAL))
+  }
+}
+
+/** Gives a lock back, unless it was broken and others hold it by now. */
+export async function releaseVdiLock(cluster: Cluster, { vid, gateway }: VdiLock): Promise<void> {
+  if (!gateway) return
+  const { owner } = await readLock(cluster, vid)
+  if (owner === addressText(gateway)) await cluster.change(releaseVdi(vid))
+}
+
+interface Lock {
+  /** `host:port` of the sheep through which it is held. */
+  readonly owner: string | undefined
+  readonly isShared: boolean
+}
+
+async function readLock(cluster: Cluster, vid: number): Promise<Lock> {
+  for (let room = FIRST_STATES; room <= MAX_STATES; room *= 2) {
+    const { result, payload } = await cluster.read(getVdiCopies(cluster.protoVer, room))
+    if (result === Result.BUFFER_SMALL) continue
+    if (result !== Result.SUCCESS) throw resultError(result, 'lock state')
+    return findLock(payload, vid)
+  }
+  throw new SheepfsError('io', `the cluster has more than ${MAX_STATES} VDIs`)
+}
+
+function findLock(states: Uint8Array, vid: number): Lock {
+  const view = viewOf(states)
+  for (let at = 0; at + VDI_STATE_SIZE <= states.length; at += VDI_STATE_SIZE) {
+    if (VdiState.vid.get(view, at) !== vid) continue
+    const state = VdiState.lockState.get(view, at)
+    const host = addrText(VdiState.lockOwnerAddr.get(view, at))
+    const owner = addressText({ host, port: VdiState.lockOwnerPort.get(view, at) })
+    return { owner: state === LockState.LOCKED ? owner : undefined, isShared: state === LockState.SHARED }
+  }
+  return { owner: undefined, isShared: false }
+}
+
+function lockedError(spec: VdiSpec, lock: Lock): SheepfsError {
+  const holder = lock.isShared
+    ? 'shared by clients of iSCSI multipath'
+    : `locked by a client of sheep ${lock.owner ?? '(unknown)'}`
+  return new SheepfsError(
+    'locked',
+    `${vdiText(spec)} is ${holder}; when that client is gone for good, attach it with --break-lock`,
+  )
+}
