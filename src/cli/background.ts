@@ -1,0 +1,40 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { SheepfsError } from '../errors.ts'
+import { type BackgroundReport, type SheepfsRequest } from '../daemon/sheepfs-process.ts'
+
+const PROCESS = new URL('../daemon/background-process.js', import.meta.url)
+
+/**
+ * Starts the mount in a process of its own, which logs through logger(1), and resolves when it serves. Errors: why it does
+ * not; nothing is left of it then.
+ */
+export async function startInBackground(request: SheepfsRequest): Promise<void> {
+  const logger = spawn('logger', ['--tag', 'sheepfs', '--priority', 'daemon.info'], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  })
+  logger.once('error', () => undefined) // no syslog here: what it would have logged is lost
+  const child = spawn(process.execPath, [PROCESS.pathname, JSON.stringify(request)], {
+    cwd: '/',
+    detached: true,
+    stdio: ['ignore', 'ignore', logger.pid === undefined ? 'ignore' : logger.stdin, 'ipc'],
+  })
+  try {
+    const report = await firstReport(child)
+    if (report.kind === 'failed') throw new SheepfsError('io', report.message)
+  } finally {
+    if (child.connected) child.disconnect()
+    child.unref()
+    logger.stdin.destroy()
+    logger.unref()
+  }
+}
+
+async function firstReport(child: ChildProcess): Promise<BackgroundReport> {
+  const exited = once(child, 'exit').then(([code, signal]: unknown[]): BackgroundReport => {
+    return { kind: 'failed', message: `the process in the background ended with ${String(signal ?? code)}` }
+  })
+  const reported = once(child, 'message').then(([message]) => message as BackgroundReport)
+  return Promise.race([reported, exited])
+}

@@ -1,0 +1,103 @@
+import { type Engine, type Mounted, requireCapability } from '../fuse/engine.ts'
+import { checkMountpoint } from '../fuse/mountpoint.ts'
+import { type Logger } from '../log.ts'
+import { type Address } from '../sheep/address.ts'
+import { Cluster } from '../sheep/cluster.ts'
+import { ClusterTree } from '../tree/cluster-tree.ts'
+import { parseVolumeName } from '../tree/volume-name.ts'
+import { openVolume } from '../volume/open-volume.ts'
+import { factsOf } from '../tree/cluster-facts.ts'
+
+/** What a mount shall be. */
+export interface MountSpec {
+  readonly addresses: readonly Address[]
+  readonly mountpoint: string
+  readonly engine: Engine
+  readonly pageCache: boolean
+  readonly objectCache: boolean
+  readonly allowOther: boolean
+  /** Attached from the start, as `VDI`, `VDI@TAG` or `VDI@ID`. */
+  readonly volumes: readonly string[]
+  readonly log: Logger
+}
+
+/** Once the service is told to stop, the cluster is waited for only as long as this. */
+const STOP_IO_TIMEOUT_MS = 10_000
+
+/** A cluster's tree, mounted and served by this process. */
+export class ServedMount {
+  readonly mountpoint: string
+  readonly #cluster: Cluster
+  readonly #tree: ClusterTree
+  readonly #mounted: Mounted
+
+  private constructor(mountpoint: string, cluster: Cluster, tree: ClusterTree, mounted: Mounted) {
+    this.mountpoint = mountpoint
+    this.#cluster = cluster
+    this.#tree = tree
+    this.#mounted = mounted
+  }
+
+  /** Resolves when the mount serves requests; otherwise nothing is left. Errors: of the cluster, VDIs and the engine. */
+  static async start(spec: MountSpec): Promise<ServedMount> {
+    const mountpoint = await checkMountpoint(spec.mountpoint)
+    const cluster = new Cluster({ addresses: spec.addresses, objectCache: spec.objectCache, log: spec.log })
+    const tree = newTree(cluster, spec)
+    try {
+      await cluster.open()
+      await Promise.all(spec.volumes.map((name) => tree.attachments.attach(parseVolumeName(name))))
+      const mounted = await spec.engine.mount(tree, {
+        mountpoint,
+        source: 'sheepfs',
+        allowOther: spec.allowOther,
+        caching: spec.pageCache ? 'cached' : 'direct',
+        writeBack: true,
+        log: spec.log,
+      })
+      return new ServedMount(mountpoint, cluster, tree, mounted)
+    } catch (error) {
+      await tree.attachments.close().catch((cause: unknown) => {
+        spec.log.error({ err: cause }, 'a volume could not be closed')
+      })
+      cluster.close()
+      throw error
+    }
+  }
+
+  /** Resolves when the mount has ended, by `stop` or by umount(8), and its volumes are closed. */
+  async ended(): Promise<void> {
+    try {
+      await this.#mounted.ended
+    } finally {
+      this.#cluster.ioTimeoutMs = Math.min(this.#cluster.ioTimeoutMs, STOP_IO_TIMEOUT_MS)
+      await this.#tree.attachments.close().finally(() => {
+        this.#cluster.close()
+      })
+    }
+  }
+
+  /** Unmounts. Errors: busy, naming who holds it; the mount goes on then. */
+  unmount(): Promise<void> {
+    return this.#mounted.unmount()
+  }
+
+  /** Ends the mount now; what is in flight fails. */
+  abort(): Promise<void> {
+    return this.#mounted.abort()
+  }
+}
+
+function newTree(cluster: Cluster, spec: MountSpec): ClusterTree {
+  return new ClusterTree({
+    facts: factsOf(cluster),
+    openVolume: (vdi) => openVolume(cluster, vdi, { log: spec.log }),
+    owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
+    cache: {
+      pageCache: spec.pageCache,
+      beforePageCache: () => {
+        requireCapability(spec.engine, 'switchCaching')
+      },
+    },
+    log: spec.log,
+  })
+}
