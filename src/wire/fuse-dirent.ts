@@ -1,5 +1,4 @@
-import { viewOf } from './field.ts'
-import { FUSE_REPLY_PAYLOAD, setEntry, type FuseAttributes } from './fuse-reply.ts'
+import { FUSE_REPLY_PAYLOAD, newFuseMessage, setEntry, type FuseAttributes, type FuseMessage } from './fuse-reply.ts'
 import { FuseDirent, FuseSize } from './fuse-structs.ts'
 
 /** One name of a directory. */
@@ -20,36 +19,36 @@ export interface FuseDirectoryEntryPlus {
 
 /** Collects the entries of one READDIR or READDIRPLUS reply of at most `capacity` bytes. */
 export class DirentWriter {
-  readonly #reply: Uint8Array
-  readonly #view: DataView
+  readonly #message: FuseMessage
   #end: number = FUSE_REPLY_PAYLOAD
 
   constructor(capacity: number) {
-    this.#reply = new Uint8Array(FUSE_REPLY_PAYLOAD + capacity)
-    this.#view = viewOf(this.#reply)
+    this.#message = newFuseMessage(capacity)
   }
 
   /** Adds an entry, with `plus` in the form of READDIRPLUS; false when it does not fit any more. */
   add(entry: FuseDirectoryEntry, plus?: FuseDirectoryEntryPlus): boolean {
+    const { bytes, view } = this.#message
     const start = this.#end
     const dirent = plus === undefined ? start : start + FuseSize.entryOut
     const name = dirent + FuseSize.dirent
     const end = start + ((name - start + entry.name.length + 7) & ~7)
-    if (end > this.#reply.length) return false
+    if (end > bytes.length) return false
     if (plus?.attributes !== undefined) {
-      setEntry(this.#view, plus.attributes, { entryValidS: plus.entryValidS, at: start })
+      setEntry(view, plus.attributes, { entryValidS: plus.entryValidS, at: start })
     }
-    FuseDirent.ino.set(this.#view, entry.ino, dirent)
-    FuseDirent.off.set(this.#view, entry.off, dirent)
-    FuseDirent.namelen.set(this.#view, entry.name.length, dirent)
-    FuseDirent.type.set(this.#view, entry.type, dirent)
-    this.#reply.set(entry.name, name)
+    FuseDirent.ino.set(view, entry.ino, dirent)
+    FuseDirent.off.set(view, entry.off, dirent)
+    FuseDirent.namelen.set(view, entry.name.length, dirent)
+    FuseDirent.type.set(view, entry.type, dirent)
+    bytes.set(entry.name, name)
     this.#end = end
     return true
   }
 
   /** The reply, with room for its header; without entries, the end of the directory. */
-  reply(): Uint8Array {
-    return this.#reply.subarray(0, this.#end)
+  reply(): FuseMessage {
+    const { bytes, view } = this.#message
+    return { bytes: bytes.subarray(0, this.#end), view }
   }
 }

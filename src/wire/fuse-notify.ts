@@ -1,6 +1,5 @@
-import { viewOf } from './field.ts'
 import { FuseNotify } from './fuse-abi.ts'
-import { FUSE_REPLY_PAYLOAD, setReplyHeader } from './fuse-reply.ts'
+import { FUSE_REPLY_PAYLOAD, newFuseMessage, setReplyHeader, type FuseMessage } from './fuse-reply.ts'
 import { FuseNotifyInvalEntryOut, FuseNotifyInvalInodeOut, FuseSize } from './fuse-structs.ts'
 
 const BODY = FUSE_REPLY_PAYLOAD
@@ -10,7 +9,7 @@ const BODY = FUSE_REPLY_PAYLOAD
  * EINVAL before.
  */
 export function notifyResend(): Uint8Array {
-  return notification(FuseNotify.RESEND, 0).message
+  return notification(FuseNotify.RESEND, 0).bytes
 }
 
 /** FUSE_NOTIFY_INVAL_INODE for attributes only: never blocks. */
@@ -27,10 +26,10 @@ export function notifyInvalContent(ino: number): Uint8Array {
 }
 
 function notifyInvalInode(ino: number, off: number): Uint8Array {
-  const { message, view } = notification(FuseNotify.INVAL_INODE, FuseSize.notifyInvalInodeOut)
+  const { bytes, view } = notification(FuseNotify.INVAL_INODE, FuseSize.notifyInvalInodeOut)
   FuseNotifyInvalInodeOut.ino.set(view, ino, BODY)
   FuseNotifyInvalInodeOut.off.set(view, off, BODY)
-  return message
+  return bytes
 }
 
 /**
@@ -38,16 +37,15 @@ function notifyInvalInode(ino: number, off: number): Uint8Array {
  * server: never from the thread that serves.
  */
 export function notifyInvalEntry(parent: number, name: Uint8Array): Uint8Array {
-  const { message, view } = notification(FuseNotify.INVAL_ENTRY, FuseSize.notifyInvalEntryOut + name.length + 1)
+  const { bytes, view } = notification(FuseNotify.INVAL_ENTRY, FuseSize.notifyInvalEntryOut + name.length + 1)
   FuseNotifyInvalEntryOut.parent.set(view, parent, BODY)
   FuseNotifyInvalEntryOut.namelen.set(view, name.length, BODY)
-  message.set(name, BODY + FuseSize.notifyInvalEntryOut)
-  return message
+  bytes.set(name, BODY + FuseSize.notifyInvalEntryOut)
+  return bytes
 }
 
-function notification(code: number, size: number): { message: Uint8Array; view: DataView } {
-  const message = new Uint8Array(BODY + size)
-  const view = viewOf(message)
-  setReplyHeader(view, message.length, code)
-  return { message, view }
+function notification(code: number, size: number): FuseMessage {
+  const message = newFuseMessage(size)
+  setReplyHeader(message.view, message.bytes.length, code)
+  return message
 }

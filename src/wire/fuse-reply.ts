@@ -19,6 +19,18 @@ export const FUSE_REPLY_PAYLOAD = FuseSize.outHeader
 
 const BODY = FUSE_REPLY_PAYLOAD
 
+/** A message to the kernel in memory of its own, with the view of that memory. */
+export interface FuseMessage {
+  readonly bytes: Uint8Array
+  readonly view: DataView
+}
+
+/** A message of zeros with a payload of `size` bytes. */
+export function newFuseMessage(size: number): FuseMessage {
+  const bytes = new Uint8Array(BODY + size)
+  return { bytes, view: viewOf(bytes) }
+}
+
 /** What fuse_attr says of a node. Sizes in bytes, the time in milliseconds since 1970 (shown as all three times). */
 export interface FuseAttributes {
   readonly ino: number
@@ -35,25 +47,25 @@ export interface FuseAttributes {
   readonly validS: number
 }
 
-/** Fills in the header: the whole of `reply` is one message. `error` is 0 or a negative errno, or a notification's code. */
+/** Fills in the header of a message of `length` bytes. `error` is 0 or a negative errno, or a notification's code. */
 export function setReplyHeader(view: DataView, length: number, error: number): void {
   FuseOutHeader.len.set(view, length)
   FuseOutHeader.error.set(view, error)
 }
 
 /** The reply of GETATTR and SETATTR. */
-export function attrOut(attributes: FuseAttributes): Uint8Array {
-  const reply = new Uint8Array(BODY + FuseSize.attrOut)
-  const view = viewOf(reply)
+export function attrOut(attributes: FuseAttributes): FuseMessage {
+  const reply = newFuseMessage(FuseSize.attrOut)
+  const { view } = reply
   FuseAttrOut.attrValid.set(view, attributes.validS, BODY)
   setAttr(view, attributes, BODY + FUSE_ATTR_OUT_ATTR)
   return reply
 }
 
 /** The reply of LOOKUP. `entryValidS`: seconds for which the kernel need not look the name up again. */
-export function entryOut(attributes: FuseAttributes, entryValidS: number): Uint8Array {
-  const reply = new Uint8Array(BODY + FuseSize.entryOut)
-  setEntry(viewOf(reply), attributes, { entryValidS, at: BODY })
+export function entryOut(attributes: FuseAttributes, entryValidS: number): FuseMessage {
+  const reply = newFuseMessage(FuseSize.entryOut)
+  setEntry(reply.view, attributes, { entryValidS, at: BODY })
   return reply
 }
 
@@ -89,32 +101,32 @@ function setAttr(view: DataView, attributes: FuseAttributes, at: number): void {
 }
 
 /** The reply of OPEN and OPENDIR. The kernel gives `fh` back with every request of that open. */
-export function openOut(fh: number, openFlags: number): Uint8Array {
-  const reply = new Uint8Array(BODY + FuseSize.openOut)
-  const view = viewOf(reply)
+export function openOut(fh: number, openFlags: number): FuseMessage {
+  const reply = newFuseMessage(FuseSize.openOut)
+  const { view } = reply
   FuseOpenOut.fh.set(view, fh, BODY)
   FuseOpenOut.openFlags.set(view, openFlags, BODY)
   return reply
 }
 
 /** The reply of WRITE: bytes taken. */
-export function writeOut(size: number): Uint8Array {
-  const reply = new Uint8Array(BODY + FuseSize.writeOut)
-  FuseWriteOut.size.set(viewOf(reply), size, BODY)
+export function writeOut(size: number): FuseMessage {
+  const reply = newFuseMessage(FuseSize.writeOut)
+  FuseWriteOut.size.set(reply.view, size, BODY)
   return reply
 }
 
 /** The reply of LSEEK: the new position. */
-export function lseekOut(offset: number): Uint8Array {
-  const reply = new Uint8Array(BODY + FuseSize.lseekOut)
-  FuseLseekOut.offset.set(viewOf(reply), offset, BODY)
+export function lseekOut(offset: number): FuseMessage {
+  const reply = newFuseMessage(FuseSize.lseekOut)
+  FuseLseekOut.offset.set(reply.view, offset, BODY)
   return reply
 }
 
 /** The reply of STATFS. Space in blocks of `blockSize` bytes. */
-export function statfsOut(space: { blocks: number; free: number; blockSize: number; nameLength: number }): Uint8Array {
-  const reply = new Uint8Array(BODY + FuseSize.kstatfs)
-  const view = viewOf(reply)
+export function statfsOut(space: { blocks: number; free: number; blockSize: number; nameLength: number }): FuseMessage {
+  const reply = newFuseMessage(FuseSize.kstatfs)
+  const { view } = reply
   FuseKstatfs.blocks.set(view, space.blocks, BODY)
   FuseKstatfs.bfree.set(view, space.free, BODY)
   FuseKstatfs.bavail.set(view, space.free, BODY)
@@ -138,9 +150,9 @@ export interface FuseGrant {
 }
 
 /** The reply of INIT. */
-export function initOut(grant: FuseGrant): Uint8Array {
-  const reply = new Uint8Array(BODY + FuseSize.initOut)
-  const view = viewOf(reply)
+export function initOut(grant: FuseGrant): FuseMessage {
+  const reply = newFuseMessage(FuseSize.initOut)
+  const { view } = reply
   FuseInitOut.major.set(view, grant.major, BODY)
   FuseInitOut.minor.set(view, grant.minor, BODY)
   FuseInitOut.maxReadahead.set(view, grant.maxReadahead, BODY)

@@ -43,10 +43,10 @@ export async function read(served: Served, request: Request): Promise<Reply> {
   const offset = FuseReadIn.offset.get(view, ARGS)
   const size = FuseReadIn.size.get(view, ARGS)
   request.replyBuffer = served.buffers.take(FUSE_REPLY_PAYLOAD + size)
-  const { bytes } = request.replyBuffer
+  const { bytes, view: replyView } = request.replyBuffer
   const handle = served.files.find(fh) ?? (await served.files.adopt(fh, nodeid))
   const length = await handle.read(offset, bytes.subarray(FUSE_REPLY_PAYLOAD, FUSE_REPLY_PAYLOAD + size))
-  return bytes.subarray(0, FUSE_REPLY_PAYLOAD + length)
+  return { bytes: bytes.subarray(0, FUSE_REPLY_PAYLOAD + length), view: replyView }
 }
 
 /** WRITE. With write-back the fh is any writable one of the file. */

@@ -1,5 +1,5 @@
 import { FUSE_KERNEL_MINOR_VERSION, FUSE_KERNEL_VERSION, FuseInit, FuseInit2 } from '../../wire/fuse-abi.ts'
-import { initOut } from '../../wire/fuse-reply.ts'
+import { initOut, type FuseMessage } from '../../wire/fuse-reply.ts'
 import { FuseInitIn } from '../../wire/fuse-structs.ts'
 import { ARGS, type Request } from './operation.ts'
 
@@ -39,7 +39,7 @@ const MMAP_SINCE_MINOR = 40
 export function negotiate(
   request: Request,
   options: { readonly writeBack: boolean },
-): { reply: Uint8Array; negotiated?: Negotiated } | undefined {
+): { reply: FuseMessage; negotiated?: Negotiated } | undefined {
   const { view, length } = request
   const major = FuseInitIn.major.get(view, ARGS)
   if (major < FUSE_KERNEL_VERSION) return undefined

@@ -1,5 +1,6 @@
 import { type Logger } from '../../log.ts'
 import { type Tree } from '../../tree/node.ts'
+import { type FuseMessage } from '../../wire/fuse-reply.ts'
 import { FuseInHeader, FuseSize } from '../../wire/fuse-structs.ts'
 import { type BufferPool, type PooledBuffer } from './buffer-pool.ts'
 import { type OpenDirectories } from './open-directories.ts'
@@ -38,8 +39,8 @@ export class Request {
 /** For a request that the kernel expects no answer to. */
 export const NO_REPLY = Symbol('no reply')
 
-/** A message with room for its header (see wire/fuse-reply), or a positive errno, or 0 for success without a payload. */
-export type Reply = Uint8Array | number | typeof NO_REPLY
+/** A message whose header the session fills in, or a positive errno, or 0 for success without a payload. */
+export type Reply = FuseMessage | number | typeof NO_REPLY
 
 /** What handlers work on. */
 export interface Served {

@@ -2,10 +2,9 @@ import { constants } from 'node:os'
 import { SheepfsError } from '../../errors.ts'
 import { type Logger } from '../../log.ts'
 import { type Tree } from '../../tree/node.ts'
-import { viewOf } from '../../wire/field.ts'
-import { setReplyHeader } from '../../wire/fuse-reply.ts'
+import { newFuseMessage, setReplyHeader, type FuseMessage } from '../../wire/fuse-reply.ts'
 import { notifyResend } from '../../wire/fuse-notify.ts'
-import { FuseInHeader, FuseOutHeader, FuseSize } from '../../wire/fuse-structs.ts'
+import { FuseInHeader, FuseOutHeader } from '../../wire/fuse-structs.ts'
 import { errnoOf } from '../errno.ts'
 import { BufferPool, LARGEST_BUFFER, type PooledBuffer } from './buffer-pool.ts'
 import { deferred } from './deferred.ts'
@@ -39,6 +38,7 @@ type State = 'new' | 'serving' | 'draining' | 'ended'
 const MEMORY_LIMIT = 40 * 1024 * 1024
 /** Requests taken from the device before the event loop goes on. */
 const MAX_BURST = 64
+const TRIAL_EVERY = 8
 /** A WRITE from this size keeps the buffer it was read into; a smaller one is copied out of it. */
 const KEEP_FROM = 128 * 1024
 
@@ -53,11 +53,13 @@ export class Session {
   readonly #served: Served
   readonly #ready = deferred<Negotiated>()
   readonly #ended = deferred<DeviceEnd | 'closed'>()
-  readonly #bare = viewOf(new Uint8Array(FuseSize.outHeader))
+  readonly #bare = newFuseMessage(0)
   #state: State = 'new'
   #incoming: PooledBuffer
   #isFull = false
   #inFlight = 0
+  #burst = 1
+  #bursts = 0
 
   constructor(options: SessionOptions) {
     const { tree, device, log, generation } = options
@@ -122,18 +124,26 @@ export class Session {
     }
   }
 
+  /**
+   * Reads as many requests as there were last time, and now and then tries for more: to be told that there is none costs
+   * as much as several reads, and the device wakes again when one was left.
+   */
   #receiveBurst(): void {
-    for (let taken = 0; taken < MAX_BURST && this.#state === 'serving'; taken++) {
+    const isTrial = ++this.#bursts % TRIAL_EVERY === 0
+    const limit = isTrial ? Math.min(this.#burst * 2, MAX_BURST) : this.#burst
+    let taken = 0
+    for (; taken < limit && this.#state === 'serving'; taken++) {
       this.#isFull = !this.#buffers.hasRoom
       if (this.#isFull) return
       const length = this.#device.receive(this.#incoming.bytes)
-      if (length === 0) break
       if (typeof length === 'string') {
         this.#finish(length)
         return
       }
+      if (length === 0) break
       this.#accept(length)
     }
+    if (taken < limit || isTrial) this.#burst = Math.max(taken, 1)
     this.#device.awaken()
   }
 
@@ -190,10 +200,10 @@ export class Session {
     if (this.#state === 'draining' && this.#inFlight === 0) this.#finish('closed')
   }
 
-  #send(request: Request, reply: Uint8Array | number): void {
+  #send(request: Request, reply: FuseMessage | number): void {
     try {
       if (typeof reply === 'number') this.#sendError(request, reply)
-      else this.#sendMessage(request, { view: viewOf(reply), error: 0 })
+      else this.#sendMessage(request, reply, 0)
     } catch (error) {
       this.#log.error({ err: error, opcode: request.opcode }, 'the kernel refused a reply')
       this.#sendErrorInstead(request)
@@ -210,14 +220,14 @@ export class Session {
   }
 
   #sendError(request: Request, errno: number): void {
-    this.#sendMessage(request, { view: this.#bare, error: errno === 0 ? 0 : -errno })
+    this.#sendMessage(request, this.#bare, errno === 0 ? 0 : -errno)
   }
 
-  #sendMessage(request: Request, { view, error }: { view: DataView; error: number }): void {
-    setReplyHeader(view, view.byteLength, error)
+  #sendMessage(request: Request, { bytes, view }: FuseMessage, error: number): void {
+    setReplyHeader(view, bytes.length, error)
     FuseOutHeader.uniqueLow.set(view, request.uniqueLow)
     FuseOutHeader.uniqueHigh.set(view, request.uniqueHigh)
-    this.#device.send(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))
+    this.#device.send(bytes)
   }
 
   #negotiate(request: Request): Reply {
