@@ -108,7 +108,8 @@ class MemoryHandle implements Handle {
 
   async read(position: number, into: Uint8Array): Promise<number> {
     await this.#wait()
-    return this.#volume.content.copy(into, 0, position)
+    const { content } = this.#volume
+    return position < content.length ? content.copy(into, 0, position) : 0
   }
 
   async write(position: number, data: Uint8Array): Promise<number> {
