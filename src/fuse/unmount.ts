@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
 import { SheepfsError, errorText } from '../errors.ts'
 import { describeHolders } from './mount-holders.ts'
 
@@ -20,6 +21,22 @@ export async function unmountPath(mountpoint: string): Promise<void> {
 export async function detachPath(mountpoint: string): Promise<void> {
   const failure = await run(isRoot() ? ['umount', '-i', '-l', mountpoint] : ['fusermount', '-u', '-z', mountpoint])
   if (failure !== undefined) throw await unmountError(mountpoint, failure)
+}
+
+/**
+ * Ends a connection in the kernel: what is in flight and all that follows fails. `minor` is of the mount's device. True
+ * when that worked: through fusectl, which is the mounting user's when it is mounted, otherwise by root with umount -f.
+ */
+export async function abortConnection(mountpoint: string, minor: number): Promise<boolean> {
+  try {
+    await writeFile(`/sys/fs/fuse/connections/${minor}/abort`, '1')
+    return true
+  } catch {
+    if (!isRoot()) return false
+    // it aborts first, and then says that the mount is busy
+    const failure = await run(['umount', '-i', '-f', mountpoint])
+    return failure === undefined || /busy/i.test(failure.message)
+  }
 }
 
 /** True when this process mounts by itself, without fusermount. */

@@ -1,10 +1,9 @@
-import { writeFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SheepfsError } from '../../errors.ts'
 import { type Tree } from '../../tree/node.ts'
 import { type Mounted, type MountOptions } from '../engine.ts'
-import { readMountTable } from '../mount-table.ts'
-import { detachPath, isRoot, unmountPath } from '../unmount.ts'
+import { findMount, readMountTable } from '../mount-table.ts'
+import { abortConnection, detachPath, isRoot, unmountPath } from '../unmount.ts'
 import { type NativeBinding } from './binding.ts'
 import { createHandlerTable } from './dispatch.ts'
 import { startLibfuse, type Libfuse } from './libfuse.ts'
@@ -13,7 +12,7 @@ import { Operations } from './operations.ts'
 import { checkNativeTexts } from './preflight.ts'
 
 /** How long a mount that somebody else has taken out of the tree may need to end, when nothing of it is in use. */
-const ENDING_LIMIT_MS = 2_000
+const ENDING_LIMIT_MS = 1_000
 
 /**
  * Mounts through libfuse and resolves when it answers requests. `options.mountpoint` must be without symbolic links.
@@ -35,7 +34,8 @@ export async function mountNative(binding: NativeBinding, tree: Tree, options: M
       reject(early)
     }, reject)
   })
-  const minor = (await readMountTable()).findLast((entry) => entry.mountpoint === mountpoint)?.minor
+  const minor = (await findMount(mountpoint))?.minor
+  if (minor === undefined) throw new SheepfsError('io', `the mount at "${mountpoint}" was unmounted at once`)
   const stopWatching = tree.watch((change) => {
     if (change.kind === 'content') operations.contentChanged(change.node)
   })
@@ -47,10 +47,10 @@ export async function mountNative(binding: NativeBinding, tree: Tree, options: M
 class NativeMount implements Mounted {
   readonly ended: Promise<void>
   readonly #options: MountOptions
-  readonly #minor: number | undefined
+  readonly #minor: number
   #unmounting: Promise<void> | undefined
 
-  constructor(options: MountOptions, serving: { readonly minor: number | undefined; readonly ended: Promise<void> }) {
+  constructor(options: MountOptions, serving: { readonly minor: number; readonly ended: Promise<void> }) {
     this.ended = serving.ended
     this.#options = options
     this.#minor = serving.minor
@@ -64,9 +64,9 @@ class NativeMount implements Mounted {
   /** Callers fail at once; `ended` follows when the tree has settled what libfuse had handed to it. */
   async abort(): Promise<void> {
     const { mountpoint, log } = this.#options
-    await writeFile(`/sys/fs/fuse/connections/${this.#minor}/abort`, '1').catch((error: unknown) => {
-      log.warn({ err: error, mountpoint }, 'cannot abort through fusectl: open files go on until they are closed')
-    })
+    if (!(await abortConnection(mountpoint, this.#minor))) {
+      log.warn({ mountpoint }, 'cannot abort without fusectl: open files go on until they are closed')
+    }
     if ((await this.#place()) === 'top') await detachPath(mountpoint)
   }
 
@@ -89,7 +89,7 @@ class NativeMount implements Mounted {
 
   async #place(): Promise<'top' | 'covered' | 'gone'> {
     const here = (await readMountTable()).filter((entry) => entry.mountpoint === this.#options.mountpoint)
-    if (here.at(-1)?.minor === this.#minor) return here.length === 0 ? 'gone' : 'top'
+    if (here.at(-1)?.minor === this.#minor) return 'top'
     return here.some((entry) => entry.minor === this.#minor) ? 'covered' : 'gone'
   }
 }

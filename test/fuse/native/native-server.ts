@@ -23,12 +23,14 @@ const COMMANDS: Readonly<Record<string, (mounted: Mounted, argument: string) => 
   attach: () => {
     tree.volumes.add('test', tree.volume)
   },
-  text: (_, text) => (tree.list.text = text),
+  text: (_, text) => {
+    tree.list.text = text
+  },
   'change-content': (_, text) => {
     tree.volume.content.write(text)
     tree.emit({ kind: 'content', node: tree.volume.id })
   },
-  counts: () => ({ most: tree.parallelism.most, syncs: tree.volume.syncs, opens: tree.volume.opens }),
+  counts: () => ({ ...tree.parallelism, syncs: tree.volume.syncs, opens: tree.volume.opens }),
 }
 
 function tell(line: object): void {
