@@ -10,8 +10,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   volume: ['wire', 'sheep'],
   tree: ['wire', 'sheep', 'volume'],
   fuse: ['wire', 'tree'],
-  daemon: ['wire', 'sheep', 'volume', 'tree', 'fuse'],
-  api: ['daemon'],
+  api: ['wire'],
+  daemon: ['wire', 'sheep', 'volume', 'tree', 'fuse', 'api'],
   cli: ['daemon', 'api'],
   lamb: ['wire'],
 }

@@ -1,0 +1,81 @@
+import { Type, type Static } from 'typebox'
+import { AbsolutePath, IoTimeoutDefaulted, Name, SheepAddresses, VolumeNameText } from './scalars.ts'
+
+/** Names of the engines; the daemon proves that they are those of `fuse/engine.ts`. */
+export const EngineName = Type.Enum(['kernel', 'fuse-native'], { description: '"kernel" or "fuse-native"' })
+
+const userId = { minimum: 0, maximum: 0xffff_fffe, default: 0, description: 'a numeric id, 0 to 4294967294' }
+
+const required = {
+  mountpoint: AbsolutePath,
+}
+
+const optional = {
+  name: Type.Optional(Name),
+  sheep: Type.Optional(SheepAddresses),
+  engine: Type.Optional(EngineName),
+}
+
+const defaulted = {
+  page_cache: flag('true or false: whether the kernel caches volume data', false),
+  object_cache: flag("true or false: whether the cluster's object cache (sheepdog up to 0.9) is used", false),
+  write_back: flag('true or false: whether cached writes go to the cluster later; fixed while mounted', true),
+  volumes: Type.Array(VolumeNameText, { default: [], description: 'a list of the volumes that are always attached' }),
+  allow_other: flag('true or false: whether other users than the owner get in', false),
+  uid: Type.Integer(userId),
+  gid: Type.Integer(userId),
+  mode: Type.String({
+    pattern: '^0?[0-7]{3}$',
+    default: '0600',
+    description: 'the permission bits of volume files as an octal string, for example "0640"',
+  }),
+  io_timeout: IoTimeoutDefaulted,
+}
+
+/** One [[mount]] of the file as it is written, and the body of POST /v1/mounts. */
+export const MountInput = Type.Object(
+  { ...required, ...optional, ...Type.Partial(Type.Object(defaulted)).properties },
+  { additionalProperties: false, description: 'a table with the settings of a mount' },
+)
+export type MountInput = Static<typeof MountInput>
+
+/** The same with defaults filled in, except those that the instance gives (name, sheep) or the daemon chooses (engine). */
+export const MountDefaulted = Type.Object(
+  { ...required, ...optional, ...defaulted },
+  { additionalProperties: false, description: 'a table with the settings of a mount' },
+)
+export type MountDefaulted = Static<typeof MountDefaulted>
+
+/** A mount with nothing left open; every address canonical (`host:port`). */
+export interface MountConfig extends MountDefaulted {
+  name: string
+  sheep: string[]
+}
+
+/** The file /etc/sheepfs/INSTANCE.toml. */
+export const InstanceFile = Type.Object(
+  {
+    sheep: Type.Optional(SheepAddresses),
+    socket_group: Type.Optional(
+      Type.String({ minLength: 1, description: 'the name of the group that may use the control socket' }),
+    ),
+    observer_socket: flag('true or false: whether a read-only socket for everybody is opened', false),
+    mount: Type.Array(MountDefaulted, { default: [], description: '[[mount]] tables' }),
+  },
+  { additionalProperties: false, description: 'a table with the settings of an instance' },
+)
+export type InstanceFile = Static<typeof InstanceFile>
+
+/** The configuration of an instance with nothing left open. */
+export interface InstanceConfig {
+  /** Addresses for mounts that name none; empty when every mount has its own. */
+  sheep: string[]
+  /** Undefined: the group of the daemon. */
+  socket_group: string | undefined
+  observer_socket: boolean
+  mount: MountConfig[]
+}
+
+function flag(description: string, byDefault: boolean) {
+  return Type.Boolean({ description, default: byDefault })
+}

@@ -1,0 +1,27 @@
+import { Type, type Static } from 'typebox'
+import { AbsolutePath, Bytes, Count, Vid, VolumeNameText } from './scalars.ts'
+
+/** An attached VDI or snapshot: a file below the mountpoint. */
+export const Volume = Type.Object({
+  name: VolumeNameText,
+  path: AbsolutePath,
+  vid: Vid,
+  size: Bytes,
+  object_size: Bytes,
+  snapshot: Type.Boolean(),
+  read_only: Type.Boolean(),
+  locked: Type.Boolean({ description: "whether the mount holds the VDI's lock" }),
+  open_files: Count,
+  stale: Type.Boolean({ description: 'whether the VDI was deleted or rolled back underneath: detach it' }),
+  configured: Type.Boolean({ description: 'in the configuration file, not attached at run time' }),
+})
+export type Volume = Static<typeof Volume>
+
+/** Body of PUT …/volumes/{volume}; may be left out. */
+export const VolumePut = Type.Object(
+  {
+    read_only: Type.Optional(Type.Boolean({ description: 'true or false: whether writing is refused' })),
+  },
+  { additionalProperties: false, description: 'an object, possibly with read_only' },
+)
+export type VolumePut = Static<typeof VolumePut>

@@ -1,0 +1,67 @@
+import { type MountInput } from './schema/config.ts'
+import { type ClusterInfo, type Node } from './schema/cluster.ts'
+import { type Event } from './schema/event.ts'
+import { type Cache, type CachePatch, type Mount, type MountPatch, type Sheep, type SheepPut } from './schema/mount.ts'
+import { type Status } from './schema/status.ts'
+import { type CloneCreate, type Resize, type SnapshotCreate, type Vdi, type VdiCreate } from './schema/vdi.ts'
+import { type Volume, type VolumePut } from './schema/volume.ts'
+import { type MountMetrics } from './mount-metrics.ts'
+
+/**
+ * What the control API drives: an instance and its mounts. Names of mounts are those of the configuration; volumes and VDIs
+ * are named in the grammar of `tree/volume-name.ts`. Everything throws not-found for a mount that is not there, invalid for
+ * a bad name, closed while the instance stops; what asks the cluster throws unreachable and timeout too.
+ */
+export interface Supervisor extends VdiManagement {
+  status(): Promise<Status>
+  metrics(): Promise<readonly MountMetrics[]>
+  /** Calls `listener` for every event, from now until the returned function is called. */
+  subscribe(listener: (event: Event) => void): () => void
+
+  mounts(): Promise<readonly Mount[]>
+  mount(name: string): Promise<Mount>
+  /** Resolves when it serves. Errors: exists (name or mountpoint), not-found (mountpoint), not-permitted, not-supported. */
+  addMount(input: MountInput): Promise<Mount>
+  /** Flushes and unmounts. busy: files are open; with `force` they fail from then on. */
+  removeMount(mount: string, options: Force): Promise<void>
+  patchMount(mount: string, patch: MountPatch): Promise<Mount>
+  /** Resolves when another worker serves under the running mount. Errors: not-supported (engine, kernel). */
+  restartMount(mount: string): Promise<Mount>
+
+  volumes(mount: string): Promise<readonly Volume[]>
+  /** Errors: not-found. */
+  volume(mount: string, volume: string): Promise<Volume>
+  /** `isNew` is false when it was attached already. Errors: not-found, locked, busy (attached in another mode). */
+  attach(mount: string, volume: string, options: VolumePut): Promise<{ volume: Volume; isNew: boolean }>
+  /** Errors: not-found when it is not attached; busy: it is open; with `force` its files fail from then on. */
+  detach(mount: string, volume: string, options: Force): Promise<void>
+
+  cache(mount: string): Promise<Cache>
+  /** Errors: not-supported, by the engine or the cluster. */
+  patchCache(mount: string, patch: CachePatch): Promise<Cache>
+  sheep(mount: string): Promise<Sheep>
+  /** Errors: unreachable when none of them answers; the old ones stay then. */
+  putSheep(mount: string, put: SheepPut): Promise<Sheep>
+}
+
+export interface Force {
+  readonly force: boolean
+}
+
+/** The cluster of a mount, and its VDIs. */
+export interface VdiManagement {
+  cluster(mount: string): Promise<ClusterInfo>
+  nodes(mount: string): Promise<readonly Node[]>
+  /** By name, then snapshots by age. */
+  vdis(mount: string): Promise<readonly Vdi[]>
+  /** Errors: exists; invalid and too-large (see `sheep/vdi-manage.ts`). */
+  createVdi(mount: string, body: VdiCreate): Promise<Vdi>
+  /** Deletes a VDI or snapshot; tells its progress in events. Errors: not-found; busy while it is attached; locked. */
+  deleteVdi(mount: string, vdi: string): Promise<void>
+  /** Makes a snapshot of a working VDI. Errors: not-found, exists (the tag), not-supported (hyper volumes). */
+  snapshotVdi(mount: string, vdi: string, body: SnapshotCreate): Promise<Vdi>
+  /** Makes a VDI of a snapshot. Errors: not-found, exists, invalid (a working VDI). */
+  cloneVdi(mount: string, vdi: string, body: CloneCreate): Promise<Vdi>
+  /** Grows a VDI. Errors: not-found, not-permitted (shrink), too-large, read-only (a snapshot). */
+  resizeVdi(mount: string, vdi: string, body: Resize): Promise<Vdi>
+}
