@@ -38,6 +38,8 @@ export class ClusterSpace {
   async #ask(): Promise<Space> {
     const nodes = await this.#facts.nodes()
     const stores = await Promise.all(nodes.map((node) => this.#facts.storeSpace(node)))
+    // without any answer the cluster is not empty: it has not formed yet
+    if (this.#known !== undefined && stores.every((store) => store === undefined)) return this.#known.space
     const space = {
       total: stores.reduce((sum, store) => sum + (store?.size ?? 0), 0),
       free: stores.reduce((sum, store) => sum + (store?.free ?? 0), 0),

@@ -1,5 +1,7 @@
+import { SheepfsError } from '../errors.ts'
+import { Result } from '../wire/sd-proto.ts'
 import { type ClusterFacts } from './cluster-facts.ts'
-import { clusterInfoText } from './text/cluster-info-text.ts'
+import { clusterInfoText, stateText } from './text/cluster-info-text.ts'
 import { nodeInfoText } from './text/node-info-text.ts'
 import { nodeListText } from './text/node-list-text.ts'
 import { vdiListText } from './text/vdi-list-text.ts'
@@ -25,7 +27,14 @@ export async function makeNodeInfo(facts: ClusterFacts): Promise<Buffer> {
   return Buffer.from(nodeInfoText(stores, virtualSize))
 }
 
-/** What `dog vdi list` prints now. */
+/**
+ * What `dog vdi list` prints now. Errors: unreachable while the cluster waits for nodes or goes down. Its inodes cannot be
+ * read then; dog prints an empty list and complains elsewhere.
+ */
 export async function makeVdiList(facts: ClusterFacts): Promise<Buffer> {
+  const { result, status } = await facts.status()
+  if (result !== Result.SUCCESS && result !== Result.WAIT_FOR_FORMAT) {
+    throw new SheepfsError('unreachable', `the VDIs cannot be listed now: ${stateText(result, status)}`)
+  }
   return vdiListText(await facts.vdis())
 }

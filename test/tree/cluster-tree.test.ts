@@ -5,6 +5,7 @@ import { silentLogger } from '../../src/log.ts'
 import { ClusterTree, type ClusterTreeOptions } from '../../src/tree/cluster-tree.ts'
 import { NodeIds } from '../../src/tree/node-ids.ts'
 import { type File, type Handle, type Node, type TreeChange } from '../../src/tree/node.ts'
+import { Result } from '../../src/wire/sd-proto.ts'
 import { parseVolumeName } from '../../src/tree/volume-name.ts'
 import { FakeCluster, FakeVolume } from './fake-cluster.ts'
 
@@ -147,6 +148,13 @@ test('opens that wait for a text that is being made get one that is younger', as
   cluster.nodesNow = []
   assert.deepEqual(new Set(await Promise.all(others)).size, 1)
   assert.equal(cluster.questions, 2)
+})
+
+test('the VDIs of a cluster that waits for nodes are not shown as none', async () => {
+  const { tree, cluster } = makeTree()
+  cluster.state = Result.WAIT_FOR_JOIN
+  await assert.rejects(cat(tree, 'vdi/list'), fails('unreachable', /Waiting for other nodes to join/))
+  assert.match(await cat(tree, 'cluster/info'), /Waiting for other nodes to join/)
 })
 
 test('text files cannot be written', async () => {

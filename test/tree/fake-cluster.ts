@@ -86,12 +86,13 @@ export class FakeCluster implements ClusterFacts {
   addresses: readonly Address[] = [{ host: '127.0.0.1', port: 7000 }]
   objectCache = false
   questions = 0
+  state: number = Result.WAIT_FOR_FORMAT
   /** What every question waits for first. */
   gate: Promise<void> = Promise.resolve()
 
   async status() {
     await this.#asked()
-    return { result: Result.WAIT_FOR_FORMAT, status: undefined }
+    return { result: this.state, status: undefined }
   }
 
   async nodes(): Promise<NodeRecord[]> {

@@ -22,7 +22,7 @@ export function clusterInfoText({ result, status }: ClusterState): string {
 }
 
 /** What dog says of a cluster that is in the state of a result code. */
-function stateText(result: number, status: ClusterStatus | undefined): string {
+export function stateText(result: number, status: ClusterStatus | undefined): string {
   switch (result) {
     case Result.SUCCESS:
       return `running, auto-recovery ${status?.isRecoveryDisabled === true ? 'disabled' : 'enabled'}`
