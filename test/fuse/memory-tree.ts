@@ -13,6 +13,7 @@ import {
 } from '../../src/tree/node.ts'
 
 const BLOCK = 4096
+const ZEROS = Buffer.alloc(BLOCK)
 const OWNER = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
 
 /** How many reads and writes were being served at once. */
@@ -61,12 +62,14 @@ export class MemoryDirectory implements Directory {
 export class MemoryVolume implements File {
   readonly kind = 'file'
   readonly id: number
-  readonly content: Buffer
+  content: Buffer
   readonly parallelism: Parallelism
   /** How long each read and write takes, for seeing several at once. */
   latencyMs = 0
   /** How files opened from now on are cached, by an engine that can switch it. */
   caching: 'direct' | 'cached' = 'direct'
+  /** Reads and writes so far. */
+  requests = 0
   /** The calls of `Handle.zero`. */
   readonly zeroed: { readonly position: number; readonly length: number; readonly release: boolean }[] = []
   modifiedMs = Date.UTC(2024, 1, 29)
@@ -136,7 +139,8 @@ class MemoryHandle implements Handle {
   seek(position: number, wanted: 'data' | 'hole'): Promise<number> {
     const { content } = this.#volume
     for (let at = position; at < content.length; at = (Math.floor(at / BLOCK) + 1) * BLOCK) {
-      const isHole = content.subarray(at, Math.floor(at / BLOCK + 1) * BLOCK).every((byte) => byte === 0)
+      const block = content.subarray(at, Math.floor(at / BLOCK + 1) * BLOCK)
+      const isHole = block.equals(ZEROS.subarray(0, block.length))
       if (isHole === (wanted === 'hole')) return Promise.resolve(at)
     }
     if (wanted === 'hole' && position < content.length) return Promise.resolve(content.length)
@@ -151,6 +155,7 @@ class MemoryHandle implements Handle {
   async #wait(): Promise<void> {
     const { parallelism, latencyMs } = this.#volume
     parallelism.now++
+    this.#volume.requests++
     parallelism.most = Math.max(parallelism.most, parallelism.now)
     if (latencyMs > 0) await delay(latencyMs)
     parallelism.now--

@@ -48,7 +48,7 @@ export class KernelMount {
   async unmount(): Promise<void> {
     switch (await this.#place()) {
       case 'top':
-        await unmountPath(this.path)
+        await unmountPath(this.path).catch(this.#unlessGone)
         return
       case 'covered':
         throw new SheepfsError('busy', `cannot unmount "${this.path}": something else is mounted over it`)
@@ -64,7 +64,12 @@ export class KernelMount {
 
   /** Takes the mount out of sight; it ends when its last user has. */
   async detach(): Promise<void> {
-    if ((await this.#place()) === 'top') await detachPath(this.path)
+    if ((await this.#place()) === 'top') await detachPath(this.path).catch(this.#unlessGone)
+  }
+
+  /** Somebody else may unmount at the same moment. */
+  readonly #unlessGone = async (error: unknown): Promise<void> => {
+    if ((await this.#place()) !== 'gone') throw error
   }
 
   async #place(): Promise<'top' | 'covered' | 'gone'> {
