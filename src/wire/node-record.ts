@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net'
+import { isIPv4, isIPv6 } from 'node:net'
 import { bytes, u16, u32, u64, viewOf } from './field.ts'
 
 /** struct sd_node as 1.0 sends it (80 bytes). 0.7 sends 56: the same without the first 24. */
@@ -94,14 +94,15 @@ export function addrText(addr: Uint8Array): string {
 
 function ipv6Text(addr: Uint8Array): string {
   const words = Array.from({ length: 8 }, (_, i) => ((addr[2 * i] ?? 0) << 8) | (addr[2 * i + 1] ?? 0))
-  if (words.slice(0, 5).every((word) => word === 0) && words[5] === 0xffff) {
-    return `::ffff:${addr.subarray(12).join('.')}`
-  }
   let best = { start: 0, length: 1 }
   for (let start = 0; start < 8; start++) {
     let length = 0
     while (words[start + length] === 0) length++
     if (length > best.length) best = { start, length }
+  }
+  const isMapped = best.length === 5 && words[5] === 0xffff
+  if (best.start === 0 && (best.length === 6 || isMapped)) {
+    return `${isMapped ? '::ffff' : ':'}:${addr.subarray(12).join('.')}`
   }
   const hex = words.map((word) => word.toString(16))
   if (best.length < 2) return hex.join(':')
@@ -111,11 +112,12 @@ function ipv6Text(addr: Uint8Array): string {
 /** The 16 bytes of a numeric address; undefined when `host` is not one. */
 export function parseAddr(host: string): Uint8Array | undefined {
   const addr = new Uint8Array(16)
-  if (/^\d+\.\d+\.\d+\.\d+$/.test(host)) {
+  if (isIPv4(host)) {
     addr.set(host.split('.').map(Number), 12)
     return addr
   }
-  if (!isIPv6(host)) return undefined
+  // a scope ("%eth0") has no place in the 16 bytes
+  if (!isIPv6(host) || host.includes('%')) return undefined
   const canonical = new URL(`http://[${host}]/`).hostname.slice(1, -1)
   const [head = '', tail] = canonical.split('::')
   const before = head === '' ? [] : head.split(':')

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { sdHash, sdHashNext, sdHashOid, vidHash, type U64 } from '../../src/wire/fnv.ts'
+import { parseAddr, type NodeRecord } from '../../src/wire/node-record.ts'
+import { dataOid, inodeOid, type ObjectId } from '../../src/wire/object-id.ts'
+import { Ring } from '../../src/wire/ring.ts'
+
+const TEST = 0x7c2b25
+
+function node(port: number, zone: number, nrVnodes = 128): NodeRecord {
+  return { addr: parseAddr('127.0.0.1') ?? new Uint8Array(16), port, nrVnodes, zone, space: 0, disks: [] }
+}
+
+function hex({ high, low }: U64): string {
+  return high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0')
+}
+
+test('objects hash as sheep hashes them', () => {
+  const cases: [ObjectId, string][] = [
+    [{ high: 0, index: 0 }, 'cb720bf58a2c29ec'],
+    [inodeOid(TEST), '8b4b18c243befa1a'],
+    [dataOid(TEST, 0), '387358f0fb5c1275'],
+    [dataOid(TEST, 1), 'ed0c37b076d586ac'],
+    [dataOid(TEST, 2), 'ce708da1ffb9f322'],
+    [inodeOid(0x1eb1bf), '49aa62144d8239df'],
+  ]
+  for (const [oid, expected] of cases) assert.equal(hex(sdHashOid(oid)), expected)
+})
+
+test('nodes take their positions on the ring from address and port', () => {
+  const cases = [
+    ['0000000000000000000000007f000001581b', '9cb3d6dd0a4c0f9f', '3af2cba6e538cdf3', 'fd38432fd111924b'],
+    ['0000000000000000000000007f000001621b', '72dbb61ad3931b20', '4a404d3593f9fb66', '9ddd8641e92a8729'],
+    ['0000000000000000000000007f0000016c1b', 'adc6b881e2709885', '23f070476aca9392', '6c759cfe9bed9ebb'],
+  ]
+  for (const [key = '', ...positions] of cases) {
+    const seed = sdHash(Buffer.from(key, 'hex'))
+    const first = sdHashNext(seed)
+    assert.deepEqual([seed, first, sdHashNext(first)].map(hex), positions)
+  }
+})
+
+test('an object is held where a real cluster of three keeps it', () => {
+  const ring = new Ring([node(7000, 0), node(7010, 1), node(7020, 2)])
+  const oids = [inodeOid(TEST), dataOid(TEST, 0), dataOid(TEST, 1), dataOid(TEST, 2)]
+  assert.deepEqual(
+    oids.map((oid) => ring.holders(oid, 1)),
+    [[1], [1], [1], [0]],
+  )
+})
+
+test('two copies are in two zones, none on a gateway', () => {
+  const ring = new Ring([node(7600, 0), node(7610, 1), node(7620, 2), node(7630, 3, 0), node(7640, 4)])
+  assert.deepEqual(ring.holders(inodeOid(0x1eb1bf), 2), [1, 0])
+})
+
+test('there are no more copies than zones with storing nodes', () => {
+  const ring = new Ring([node(7000, 5), node(7010, 5), node(7020, 6), node(7030, 7, 0)])
+  const holders = ring.holders(dataOid(TEST, 0), 4)
+  assert.equal(holders.length, 2)
+  assert.ok(holders.includes(2))
+  assert.deepEqual(new Ring([]).holders(dataOid(TEST, 0), 1), [])
+  assert.deepEqual(new Ring([node(7000, 0, 0)]).holders(dataOid(TEST, 0), 1), [])
+})
+
+test('the vid of a name', () => {
+  assert.equal(vidHash(Buffer.from('demo')), 0x76d396)
+  assert.equal(vidHash(Buffer.from('test')), TEST)
+  assert.equal(vidHash(Buffer.from('huge')), 0xc1a482)
+})
