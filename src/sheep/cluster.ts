@@ -23,6 +23,8 @@ export interface ClusterOptions {
   /** Use the gateway's object cache (clusters up to 0.9). */
   readonly objectCache?: boolean
   readonly onState?: (state: ClusterState) => void
+  /** Called with every gateway that is chosen, before anything is sent to it. */
+  readonly onGateway?: (address: Address) => void
 }
 
 export interface RequestOptions {
@@ -46,6 +48,8 @@ export class Cluster {
   readonly #deadlineMs: number
   /** Gateways that were lost with requests that change something, until they are done with them. */
   readonly #settling = new Map<Address, Promise<void>>()
+  /** Nothing is changed before: what a predecessor had sent may still be under way. */
+  #fence: Promise<unknown> | undefined
   #protoVer: number = SD_SHEEP_PROTO_VERS[0]
   #flags = 0
   #epoch = 0
@@ -70,7 +74,7 @@ export class Cluster {
         deadlineMs: () => Math.min(this.#deadlineMs, this.#outage.timeoutMs),
         trimsZeros: () => this.#protoVer <= SD_SHEEP_PROTO_VERS[2],
       },
-      options.log,
+      { log: options.log, onHome: options.onGateway ?? (() => undefined) },
     )
   }
 
@@ -130,6 +134,17 @@ export class Cluster {
   /** Uses other sheep from now on. Errors: unreachable when none of them answers; the old ones stay then. */
   setAddresses(addresses: readonly Address[]): Promise<void> {
     return this.#gateways.reconfigure(addresses)
+  }
+
+  /**
+   * Holds back everything that changes the cluster until these gateways are done with what a dead predecessor of this
+   * process has sent them. Reads go on.
+   */
+  fence(gateways: readonly Address[]): void {
+    if (gateways.length === 0) return
+    this.#fence = Promise.all(gateways.map((address) => this.#settled(address))).finally(() => {
+      this.#fence = undefined
+    })
   }
 
   /** Sends a request that changes nothing, as often as it takes. Resolves with any result that is not transient. */
@@ -206,6 +221,7 @@ export class Cluster {
   /** Until the response, or until a loss after which the request is not on its way any more. */
   async #attempt(message: Message, patience: Patience): Promise<Response | undefined> {
     for (;;) {
+      if (this.#fence) await this.#fence
       const { response, failure, lost } = await this.#once(message, {})
       if (response) return response
       if (lost) {

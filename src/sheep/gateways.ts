@@ -20,6 +20,7 @@ export interface Nearness {
 export class Gateways {
   readonly #options: ConnectionOptions
   readonly #log: Logger
+  readonly #onHome: (address: Address) => void
   readonly #sheep = new Map<string, Sheep>()
   #configured: readonly Address[]
   #topology: Topology | undefined
@@ -27,10 +28,16 @@ export class Gateways {
   #choosing: Promise<Connection> | undefined
   #isClosed = false
 
-  constructor(configured: readonly Address[], options: ConnectionOptions, log: Logger) {
+  /** @param watcher `onHome` is called with every home that is chosen, before anything is sent to it. */
+  constructor(
+    configured: readonly Address[],
+    options: ConnectionOptions,
+    watcher: { readonly log: Logger; readonly onHome: (address: Address) => void },
+  ) {
     this.#configured = configured
     this.#options = options
-    this.#log = log
+    this.#log = watcher.log
+    this.#onHome = watcher.onHome
   }
 
   get configured(): readonly Address[] {
@@ -83,8 +90,7 @@ export class Gateways {
   async reconfigure(configured: readonly Address[]): Promise<void> {
     const isStillConfigured = configured.some((address) => this.#home && isSameAddress(address, this.#home.address))
     if (!isStillConfigured) {
-      const home = await this.#firstToAnswer(configured)
-      this.#home = home
+      this.#setHome(await this.#firstToAnswer(configured))
     }
     this.#configured = configured
   }
@@ -115,9 +121,14 @@ export class Gateways {
     const candidates = [...this.#configured, ...(this.#topology?.addresses ?? [])]
     const previous = this.#home
     const home = await this.#firstToAnswer(candidates)
-    this.#home = home
+    this.#setHome(home)
     if (previous && previous !== home) this.#log.info({ sheep: addressText(home.address) }, 'took another gateway')
     return home.connect()
+  }
+
+  #setHome(home: Sheep): void {
+    this.#home = home
+    this.#onHome(home.address)
   }
 
   async #firstToAnswer(candidates: readonly Address[]): Promise<Sheep> {
