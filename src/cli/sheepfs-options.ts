@@ -13,6 +13,7 @@ export interface SheepfsOptions {
   readonly allowOther: boolean
   readonly engine: 'auto' | 'kernel' | 'fuse-native'
   readonly attach: readonly string[]
+  readonly breakLock: boolean
 }
 
 const ENGINE_CHOICES = ['auto', 'kernel', 'fuse-native'] as const
@@ -28,6 +29,7 @@ Mounts a Sheepdog cluster: its volumes as files, and its state.
   -d, --debug              tell everything, in the foreground
   -h, --help               print this and exit
       --attach VDI[@TAG]   attach a VDI or a snapshot of it; may be repeated
+      --break-lock         take the lock of these VDIs from a client that is gone for good
       --engine ENGINE      auto, kernel or fuse-native (default: auto)
       --allow-other        let other users in; file permissions still hold
       --version            print the version and exit
@@ -62,6 +64,7 @@ export function parseSheepfsOptions(args: readonly string[]): SheepfsOptions | '
     allowOther: values['allow-other'] ?? false,
     engine,
     attach: values.attach ?? [],
+    breakLock: values['break-lock'] ?? false,
   }
 }
 
@@ -79,6 +82,7 @@ function parse(args: readonly string[]) {
         debug: { type: 'boolean', short: 'd' },
         help: { type: 'boolean', short: 'h' },
         attach: { type: 'string', multiple: true },
+        'break-lock': { type: 'boolean' },
         engine: { type: 'string', default: 'auto' },
         'allow-other': { type: 'boolean' },
         version: { type: 'boolean' },

@@ -18,6 +18,8 @@ export interface MountSpec {
   readonly allowOther: boolean
   /** Attached from the start, as `VDI`, `VDI@TAG` or `VDI@ID`. */
   readonly volumes: readonly string[]
+  /** Take the locks of `volumes` from whoever has them. */
+  readonly breakLock: boolean
   readonly log: Logger
 }
 
@@ -45,7 +47,9 @@ export class ServedMount {
     const tree = newTree(cluster, spec)
     try {
       await cluster.open()
-      await Promise.all(spec.volumes.map((name) => tree.attachments.attach(parseVolumeName(name))))
+      await Promise.all(
+        spec.volumes.map((name) => tree.attachments.attach(parseVolumeName(name), { breakLock: spec.breakLock })),
+      )
       const mounted = await spec.engine.mount(tree, {
         mountpoint,
         source: 'sheepfs',
@@ -54,9 +58,10 @@ export class ServedMount {
         writeBack: true,
         log: spec.log,
       })
+      tree.start()
       return new ServedMount(mountpoint, cluster, tree, mounted)
     } catch (error) {
-      await tree.attachments.close().catch((cause: unknown) => {
+      await tree.close().catch((cause: unknown) => {
         spec.log.error({ err: cause }, 'a volume could not be closed')
       })
       cluster.close()
@@ -70,7 +75,7 @@ export class ServedMount {
       await this.#mounted.ended
     } finally {
       this.#cluster.ioTimeoutMs = Math.min(this.#cluster.ioTimeoutMs, STOP_IO_TIMEOUT_MS)
-      await this.#tree.attachments.close().finally(() => {
+      await this.#tree.close().finally(() => {
         this.#cluster.close()
       })
     }
@@ -90,7 +95,7 @@ export class ServedMount {
 function newTree(cluster: Cluster, spec: MountSpec): ClusterTree {
   return new ClusterTree({
     facts: factsOf(cluster),
-    openVolume: (vdi) => openVolume(cluster, vdi, { log: spec.log }),
+    openVolume: (vdi, how) => openVolume(cluster, vdi, { ...how, log: spec.log }),
     owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
     cache: {
       pageCache: spec.pageCache,

@@ -14,6 +14,7 @@ export interface SheepfsRequest {
   readonly objectCache: boolean
   readonly allowOther: boolean
   readonly attach: readonly string[]
+  readonly breakLock: boolean
   readonly debug: boolean
 }
 
@@ -48,6 +49,7 @@ async function toSpec(request: SheepfsRequest, log: Logger): Promise<MountSpec> 
     objectCache: request.objectCache,
     allowOther: request.allowOther,
     volumes: request.attach,
+    breakLock: request.breakLock,
     log,
   }
 }

@@ -6,8 +6,15 @@ import { type ServedVolume } from './served-volume.ts'
 import { VolumeFile, type VolumeFileOptions } from './volume-file.ts'
 import { type VolumeName } from './volume-name.ts'
 
+/** How a volume is to be attached, for whoever opens it. */
+export interface HowToOpen {
+  readonly readOnly?: boolean
+  /** Take the lock of the VDI from whoever has it. */
+  readonly breakLock?: boolean
+}
+
 export interface AttachmentsOptions {
-  readonly open: (name: VolumeName) => Promise<ServedVolume>
+  readonly open: (name: VolumeName, how: HowToOpen) => Promise<ServedVolume>
   readonly ids: NodeIds
   readonly file: Omit<VolumeFileOptions, 'onSize'>
   readonly announce: (change: TreeChange) => void
@@ -58,12 +65,12 @@ export class Attachments {
    * Attaches a volume; one that is attached already is given again. `nodeId` is the one it had in a predecessor of this
    * process. Errors: not-found, locked, not-supported, closed, what the cluster answers.
    */
-  async attach(name: VolumeName, { nodeId }: { readonly nodeId?: number } = {}): Promise<VolumeFile> {
+  async attach(name: VolumeName, how: HowToOpen & { readonly nodeId?: number } = {}): Promise<VolumeFile> {
     const attached = this.#attached.get(name.text)
     if (attached !== undefined) return attached
     let attaching = this.#attaching.get(name.text)
     if (attaching === undefined) {
-      attaching = this.#open(name, nodeId).finally(() => this.#attaching.delete(name.text))
+      attaching = this.#open(name, how).finally(() => this.#attaching.delete(name.text))
       this.#attaching.set(name.text, attaching)
     }
     return attaching
@@ -90,12 +97,13 @@ export class Attachments {
     await Promise.all(this.#detaching.values())
   }
 
-  async #open(name: VolumeName, nodeId: number | undefined): Promise<VolumeFile> {
+  async #open(name: VolumeName, how: HowToOpen & { readonly nodeId?: number }): Promise<VolumeFile> {
+    const { nodeId } = how
     const { open, ids, file: options, announce, log } = this.#options
     // its lock is released at the end of that
     await this.#detaching.get(name.text)?.catch(() => undefined)
     this.#checkOpen()
-    const volume = await open(name)
+    const volume = await open(name, how)
     if (this.#isClosed) await volume.close()
     this.#checkOpen()
     if (nodeId !== undefined) ids.reserve(nodeId)

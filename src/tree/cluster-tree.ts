@@ -1,6 +1,6 @@
 import { type Logger } from '../log.ts'
 import { type VdiSpec } from '../wire/vdi-ops.ts'
-import { Attachments } from './attachments.ts'
+import { Attachments, type HowToOpen } from './attachments.ts'
 import { Caches, type CacheOptions } from './caches.ts'
 import { type ClusterFacts } from './cluster-facts.ts'
 import { ClusterSpace } from './cluster-space.ts'
@@ -17,7 +17,7 @@ import { VolumeDirectory } from './volume-directory.ts'
 export interface ClusterTreeOptions {
   readonly facts: ClusterFacts
   /** Errors: not-found, locked, not-supported, what the cluster answers. */
-  readonly openVolume: (spec: VdiSpec) => Promise<ServedVolume>
+  readonly openVolume: (spec: VdiSpec, how: HowToOpen) => Promise<ServedVolume>
   readonly owner: Owner
   /** Permission bits of volume files. Default 0600. */
   readonly volumeMode?: number
@@ -48,7 +48,7 @@ export class ClusterTree implements Tree {
     this.ids = options.ids ?? new NodeIds()
     this.caches = new Caches(facts, options.cache)
     this.attachments = new Attachments({
-      open: (name) => openNamed(name, options.openVolume),
+      open: (name, how) => openNamed(name, (spec) => options.openVolume(spec, how)),
       ids: this.ids,
       file: {
         owner,

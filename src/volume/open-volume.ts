@@ -16,8 +16,8 @@ export interface OpenVolumeOptions {
   readonly readOnly?: boolean
   /** Take the VDI's lock from whoever has it. */
   readonly breakLock?: boolean
-  /** The VDI's lock may still be held through this sheep, by a predecessor of this process. */
-  readonly ownGateway?: Address
+  /** The VDI's lock may still be held through one of these sheep, by a predecessor of this process. */
+  readonly ownGateways?: readonly Address[]
 }
 
 /**

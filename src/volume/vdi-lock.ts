@@ -19,8 +19,8 @@ const MAX_STATES = 2 ** 20
 export interface LockOptions {
   /** Take the lock from whoever has it. */
   readonly breakLock?: boolean
-  /** A lock that is held through this gateway is our own, taken before a loss or by a predecessor. */
-  readonly ownGateway?: Address
+  /** A lock that is held through one of these is our own, taken by a predecessor of this process. */
+  readonly ownGateways?: readonly Address[]
 }
 
 /** The lock of a vid. It belongs to the sheep through which it was taken; undefined where the cluster keeps no locks. */
@@ -35,19 +35,20 @@ export interface VdiLock {
  */
 export async function acquireVdiLock(cluster: Cluster, spec: VdiSpec, options: LockOptions = {}): Promise<VdiLock> {
   if (!cluster.hasLocking) return { vid: (await lookupVdi(cluster, spec)).vid, gateway: undefined }
-  let { ownGateway } = options
+  const ownGateways = [...(options.ownGateways ?? [])]
   for (let isBreaking = options.breakLock === true; ;) {
     const gateway = cluster.homeAddress
     const response = await cluster.changeOnce(lockVdi(spec))
     if (!response) {
-      ownGateway = gateway // it may have been taken before the connection broke
+      if (gateway) ownGateways.push(gateway) // it may have been taken before the connection broke
       continue
     }
     if (response.result === Result.SUCCESS) return { vid: parseVdiAnswer(response).vid, gateway: cluster.homeAddress }
     if (response.result !== Result.VDI_LOCKED) throw resultError(response.result, vdiText(spec))
     const { vid } = await lookupVdi(cluster, spec)
     const lock = await readLock(cluster, vid)
-    if (ownGateway && lock.owner === addressText(ownGateway)) return { vid, gateway: ownGateway }
+    const own = ownGateways.find((address) => addressText(address) === lock.owner)
+    if (own) return { vid, gateway: own }
     if (!isBreaking) throw lockedError(spec, lock)
     isBreaking = false
     await cluster.change(releaseVdi(vid, lock.isShared ? LockType.SHARED : LockType.NORMAL))
