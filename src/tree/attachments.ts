@@ -77,8 +77,9 @@ export class Attachments {
   }
 
   /**
-   * Detaches a volume and closes it. With `force` also while files are open: all they do fails with stale. Errors:
-   * not-found, busy, what the last writes fail with (it is detached then all the same).
+   * Detaches a volume and closes it. With `force` also while files are open: all they do fails with stale. Resolves when
+   * the cluster has answered all that was asked before, so it may wait through an outage. Errors: not-found, busy, what
+   * the last writes fail with (it is detached then all the same).
    */
   async detach(name: VolumeName, { force = false }: { readonly force?: boolean } = {}): Promise<void> {
     await this.#attaching.get(name.text)?.catch(() => undefined)
@@ -94,7 +95,9 @@ export class Attachments {
     this.#isClosed = true
     await Promise.allSettled(this.#attaching.values())
     for (const file of this.list()) this.#remove(file)
-    await Promise.all(this.#detaching.values())
+    const outcomes = await Promise.allSettled(this.#detaching.values())
+    // one that fails must not end the wait for the others: what they still write would be cut off
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
 
   async #open(name: VolumeName, how: HowToOpen & { readonly nodeId?: number }): Promise<VolumeFile> {

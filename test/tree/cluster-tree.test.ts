@@ -333,6 +333,36 @@ test('the end of the mount closes what is attached and what is being attached', 
   )
 })
 
+test('a volume that fails to close does not keep the others from being closed', async () => {
+  const { tree, cluster } = makeTree()
+  await echo(tree, 'web', 'vdi/mount')
+  await echo(tree, 'web@first', 'vdi/mount')
+  const { gate, open } = shutGate()
+  const [web, snapshot] = cluster.volumes.values()
+  assert.ok(web && snapshot)
+  web.closing = Promise.reject(new SheepfsError('io', 'the last write failed'))
+  snapshot.closing = gate
+  const closed = assert.rejects(tree.close(), fails('io'))
+  await new Promise((resolve) => setImmediate(resolve))
+  open()
+  await closed
+  assert.equal(snapshot.isClosed, true)
+})
+
+test('growth by somebody else is seen after a while when nobody opens the volume', async (t) => {
+  const { tree, cluster, changes } = makeTree()
+  await echo(tree, 'web', 'vdi/mount')
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  tree.start()
+  const web = cluster.volumes.get('web')
+  assert.ok(web)
+  web.sizeElsewhere = 5000
+  t.mock.timers.tick(30_000)
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(changes.at(-1)?.kind, 'attributes')
+  await tree.close()
+})
+
 test('ids go on where a predecessor had come to, and what it had attached keeps its own', async () => {
   const { tree } = makeTree({ ids: new NodeIds(2000) })
   const name = parseVolumeName('web')
@@ -445,6 +475,16 @@ test('the space of the tree is the sum of the stores, asked for once in a while'
   const { questions } = cluster
   await tree.space()
   assert.equal(cluster.questions, questions)
+})
+
+test('the space of a cluster that does not answer is an error in bounded time', async (t) => {
+  const { tree, cluster } = makeTree()
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  cluster.gate = new Promise<void>(() => undefined)
+  const first = tree.space()
+  await new Promise((resolve) => setImmediate(resolve))
+  t.mock.timers.tick(3000)
+  await assert.rejects(first, fails('timeout'))
 })
 
 test('a listener that fails keeps no other from knowing', async () => {
