@@ -12,6 +12,7 @@ import { snapshotByOther } from './snapshot-by-other.ts'
 
 /** Where a sheep's allocation fails sooner or later, and it closes the connection. */
 const MAX_PAYLOAD = 256 << 20
+const LARGE = 65_536
 /** How long answers wait for others to change places with. */
 const REORDER_MS = 2
 
@@ -151,6 +152,8 @@ export class Connection implements FrameSink {
     this.#end(request)
     if (this.#node.faults.reorder > 0) this.#hold(block)
     else this.#outbox.push(block)
+    // Large answers leave at once, while they are in the processor's cache.
+    if (block.length >= LARGE) this.#outbox.flush()
   }
 
   #encode(request: Pending, reply: Reply): Block {

@@ -83,6 +83,12 @@ export class LambNode {
   open(): void {
     this.store.open()
     this.cluster.open()
+    if (!this.cluster.settings && this.store.list().length > 0) {
+      throw new SheepfsError(
+        'invalid',
+        `${this.options.directory} has objects but no cluster.json: not a store of lamb`,
+      )
+    }
     this.table.load(this.store)
   }
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { connect, createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { SheepfsError, errorText } from '../errors.ts'
@@ -92,6 +92,7 @@ export class Lamb {
   async #open(): Promise<{ host: string; port: number }> {
     const { store, host = '127.0.0.1', port = SD_PORT, gateways = 1, vdis = [], isUnformatted = false } = this.#options
     mkdirSync(store, { recursive: true })
+    refuseForeignDirectory(store)
     await this.#listenLocally(join(store, 'sock'))
     this.#node.open()
     if (!this.#node.cluster.settings && !isUnformatted) this.#node.format(settingsOf(this.#options))
@@ -169,6 +170,19 @@ function settingsOf({ format = {} }: LambOptions): ClusterSettings {
     ...format,
     ctime: now(),
   }
+}
+
+/** What a lamb puts into its store. */
+const STORE_ENTRIES = new Set(['cluster.json', 'cluster.json.new', 'obj', 'sock', 'tmp'])
+
+/** Objects and leftovers are removed at times, so that the directory must be a lamb's own. */
+function refuseForeignDirectory(store: string): void {
+  const entries = readdirSync(store)
+  if (entries.includes('cluster.json')) return
+  const foreign = entries.filter((name) => !STORE_ENTRIES.has(name))
+  if (foreign.length === 0) return
+  const some = foreign.slice(0, 3).join(', ')
+  throw new SheepfsError('invalid', `the directory ${store} holds other things (${some}): name a new or an empty one`)
 }
 
 /** What a sheep takes without -z: the last four bytes of its address, little-endian. */

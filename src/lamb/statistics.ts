@@ -1,16 +1,16 @@
 import { u64, viewOf, type WideField } from '../wire/field.ts'
 import { Opcode } from '../wire/sd-proto.ts'
 
-/** struct sd_stat: what a sheep counts, 15 u64. Of the peer counters a lone node needs none. */
+/** struct sd_stat: what a sheep counts, 15 u64 (order seen on a real one). A lone node has no use for the peers'. */
 const Stat = {
   gatewayActive: u64(0),
   gatewayTotal: u64(16),
   gatewayReceived: u64(32),
   gatewaySent: u64(40),
-  gatewayRemoves: u64(48),
-  gatewayReads: u64(56),
-  gatewayWrites: u64(64),
-  gatewayFlushes: u64(72),
+  gatewayRemoves: u64(64),
+  gatewayReads: u64(72),
+  gatewayWrites: u64(80),
+  gatewayFlushes: u64(88),
 } as const
 
 export const STAT_SIZE = 120
@@ -26,11 +26,11 @@ export class Statistics {
     if (opcode === Opcode.READ_OBJ) {
       this.#add(Stat.gatewayReads, 1)
       this.#add(Stat.gatewaySent, bytes)
-    } else if (opcode === Opcode.REMOVE_OBJ || opcode === Opcode.DISCARD_OBJ) {
+    } else if (opcode === Opcode.REMOVE_OBJ) {
       this.#add(Stat.gatewayRemoves, 1)
     } else if (opcode === Opcode.FLUSH_VDI) {
       this.#add(Stat.gatewayFlushes, 1)
-    } else {
+    } else if (opcode !== Opcode.DISCARD_OBJ) {
       this.#add(Stat.gatewayWrites, 1)
       this.#add(Stat.gatewayReceived, bytes)
     }

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
 import { createObject, readObject, writeIndex } from '../../src/wire/object-ops.ts'
-import { dataOid, inodeOid } from '../../src/wire/object-id.ts'
+import { dataOid, inodeOid, ledgerOid } from '../../src/wire/object-id.ts'
 import { type LambOptions } from '../../src/lamb/server.ts'
 import { startLamb } from './scratch.ts'
 import { readVectors, type Vector } from './vectors.ts'
+import { appeared } from './vdi-steps.ts'
 import { type WireClient } from './wire-client.ts'
 
 const DEMO = 0x76d396
@@ -64,6 +65,7 @@ test(
     const client = await lamb(t, {})
     for (const vector of readVectors(5, 97)) {
       if (vector.seq === 47) await fillDemo(client)
+      if (vector.seq === 65) await appeared(client, ledgerOid(DEMO, 1))
       await replay(t, client, vector)
     }
   },
