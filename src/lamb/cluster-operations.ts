@@ -111,10 +111,11 @@ export function clusterInfo(node: LambNode, request: Request): Reply {
   ClusterInfo.epoch.set(view, node.cluster.epoch)
   ClusterInfo.status.set(view, node.stateResult === Result.SUCCESS ? 1 : 2)
   const { settings } = node.cluster
+  // before format too: dog asks what kind of vnodes the sheep were started with
+  ClusterInfo.flags.set(view, settings?.flags ?? ClusterFlag.AUTO_VNODES)
   if (settings) {
     ClusterInfo.ctimeNanoseconds.set(view, settings.ctime.nanoseconds)
     ClusterInfo.ctimeSeconds.set(view, settings.ctime.seconds)
-    ClusterInfo.flags.set(view, settings.flags)
     ClusterInfo.nrCopies.set(view, settings.copies)
     ClusterInfo.copyPolicy.set(view, settings.copyPolicy)
     ClusterInfo.blockSizeShift.set(view, settings.blockSizeShift)
