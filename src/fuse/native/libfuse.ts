@@ -1,11 +1,18 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SheepfsError } from '../../errors.ts'
+import { type Logger } from '../../log.ts'
 import { type NativeBinding } from './binding.ts'
 import { type HandlerTable } from './dispatch.ts'
 
 /** How often to look whether libfuse has ended; it tells nobody. */
 const LOOK_MS = 100
+
+/**
+ * Threads of libfuse after which a warning is due. It ends threads when more than ten idle and starts new ones at the next
+ * burst of requests; fuse-native gives nothing of an ended one back, and each makes every later request a little slower.
+ */
+const MANY_THREADS = 20_000
 
 /** A running libfuse, which has mounted and serves from its own threads. */
 export interface Libfuse {
@@ -16,9 +23,9 @@ export interface Libfuse {
 /** Mounts and starts serving. Blocks while fusermount runs. Errors: not-permitted, when libfuse or fusermount refuses. */
 export function startLibfuse(
   binding: NativeBinding,
-  mount: { readonly mountpoint: string; readonly options: string; readonly table: HandlerTable },
+  mount: { readonly mountpoint: string; readonly options: string; readonly table: HandlerTable; readonly log: Logger },
 ): Libfuse {
-  const { mountpoint, options, table } = mount
+  const { mountpoint, options, table, log } = mount
   const thread = Buffer.alloc(binding.sizeof_fuse_thread_t)
   const before = fuseDescriptors()
   try {
@@ -27,7 +34,7 @@ export function startLibfuse(
       options,
       thread,
       { thread },
-      (size) => Buffer.alloc(size),
+      threadMemory(log),
       table.handlers,
       table.implemented,
     )
@@ -37,6 +44,17 @@ export function startLibfuse(
   }
   const descriptor = fuseDescriptors().find((open) => !before.includes(open))
   return { ended: waitForEnd(binding, { mountpoint, thread, descriptor }) }
+}
+
+/** Gives the memory that fuse-native wants for each thread of libfuse. */
+function threadMemory(log: Logger): (size: number) => Buffer {
+  let threads = 0
+  return (size) => {
+    threads++
+    if (threads === MANY_THREADS)
+      log.warn({ threads }, 'fuse-native gets slower with each burst of requests: restart sheepfs')
+    return Buffer.alloc(size)
+  }
 }
 
 interface Serving {

@@ -28,7 +28,7 @@ export async function mountNative(binding: NativeBinding, tree: Tree, options: M
       resolve(started)
     }
     const table = createHandlerTable({ binding, operations, log, onInit })
-    const started = startLibfuse(binding, { mountpoint, options: libfuseText, table })
+    const started = startLibfuse(binding, { mountpoint, options: libfuseText, table, log })
     const early = new SheepfsError('io', `the mount at "${mountpoint}" ended before it served`)
     started.ended.then(() => {
       reject(early)
@@ -67,14 +67,14 @@ class NativeMount implements Mounted {
     if (!(await abortConnection(mountpoint, this.#minor))) {
       log.warn({ mountpoint }, 'cannot abort without fusectl: open files go on until they are closed')
     }
-    if ((await this.#place()) === 'top') await detachPath(mountpoint)
+    if ((await this.#place()) === 'top') await detachPath(mountpoint).catch(this.#unlessGone)
   }
 
   async #unmount(): Promise<void> {
     const { mountpoint } = this.#options
     switch (await this.#place()) {
       case 'top':
-        await unmountPath(mountpoint)
+        await unmountPath(mountpoint).catch(this.#unlessGone)
         return this.ended
       case 'covered':
         throw new SheepfsError('busy', `cannot unmount "${mountpoint}": something else is mounted over it`)
@@ -85,6 +85,11 @@ class NativeMount implements Mounted {
         throw new SheepfsError('busy', message)
       }
     }
+  }
+
+  /** Somebody else may unmount at the same moment. */
+  readonly #unlessGone = async (error: unknown): Promise<void> => {
+    if ((await this.#place()) !== 'gone') throw error
   }
 
   async #place(): Promise<'top' | 'covered' | 'gone'> {
