@@ -28,11 +28,12 @@ export type BackgroundReport = { readonly kind: 'serving' } | { readonly kind: '
  */
 export async function runSheepfs(request: SheepfsRequest, onServing: () => void): Promise<void> {
   const log = createLogger({ name: 'sheepfs', level: request.debug ? 'debug' : 'info' })
-  const mount = await ServedMount.start(await toSpec(request, log))
-  log.info({ mountpoint: mount.mountpoint }, 'mounted')
-  const release = unmountOnSignals(mount, log)
-  onServing()
+  const starting = ServedMount.start(await toSpec(request, log))
+  const release = unmountOnSignals(starting, log)
   try {
+    const mount = await starting
+    log.info({ mountpoint: mount.mountpoint }, 'mounted')
+    onServing()
     await mount.ended()
     log.info({ mountpoint: mount.mountpoint }, 'unmounted')
   } finally {
@@ -54,13 +55,16 @@ async function toSpec(request: SheepfsRequest, log: Logger): Promise<MountSpec> 
   }
 }
 
-/** Returns what gives the signals back. */
-function unmountOnSignals(mount: ServedMount, log: Logger): () => void {
+/** From before the mount exists, so that no signal can leave it behind. Returns what gives the signals back. */
+function unmountOnSignals(starting: Promise<ServedMount>, log: Logger): () => void {
   let isAsked = false
   const onSignal = (signal: NodeJS.Signals): void => {
-    const attempt = isAsked ? mount.abort() : mount.unmount()
     const isLast = isAsked
     isAsked = true
+    const attempt = starting.then(
+      (mount) => (isLast ? mount.abort() : mount.unmount()),
+      () => undefined, // who started it hears why there is nothing to unmount
+    )
     attempt.catch((error: unknown) => {
       if (error instanceof SheepfsError && error.code === 'busy') isAsked = true
       const advice = isLast ? '' : `; ${signal} again ends it all the same, and what is in flight fails`
