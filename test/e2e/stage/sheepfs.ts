@@ -1,7 +1,7 @@
 import { type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { findMount } from '../../../src/fuse/mount-table.ts'
 import { end, run, textOf } from './program.ts'
 import { type Sheep } from './sheep.ts'
@@ -56,18 +56,23 @@ export async function startSheepfs(stage: Stage, options: SheepfsOptions): Promi
     if (await removeMount(mountpoint)) throw new Error(`sheepfs left ${mountpoint} mounted: ${output()}`)
   }
   stage.defer(stop)
-  const limit = Date.now() + START_LIMIT_MS
-  while ((await findMount(mountpoint)) === undefined) {
-    if (child.exitCode !== null) throw new Error(`sheepfs ended with ${child.exitCode}: ${output()}`)
-    if (Date.now() > limit) throw new Error(`sheepfs did not mount within ${START_LIMIT_MS} ms: ${output()}`)
-    await delay(20)
-  }
+  await isServing(child, output)
   return {
     mountpoint,
     child,
     path: (...names) => join(mountpoint, ...names),
     volume: (name) => join(mountpoint, 'volume', name),
     stop,
+  }
+}
+
+/** Resolves when the log says that it is mounted: from then on signals unmount it. */
+async function isServing(child: ChildProcess, output: () => string): Promise<void> {
+  const limit = AbortSignal.timeout(START_LIMIT_MS)
+  const exited = once(child, 'exit')
+  while (!output().includes('"msg":"mounted"')) {
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`sheepfs ended: ${output()}`)
+    await Promise.race([exited, once(child.stderr ?? child, 'data', { signal: limit })])
   }
 }
 
