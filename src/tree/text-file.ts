@@ -8,7 +8,7 @@ import { withinTime } from './time-limit.ts'
 const TEXT_MODE = 0o444
 
 /** Longest wait of a stat(2), which a listing does for every file, ms. */
-export const STAT_LIMIT_MS = 5000
+const STAT_LIMIT_MS = 5000
 
 export interface TextFileOptions {
   /** Within the tree, for messages: "vdi/list". */
@@ -18,7 +18,7 @@ export interface TextFileOptions {
   readonly make: () => Promise<Uint8Array>
   /** Longest wait of an open(2), ms. */
   readonly openLimitMs: number
-  /** Default STAT_LIMIT_MS. */
+  /** Default 5000. */
   readonly statLimitMs?: number
 }
 
