@@ -5,8 +5,8 @@ import { mountNative } from './native-mount.ts'
 import { checkPrerequisites } from './preflight.ts'
 
 /**
- * libfuse 2.9 through the addon of fuse-native: for any user who may run fusermount. Requests are at most 128 KiB, synchronous writes to
- * one file go one after the other, and the page cache is on or off for the whole mount.
+ * libfuse 2.9 through the addon of fuse-native: for any user who may run fusermount. Requests are at most 128 KiB,
+ * synchronous writes to one file go one after the other, and the page cache is on or off for the whole mount.
  */
 export const fuseNativeEngine: Engine = {
   name: 'fuse-native',
