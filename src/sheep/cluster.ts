@@ -1,14 +1,16 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { isSheepfsError, SheepfsError, type ErrorCode } from '../errors.ts'
 import { type Logger } from '../log.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
 import { type Message, type Response } from '../wire/message.ts'
-import { Flag, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
+import { Flag, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { type Address } from './address.ts'
 import { type Connection } from './connection.ts'
 import { Gateways, type Nearness } from './gateways.ts'
 import { Outage, type ClusterState, type Patience } from './outage.ts'
-import { isGatewayLeaving, isTransient, resultError } from './result-error.ts'
+import { isGatewayLeaving, isTransient, isUndecided, resultError } from './result-error.ts'
 import { settled } from './settle.ts'
+import { DEFAULT_TIMING, type Timing } from './timing.ts'
 import { loadTopology, probeCluster } from './topology-load.ts'
 
 export interface ClusterOptions {
@@ -17,9 +19,8 @@ export interface ClusterOptions {
   readonly log: Logger
   /** Longest wait of a request through an outage, ms. Default: for ever. */
   readonly ioTimeoutMs?: number
-  /** How long a sheep may leave a request unanswered before it counts as dead, ms. Default 60 s. */
-  readonly deadlineMs?: number
-  readonly connectTimeoutMs?: number
+  /** How long to wait for what; shortened in tests. */
+  readonly timing?: Timing
   /** Use the gateway's object cache (clusters up to 0.9). */
   readonly objectCache?: boolean
   readonly onState?: (state: ClusterState) => void
@@ -34,9 +35,6 @@ export interface RequestOptions {
   readonly into?: Uint8Array
 }
 
-const DEFAULT_DEADLINE_MS = 60_000
-const DEFAULT_CONNECT_TIMEOUT_MS = 5_000
-
 /**
  * A client of one cluster: sends requests to the sheep that suits, again after a loss or a transient result, for as long
  * as `ioTimeoutMs` allows, and keeps the list of nodes up to date. Knows nothing of volumes.
@@ -45,9 +43,6 @@ export class Cluster {
   readonly #log: Logger
   readonly #gateways: Gateways
   readonly #outage: Outage
-  readonly #deadlineMs: number
-  /** Gateways that were lost with requests that change something, until they are done with them. */
-  readonly #settling = new Map<Address, Promise<void>>()
   /** Nothing is changed before: what a predecessor had sent may still be under way. */
   #fence: Promise<unknown> | undefined
   #protoVer: number = SD_SHEEP_PROTO_VERS[0]
@@ -55,24 +50,29 @@ export class Cluster {
   #epoch = 0
   #isLoadingTopology = false
   #isClosed = false
+  readonly timing: Timing
   /** Flag CACHE on object requests. A cluster without an object cache ignores it. */
   objectCache: boolean
 
   constructor(options: ClusterOptions) {
     this.#log = options.log
     this.objectCache = options.objectCache ?? false
-    this.#deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS
+    const timing = options.timing ?? DEFAULT_TIMING
+    this.timing = timing
     this.#outage = new Outage({
       timeoutMs: options.ioTimeoutMs ?? Infinity,
+      timing,
       log: options.log,
       onChange: options.onState ?? (() => undefined),
     })
     this.#gateways = new Gateways(
       options.addresses,
       {
-        connectTimeoutMs: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
-        deadlineMs: () => Math.min(this.#deadlineMs, this.#outage.timeoutMs),
+        timing,
+        connectTimeoutMs: timing.connectTimeoutMs,
+        deadlineMs: () => Math.min(timing.deadlineMs, Math.max(this.#outage.timeoutMs, timing.shortestDeadlineMs)),
         trimsZeros: () => this.#protoVer <= SD_SHEEP_PROTO_VERS[2],
+        protoVer: () => this.#protoVer,
       },
       { log: options.log, onHome: options.onGateway ?? (() => undefined) },
     )
@@ -138,23 +138,28 @@ export class Cluster {
 
   /**
    * Holds back everything that changes the cluster until these gateways are done with what a dead predecessor of this
-   * process has sent them. Reads go on.
+   * process has sent them. Reads, which would make them look busy, wait with them for a moment.
    */
   fence(gateways: readonly Address[]): void {
     if (gateways.length === 0) return
-    this.#fence = Promise.all(gateways.map((address) => this.#settled(address))).finally(() => {
+    const settling = gateways.map((address) => settled(address, this.#protoVer, this.timing))
+    this.#fence = Promise.all(settling).finally(() => {
       this.#fence = undefined
     })
   }
 
-  /** Sends a request that changes nothing, as often as it takes. Resolves with any result that is not transient. */
+  /**
+   * Sends a request that changes nothing, as often as it takes. Resolves with any result that is not transient; a holder's
+   * failure is not believed before home has said the same.
+   */
   async read(message: Message, options: RequestOptions = {}): Promise<Response> {
+    if (this.#fence) await Promise.race([this.#fence, pause(this.timing.settleSilentMs, undefined, { ref: false })])
     const patience = this.#outage.patience()
     try {
       for (let near = this.objectCache ? undefined : options.near; ; near = undefined) {
         const { response, failure } = await this.#once(message, { ...options, near })
-        if (response) return response
-        await patience.wait(failure)
+        if (response && (response.result === Result.SUCCESS || !near)) return response
+        if (failure) await patience.wait(failure)
       }
     } finally {
       patience.end()
@@ -178,8 +183,8 @@ export class Cluster {
   }
 
   /**
-   * Sends a request that must not be executed twice. Resolves with undefined when the connection was lost and the gateway
-   * is done with it: the caller looks whether it was executed.
+   * Sends a request that must not be executed twice. Resolves with undefined when nobody knows whether it was executed (the
+   * connection was lost, a replica failed) and the gateway is done with it: the caller looks.
    */
   async changeOnce(message: Message): Promise<Response | undefined> {
     const patience = this.#outage.patience()
@@ -218,49 +223,33 @@ export class Cluster {
     this.#gateways.destroy(new SheepfsError('closed', 'the cluster client was closed'))
   }
 
-  /** Until the response, or until a loss after which the request is not on its way any more. */
+  /** Until the response, or until a failure after which the request may have been executed and is over. */
   async #attempt(message: Message, patience: Patience): Promise<Response | undefined> {
     for (;;) {
       if (this.#fence) await this.#fence
-      const { response, failure, lost } = await this.#once(message, {})
+      const { response, failure, lost, isUndecided } = await this.#once(message, {})
       if (response) return response
-      if (lost) {
-        await this.#settled(lost)
-        await patience.wait(failure)
-        return undefined
-      }
+      if (lost) await lost
       await patience.wait(failure)
+      if (isUndecided) return undefined
     }
   }
 
-  /** One try. `lost` is the gateway whose connection broke while it had the request. */
-  async #once(
-    message: Message,
-    options: { near?: Nearness | undefined; into?: Uint8Array },
-  ): Promise<
-    { response: Response; failure?: never; lost?: never } | { response?: never; failure: SheepfsError; lost?: Address }
-  > {
+  /** One try. After a loss `lost` resolves when the gateway is done with what it was sent. */
+  async #once(message: Message, options: { near?: Nearness | undefined; into?: Uint8Array }): Promise<Try> {
     let connection: Connection | undefined
     try {
       connection = await (options.near ? this.#gateways.near(options.near) : this.#gateways.home())
       const response = await connection.exchange(message, options.into)
       if (response.epoch !== this.#epoch) this.#noticeEpoch(response.epoch)
       if (!isTransient(response.result)) return { response }
-      if (isGatewayLeaving(response.result)) this.#gateways.leaveHome(connection)
-      return { failure: resultError(response.result, 'request') }
+      if (isGatewayLeaving(response.result)) this.#gateways.leave(connection)
+      return { failure: resultError(response.result, 'request'), isUndecided: isUndecided(response.result) }
     } catch (error) {
       if (this.#isClosed || !isSheepfsError(error) || !OUTLIVABLE.has(error.code)) throw error
-      return connection ? { failure: error, lost: connection.address } : { failure: error }
+      if (!connection) return { failure: error }
+      return { failure: error, lost: this.#gateways.settled(connection), isUndecided: true }
     }
-  }
-
-  #settled(address: Address): Promise<void> {
-    let promise = this.#settling.get(address)
-    if (!promise) {
-      promise = settled(address, this.#protoVer).finally(() => this.#settling.delete(address))
-      this.#settling.set(address, promise)
-    }
-    return promise
   }
 
   /** Nodes came or went: the list is asked for again, in the background; until it is there the old one does. */
@@ -284,6 +273,17 @@ export class Cluster {
     this.#gateways.topology = topology
   }
 }
+
+/** How one try of a request ended. */
+type Try =
+  | { readonly response: Response; readonly failure?: never; readonly lost?: never; readonly isUndecided?: never }
+  | {
+      readonly response?: never
+      readonly failure: SheepfsError
+      readonly lost?: Promise<void>
+      /** It may have been executed. */
+      readonly isUndecided?: boolean
+    }
 
 /** Failures of a connection, not of the request. */
 const OUTLIVABLE = new Set<ErrorCode>(['unreachable', 'timeout', 'protocol'])

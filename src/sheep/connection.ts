@@ -3,7 +3,7 @@ import { SheepfsError, errorText } from '../errors.ts'
 import { Framer } from '../wire/framer.ts'
 import { toResponse, type Message, type Response } from '../wire/message.ts'
 import { restoreTrimmed } from '../wire/object-ops.ts'
-import { Opcode, Req, Result, resultName, Rsp, SD_HEADER_SIZE } from '../wire/sd-proto.ts'
+import { Flag, Opcode, Req, Result, resultName, Rsp, SD_HEADER_SIZE } from '../wire/sd-proto.ts'
 import { addressText, type Address } from './address.ts'
 
 export interface ConnectionOptions {
@@ -15,8 +15,12 @@ export interface ConnectionOptions {
   readonly trimsZeros: () => boolean
 }
 
+/** `hadChanges`: requests that may change something were in flight, and may still be executed. */
+type OnClosed = (error: SheepfsError, hadChanges: boolean) => void
+
 interface Pending {
   readonly opcode: number
+  readonly isChange: boolean
   readonly wanted: number
   readonly into: Uint8Array | undefined
   readonly sentAt: number
@@ -25,7 +29,7 @@ interface Pending {
 }
 
 const KEEPALIVE_DELAY_MS = 15_000
-const DEADLINE_CHECK_MS = 500
+const LONGEST_DEADLINE_CHECK_MS = 500
 
 /**
  * One pipelined TCP connection to a sheep. Responses come in any order and are paired by id. Whatever goes wrong (loss, a
@@ -39,14 +43,14 @@ export class Connection {
   /** Requests on the wire, by id, oldest first. An entry leaves exactly once: response or end of the connection. */
   readonly #pending = new Map<number, Pending>()
   readonly #framer: Framer
-  readonly #onClosed: (error: SheepfsError) => void
+  readonly #onClosed: OnClosed
   #nextId = 1
   #isCorked = false
   #closed: SheepfsError | undefined
   #deadlineTimer: NodeJS.Timeout | undefined
   #failConnect: ((error: SheepfsError) => void) | undefined
 
-  private constructor(address: Address, options: ConnectionOptions, onClosed: (error: SheepfsError) => void) {
+  private constructor(address: Address, options: ConnectionOptions, onClosed: OnClosed) {
     this.address = address
     this.#options = options
     this.#onClosed = onClosed
@@ -68,11 +72,7 @@ export class Connection {
   }
 
   /** Resolves when TCP is connected. Errors: unreachable, timeout. `onClosed` is called once, after that. */
-  static open(
-    address: Address,
-    options: ConnectionOptions,
-    onClosed: (error: SheepfsError) => void,
-  ): Promise<Connection> {
+  static open(address: Address, options: ConnectionOptions, onClosed: OnClosed): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const connection = new Connection(address, options, onClosed)
       connection.#failConnect = reject
@@ -106,6 +106,7 @@ export class Connection {
     return new Promise((resolve, reject) => {
       this.#pending.set(id, {
         opcode: Req.opcode.get(message.header),
+        isChange: (Req.flags.get(message.header) & Flag.WRITE) !== 0,
         wanted: message.wanted,
         into,
         sentAt: performance.now(),
@@ -118,17 +119,25 @@ export class Connection {
     })
   }
 
-  /** Ends the connection now. Idempotent. */
+  /**
+   * Ends the connection now. Idempotent. With requests in flight it is reset, not closed: a sheep that has not read them
+   * yet sees an error first, and drops them.
+   */
   destroy(error: SheepfsError): void {
     if (this.#closed) return
     this.#closed = error
     clearInterval(this.#deadlineTimer)
-    this.#socket.destroy()
     const pending = [...this.#pending.values()]
+    if (pending.length > 0) this.#socket.resetAndDestroy()
+    else this.#socket.destroy()
     this.#pending.clear()
     for (const { reject } of pending) reject(error)
     if (this.#failConnect) this.#failConnect(error)
-    else this.#onClosed(error)
+    else
+      this.#onClosed(
+        error,
+        pending.some(({ isChange }) => isChange),
+      )
   }
 
   #start(onConnected: () => void): void {
@@ -139,12 +148,13 @@ export class Connection {
     this.#socket.once('connect', () => {
       clearTimeout(timer)
       this.#failConnect = undefined
+      const checkMs = Math.min(LONGEST_DEADLINE_CHECK_MS, this.#options.deadlineMs() / 4)
       this.#deadlineTimer = setInterval(() => {
         this.#checkDeadline()
-      }, DEADLINE_CHECK_MS).unref()
+      }, checkMs).unref()
       onConnected()
     })
-    this.#socket.once('error', (error) => {
+    this.#socket.on('error', (error) => {
       this.#lose('unreachable', errorText(error), error)
     })
     this.#socket.once('end', () => {

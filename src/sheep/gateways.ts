@@ -2,8 +2,8 @@ import { SheepfsError } from '../errors.ts'
 import { type Logger } from '../log.ts'
 import { type ObjectId } from '../wire/object-id.ts'
 import { addressText, isSameAddress, type Address } from './address.ts'
-import { type Connection, type ConnectionOptions } from './connection.ts'
-import { Sheep } from './sheep.ts'
+import { type Connection } from './connection.ts'
+import { Sheep, type SheepOptions } from './sheep.ts'
 import { type Topology } from './topology.ts'
 
 /** An object whose holders may be asked directly. `copies` of the VDI it belongs to. */
@@ -13,12 +13,12 @@ export interface Nearness {
 }
 
 /**
- * Chooses the sheep to talk to. Home is the first configured address that answers, then any node of the cluster; it stays
- * home until it is lost. Reads may go to a sheep that holds the object; one that cannot be reached from here is left
+ * Chooses the sheep to talk to. Home is the first to answer of the configured addresses, then of the nodes of the cluster,
+ * each a moment after the one before, those that failed lately last; it stays home until it is lost. Reads may go to a sheep that holds the object; one that cannot be reached from here is left
  * alone for a while and home is asked instead.
  */
 export class Gateways {
-  readonly #options: ConnectionOptions
+  readonly #options: SheepOptions
   readonly #log: Logger
   readonly #onHome: (address: Address) => void
   readonly #sheep = new Map<string, Sheep>()
@@ -31,7 +31,7 @@ export class Gateways {
   /** @param watcher `onHome` is called with every home that is chosen, before anything is sent to it. */
   constructor(
     configured: readonly Address[],
-    options: ConnectionOptions,
+    options: SheepOptions,
     watcher: { readonly log: Logger; readonly onHome: (address: Address) => void },
   ) {
     this.#configured = configured
@@ -75,6 +75,7 @@ export class Gateways {
     for (const address of this.#topology?.holders(oid, copies) ?? []) {
       const sheep = this.#sheepAt(address)
       const { connection } = sheep
+      if (!sheep.isWorthTrying) continue
       if (!connection) this.#connectAside(sheep)
       else if (!best || connection.inFlight < best.inFlight) best = connection
     }
@@ -95,9 +96,15 @@ export class Gateways {
     this.#configured = configured
   }
 
-  /** Drops home, so that the next request chooses another; for a gateway that says it is leaving. */
-  leaveHome(connection: Connection): void {
+  /** Lets the next request choose another gateway; for one that says it is leaving. */
+  leave(connection: Connection): void {
+    this.#sheepAt(connection.address).holdOff()
     if (this.#home?.connection === connection) this.#home = undefined
+  }
+
+  /** Resolves when a lost connection's changes are over; to be asked for as soon as the loss is noticed. */
+  settled(lost: Connection): Promise<void> {
+    return this.#sheepAt(lost.address).settled
   }
 
   destroy(error: SheepfsError): void {
@@ -131,21 +138,18 @@ export class Gateways {
     this.#onHome(home.address)
   }
 
-  async #firstToAnswer(candidates: readonly Address[]): Promise<Sheep> {
+  async #firstToAnswer(addresses: readonly Address[]): Promise<Sheep> {
     if (this.#isClosed) throw new SheepfsError('closed', 'the cluster client is closed')
-    let failure: unknown
-    const seen = new Set<Sheep>()
-    for (const address of candidates) {
-      const sheep = this.#sheepAt(address)
-      if (seen.has(sheep)) continue
-      seen.add(sheep)
-      try {
-        await sheep.connect()
-        return sheep
-      } catch (error) {
-        failure ??= error
-      }
+    const candidates = [...new Set(addresses.map((address) => this.#sheepAt(address)))]
+    candidates.sort((a, b) => Number(b.isWorthTrying) - Number(a.isWorthTrying))
+    const attempts: Promise<Sheep>[] = []
+    for (const sheep of candidates) {
+      attempts.push(sheep.connect().then(() => sheep))
+      const isLast = attempts.length === candidates.length
+      const winner = await firstWithin(attempts, isLast ? undefined : this.#options.timing.headStartMs)
+      if (winner) return winner
     }
+    const failure = await attempts[0]?.catch((error: unknown) => error)
     if (failure instanceof SheepfsError) throw failure
     throw new SheepfsError('unreachable', 'no sheep is configured')
   }
@@ -156,4 +160,14 @@ export class Gateways {
       this.#log.debug({ sheep: addressText(sheep.address) }, 'not reachable from here; reads go through the gateway')
     })
   }
+}
+
+/** The first attempt to succeed; undefined when all have failed, or when `limitMs` have passed. */
+function firstWithin<T>(attempts: readonly Promise<T>[], limitMs: number | undefined): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    Promise.any(attempts).then(resolve, () => {
+      resolve(undefined)
+    })
+    if (limitMs !== undefined) setTimeout(resolve, limitMs, undefined).unref()
+  })
 }

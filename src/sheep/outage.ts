@@ -1,5 +1,6 @@
 import { type SheepfsError } from '../errors.ts'
 import { type Logger } from '../log.ts'
+import { type Timing } from './timing.ts'
 
 /** Whether requests wait for the cluster. */
 export type ClusterState =
@@ -8,8 +9,6 @@ export type ClusterState =
 
 /** Waits shorter than this are not worth telling anybody. */
 const QUIET_MS = 1000
-const FIRST_PAUSE_MS = 50
-const LAST_PAUSE_MS = 1000
 
 /**
  * Everybody who waits for the cluster, and how long they may. Tells once when the first has waited for a second, and once
@@ -19,13 +18,15 @@ export class Outage {
   readonly #log: Logger
   readonly #onChange: (state: ClusterState) => void
   readonly #waiting = new Set<Patience>()
+  readonly #timing: Timing
   #isTold = false
   #reason = ''
   /** Longest wait of a request, ms; Infinity: for ever. May change at any time. */
   timeoutMs: number
 
-  constructor(options: { timeoutMs: number; log: Logger; onChange: (state: ClusterState) => void }) {
+  constructor(options: { timeoutMs: number; timing: Timing; log: Logger; onChange: (state: ClusterState) => void }) {
     this.timeoutMs = options.timeoutMs
+    this.#timing = options.timing
     this.#log = options.log
     this.#onChange = options.onChange
   }
@@ -38,7 +39,7 @@ export class Outage {
 
   /** The patience of one request. */
   patience(): Patience {
-    return new Patience(this)
+    return new Patience(this, this.#timing)
   }
 
   /** @internal for Patience */
@@ -66,10 +67,13 @@ export class Patience {
   readonly #outage: Outage
   readonly startedAt = performance.now()
   readonly sinceMs = Date.now()
-  #pauseMs = FIRST_PAUSE_MS
+  readonly #lastPauseMs: number
+  #pauseMs: number
 
-  constructor(outage: Outage) {
+  constructor(outage: Outage, timing: Timing) {
     this.#outage = outage
+    this.#pauseMs = timing.firstPauseMs
+    this.#lastPauseMs = timing.lastPauseMs
   }
 
   /** Resolves after a pause that grows; rejects with `failure` when the request has waited as long as it may. */
@@ -77,7 +81,7 @@ export class Patience {
     this.#outage.join(this, failure)
     if (performance.now() - this.startedAt >= this.#outage.timeoutMs) throw failure
     const pauseMs = this.#pauseMs * (0.75 + Math.random() / 2)
-    this.#pauseMs = Math.min(this.#pauseMs * 2, LAST_PAUSE_MS)
+    this.#pauseMs = Math.min(this.#pauseMs * 2, this.#lastPauseMs)
     await new Promise((resolve) => setTimeout(resolve, pauseMs))
     if (performance.now() - this.startedAt >= this.#outage.timeoutMs) throw failure
   }

@@ -44,7 +44,7 @@ export function resultError(result: number, what: string): SheepfsError {
   return new SheepfsError(CODES[name] ?? 'io', `${what}: ${text === undefined ? name : `${text} (${name})`}`)
 }
 
-/** Results that go away by themselves: nothing was decided, so the request is sent again (sheet 13.2). */
+/** Results that go away by themselves: the request is sent again (sheet 13.2). */
 const TRANSIENT = new Set<number>([
   Result.STARTUP,
   Result.SHUTDOWN,
@@ -64,6 +64,20 @@ const TRANSIENT = new Set<number>([
 
 export function isTransient(result: number): boolean {
   return TRANSIENT.has(result)
+}
+
+/** Transient results that a gateway gives before it does anything. */
+const REFUSALS = new Set<number>([
+  Result.STARTUP,
+  Result.WAIT_FOR_JOIN,
+  Result.HALT,
+  Result.COLLECTING_CINFO_09,
+  Result.COLLECTING_CINFO,
+])
+
+/** Whether a request with this transient result may have been executed, in part or whole. */
+export function isUndecided(result: number): boolean {
+  return isTransient(result) && !REFUSALS.has(result)
 }
 
 /** Transient results that another gateway may not give. */

@@ -1,49 +1,63 @@
 import { SheepfsError } from '../errors.ts'
+import { u64, viewOf } from '../wire/field.ts'
 import { newMessage } from '../wire/message.ts'
-import { Opcode, Req, Result } from '../wire/sd-proto.ts'
-import { u64 } from '../wire/field.ts'
+import { Opcode, Req, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { type Address } from './address.ts'
 import { Connection } from './connection.ts'
+import { type Timing } from './timing.ts'
 
-/** struct sd_stat: requests that the asked sheep executes as a gateway now. */
+/** struct sd_stat of 1.0: requests that the asked sheep executes as a gateway now. A shorter buffer would overflow it. */
 const gatewayActive = u64(0)
 const SD_STAT_SIZE = 15 * 8
 
-/** Longest wait for a lost gateway to be done with what it was sent. */
-export const SETTLE_LIMIT_MS = 3000
-const POLL_MS = 100
-/** Two idle answers in a row: one may come before the sheep has read what was on its socket. */
-const IDLE_ANSWERS = 2
+/** Quiet answers in a row that are needed: one may come before the sheep has read what was on its socket. */
+const QUIET_ANSWERS = 2
+
+/** What a lost gateway does: nothing (it says so, or its process is gone), something for anybody, or nobody knows. */
+type Activity = 'quiet' | 'busy' | 'unknown'
 
 /**
  * Fencing: resolves when a gateway whose connection was lost can be taken to execute nothing any more of what it was sent
- * on it. That is when it says twice that it is idle, or when SETTLE_LIMIT_MS have passed (it is gone, does not answer, or
- * is busy for others). Until then a request sent again elsewhere could be overtaken by its first copy.
+ * on it: when it was quiet twice, when it has not answered for `settleSilentMs`, or was always busy for `settleBusyMs`.
+ * Until then a request sent again elsewhere, or a later one, could be overtaken by its first copy.
  */
-export async function settled(address: Address, protoVer: number): Promise<void> {
-  const until = performance.now() + SETTLE_LIMIT_MS
-  let idleAnswers = 0
-  while (performance.now() < until && idleAnswers < IDLE_ANSWERS) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-    const isIdle = await askIdle(address, protoVer, until - performance.now())
-    idleAnswers = isIdle ? idleAnswers + 1 : 0
+export async function settled(address: Address, protoVer: number, timing: Timing): Promise<void> {
+  const since = performance.now()
+  let quietAnswers = 0
+  while (quietAnswers < QUIET_ANSWERS) {
+    await new Promise((resolve) => setTimeout(resolve, timing.settlePollMs))
+    const limitMs = Math.max(timing.settlePollMs, timing.settleSilentMs - (performance.now() - since))
+    const activity = await askActivity(address, protoVer, limitMs)
+    quietAnswers = activity === 'quiet' ? quietAnswers + 1 : 0
+    const waitedMs = performance.now() - since
+    if (waitedMs >= (activity === 'unknown' ? timing.settleSilentMs : timing.settleBusyMs)) return
   }
 }
 
-async function askIdle(address: Address, protoVer: number, limitMs: number): Promise<boolean> {
+async function askActivity(address: Address, protoVer: number, limitMs: number): Promise<Activity> {
   const message = newMessage(Opcode.STAT, { wanted: SD_STAT_SIZE })
   Req.protoVer.set(message.header, protoVer)
-  const options = { connectTimeoutMs: limitMs, deadlineMs: () => limitMs, trimsZeros: () => false }
-  try {
-    const connection = await Connection.open(address, options, () => undefined)
-    try {
-      const { result, payload } = await connection.exchange(message)
-      const view = new DataView(payload.buffer, payload.byteOffset, payload.length)
-      return result === Result.SUCCESS && payload.length === SD_STAT_SIZE && gatewayActive.get(view) === 0
-    } finally {
-      connection.destroy(new SheepfsError('closed', 'asked'))
-    }
-  } catch {
-    return false // no answer is not an answer: the limit decides
+  const options = {
+    connectTimeoutMs: limitMs,
+    deadlineMs: () => limitMs,
+    trimsZeros: () => false,
   }
+  let connection: Connection | undefined
+  try {
+    connection = await Connection.open(address, options, () => undefined)
+    if (protoVer !== SD_SHEEP_PROTO_VERS[0]) return 'unknown' // older ones count nothing, or other things
+    const { result, payload } = await connection.exchange(message)
+    if (result !== Result.SUCCESS || payload.length !== SD_STAT_SIZE) return 'unknown'
+    return gatewayActive.get(viewOf(payload)) === 0 ? 'quiet' : 'busy'
+  } catch (error) {
+    return isRefusal(error) ? 'quiet' : 'unknown'
+  } finally {
+    connection?.destroy(new SheepfsError('closed', 'asked'))
+  }
+}
+
+/** The host answers and nobody listens: the process has ended, and with it all it was doing. */
+function isRefusal(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED'
 }

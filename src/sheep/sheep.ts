@@ -1,21 +1,35 @@
-import { type SheepfsError } from '../errors.ts'
-import { type Address } from './address.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { SheepfsError } from '../errors.ts'
+import { getClusterDefault } from '../wire/info-ops.ts'
+import { addressText, type Address } from './address.ts'
 import { Connection, type ConnectionOptions } from './connection.ts'
+import { isGatewayLeaving, resultError } from './result-error.ts'
+import { settled } from './settle.ts'
+import { type Timing } from './timing.ts'
 
-const FIRST_BACKOFF_MS = 500
-const LAST_BACKOFF_MS = 30_000
+export interface SheepOptions extends ConnectionOptions {
+  readonly timing: Timing
+  /** Version for internal operations that the cluster speaks. */
+  readonly protoVer: () => number
+}
 
-/** One daemon of the cluster and the connection to it, made when first needed and again after a loss. */
+/**
+ * One daemon of the cluster and the connection to it, made when first needed and again after a loss. When it was lost with
+ * changes under way, the next connection waits until they are over: then nothing of ours keeps the sheep busy and it can
+ * be seen when it is done.
+ */
 export class Sheep {
   readonly address: Address
-  readonly #options: ConnectionOptions
+  readonly #options: SheepOptions
   readonly #onLost: (sheep: Sheep, error: SheepfsError) => void
   #connection: Connection | undefined
   #connecting: Promise<Connection> | undefined
+  #settling: Promise<void> | undefined
   #backoffMs = 0
   #retryAt = 0
+  #destroyed: SheepfsError | undefined
 
-  constructor(address: Address, options: ConnectionOptions, onLost: (sheep: Sheep, error: SheepfsError) => void) {
+  constructor(address: Address, options: SheepOptions, onLost: (sheep: Sheep, error: SheepfsError) => void) {
     this.address = address
     this.#options = options
     this.#onLost = onLost
@@ -31,8 +45,14 @@ export class Sheep {
     return performance.now() >= this.#retryAt
   }
 
-  /** The open connection, or a new one. Callers share one attempt. Errors: unreachable, timeout. */
+  /** Resolves when the changes that were under way at the last loss are over; see settle.ts. */
+  get settled(): Promise<void> {
+    return this.#settling ?? Promise.resolve()
+  }
+
+  /** The open connection, or a new one on which the sheep has answered. Callers share one attempt. Errors: unreachable, timeout. */
   connect(): Promise<Connection> {
+    if (this.#destroyed) return Promise.reject(this.#destroyed)
     if (this.#connection) return Promise.resolve(this.#connection)
     this.#connecting ??= this.#open().finally(() => {
       this.#connecting = undefined
@@ -40,35 +60,71 @@ export class Sheep {
     return this.#connecting
   }
 
-  /** Ends the connection and everything in flight on it. */
+  /** Others are preferred for a while. */
+  holdOff(): void {
+    const { firstBackoffMs, lastBackoffMs } = this.#options.timing
+    this.#backoffMs = Math.min(Math.max(firstBackoffMs, this.#backoffMs * 2), lastBackoffMs)
+    this.#retryAt = performance.now() + this.#backoffMs
+  }
+
+  /** Ends the connection and everything in flight on it, for good. */
   destroy(error: SheepfsError): void {
+    this.#destroyed = error
     this.#connection?.destroy(error)
-    this.#connecting?.then(
-      (connection) => {
-        connection.destroy(error)
-      },
-      () => undefined, // it never came to be
-    )
   }
 
   async #open(): Promise<Connection> {
+    const { settleSilentMs } = this.#options.timing
+    let connection: Connection | undefined
     try {
-      const connection = await Connection.open(this.address, this.#options, (error) => {
-        this.#connection = undefined
-        this.#holdOff()
-        this.#onLost(this, error)
+      if (this.#settling) await Promise.race([this.#settling, pause(settleSilentMs, undefined, { ref: false })])
+      connection = await Connection.open(this.address, this.#options, (error, hadChanges) => {
+        this.#lost(connection, error, hadChanges)
       })
-      this.#connection = connection
-      this.#backoffMs = 0
-      return connection
+      await this.#probe(connection)
+      if (this.#destroyed) throw this.#destroyed
+      if (connection.closed) throw connection.closed
     } catch (error) {
-      this.#holdOff()
+      connection?.destroy(
+        error instanceof SheepfsError ? error : new SheepfsError('unreachable', 'no use', { cause: error }),
+      )
+      this.holdOff()
       throw error
+    }
+    this.#connection = connection
+    this.#backoffMs = 0
+    return connection
+  }
+
+  /** A stopped process still takes connections: only one that answers is of use. Any sheep in any state knows this question. */
+  async #probe(connection: Connection): Promise<void> {
+    const { connectTimeoutMs } = this.#options
+    const timer = setTimeout(() => {
+      const text = `sheep ${addressText(this.address)}: takes connections but does not answer`
+      connection.destroy(new SheepfsError('timeout', text))
+    }, connectTimeoutMs)
+    try {
+      const { result } = await connection.exchange(getClusterDefault())
+      if (isGatewayLeaving(result)) {
+        throw new SheepfsError('unreachable', resultError(result, `sheep ${addressText(this.address)}`).message)
+      }
+    } finally {
+      clearTimeout(timer)
     }
   }
 
-  #holdOff(): void {
-    this.#backoffMs = Math.min(Math.max(FIRST_BACKOFF_MS, this.#backoffMs * 2), LAST_BACKOFF_MS)
-    this.#retryAt = performance.now() + this.#backoffMs
+  #lost(connection: Connection | undefined, error: SheepfsError, hadChanges: boolean): void {
+    if (connection === undefined || connection !== this.#connection) return
+    this.#connection = undefined
+    this.holdOff()
+    if (hadChanges && !this.#destroyed) this.#settle()
+    this.#onLost(this, error)
+  }
+
+  #settle(): void {
+    const settling = settled(this.address, this.#options.protoVer(), this.#options.timing).finally(() => {
+      if (this.#settling === settling) this.#settling = undefined
+    })
+    this.#settling = settling
   }
 }

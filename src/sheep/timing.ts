@@ -1,0 +1,47 @@
+/** How long the client of a cluster waits for what, in milliseconds. Tests shorten all of it. */
+export interface Timing {
+  /** For TCP to connect, and then for the first answer. */
+  readonly connectTimeoutMs: number
+  /** For the next address, while one tried as gateway has not answered. */
+  readonly headStartMs: number
+  /** For a response, before the sheep counts as dead. A gateway may rightly take 30 s (sheet 1.10). */
+  readonly deadlineMs: number
+  /** The same when requests may wait less than that: what a sheep that is well may need. */
+  readonly shortestDeadlineMs: number
+  /** A sheep that failed is not preferred for this long, doubled with each failure. */
+  readonly firstBackoffMs: number
+  readonly lastBackoffMs: number
+  /** Between tries of a request, doubled with each. */
+  readonly firstPauseMs: number
+  readonly lastPauseMs: number
+  /** Between questions to a lost gateway whether it is done. */
+  readonly settlePollMs: number
+  /** A lost gateway that does not answer counts as done after this. */
+  readonly settleSilentMs: number
+  /** One that answers that it is busy, perhaps for others, after this: it may park a request for 30 s (sheet 1.10). */
+  readonly settleBusyMs: number
+  /** An object, or the inode of a new VDI, that should be there may be missing for this long: nodes come and go. */
+  readonly missingLimitMs: number
+  readonly missingPauseMs: number
+  /** A discarded object that is still there after this is not being removed: something else refers to it. */
+  readonly removalLimitMs: number
+  readonly removalPauseMs: number
+}
+
+export const DEFAULT_TIMING: Timing = {
+  connectTimeoutMs: 5_000,
+  headStartMs: 1_000,
+  deadlineMs: 60_000,
+  shortestDeadlineMs: 5_000,
+  firstBackoffMs: 500,
+  lastBackoffMs: 30_000,
+  firstPauseMs: 50,
+  lastPauseMs: 1_000,
+  settlePollMs: 100,
+  settleSilentMs: 3_000,
+  settleBusyMs: 30_000,
+  missingLimitMs: 15_000,
+  missingPauseMs: 200,
+  removalLimitMs: 30_000,
+  removalPauseMs: 20,
+}

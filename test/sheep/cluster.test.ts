@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { type ClusterState } from '../../src/sheep/outage.ts'
+import { type Timing } from '../../src/sheep/timing.ts'
+import { dataOid } from '../../src/wire/object-id.ts'
+import { createObject, readObject, writeObject } from '../../src/wire/object-ops.ts'
+import { Opcode, Result } from '../../src/wire/sd-proto.ts'
+import { FAST, clusterFor } from './staged-cluster.ts'
+import { type Fate, type ScriptedSheep } from './scripted-sheep.ts'
+import { type SheepRequest } from './sheep-request.ts'
+
+const LIMIT = { timeout: 20_000 }
+const OBJECT = dataOid(7, 0)
+const ONE = Uint8Array.of(1)
+
+/** A script that gives `fates` to the requests of one opcode, in turn, and answers everything else. */
+function inTurn(opcode: number, ...fates: Fate[]): (request: SheepRequest) => Fate {
+  return (request) => (request.opcode === opcode ? fates.shift() : undefined) ?? { kind: 'answer' }
+}
+
+/** Long enough hold-offs for a lost gateway not to be the first choice again. */
+const PATIENT: Timing = { ...FAST, firstBackoffMs: 2000, lastBackoffMs: 2000 }
+
+async function staged(context: TestContext, count = 1) {
+  const staged = await clusterFor(context, count)
+  staged.model.create(OBJECT, 0, Uint8Array.of(5))
+  const [first, second] = staged.sheep as [ScriptedSheep, ScriptedSheep]
+  return { ...staged, first, second }
+}
+
+test('a read goes on at the next address when the gateway dies', LIMIT, async (context) => {
+  const { open, first, second } = await staged(context, 2)
+  const cluster = await open({ timing: PATIENT })
+  assert.deepEqual(cluster.homeAddress, first.address)
+  first.script = inTurn(Opcode.READ_OBJ, { kind: 'cut', execute: 'never' })
+  const { payload } = await cluster.read(readObject(OBJECT, 0, 1))
+  assert.deepEqual([...payload], [5])
+  assert.deepEqual(cluster.homeAddress, second.address)
+})
+
+test('a node of the cluster is used when none of the configured addresses answers', LIMIT, async (context) => {
+  const { open, first, second } = await staged(context, 2)
+  const cluster = await open({ addresses: [first.address] })
+  await first.stop()
+  await cluster.read(readObject(OBJECT, 0, 1))
+  assert.deepEqual(cluster.homeAddress, second.address)
+})
+
+test('a sheep that takes connections and never answers is not chosen', LIMIT, async (context) => {
+  const { open, first, second } = await staged(context, 2)
+  first.isStopped = true
+  const cluster = await open()
+  assert.deepEqual(cluster.homeAddress, second.address)
+})
+
+test('a gateway that stops answering is left at the deadline', LIMIT, async (context) => {
+  const { open, first, second } = await staged(context, 2)
+  const cluster = await open({ timing: PATIENT })
+  first.isStopped = true
+  await cluster.change(writeObject(OBJECT, 0, ONE))
+  assert.deepEqual(cluster.homeAddress, second.address)
+})
+
+test('a gateway that is shutting down is left for another', LIMIT, async (context) => {
+  const { open, first, second } = await staged(context, 2)
+  const cluster = await open({ timing: PATIENT })
+  first.script = inTurn(Opcode.WRITE_OBJ, { kind: 'refuse', result: Result.SHUTDOWN })
+  await cluster.change(writeObject(OBJECT, 0, ONE))
+  assert.deepEqual(cluster.homeAddress, second.address)
+  assert.equal(first.count('WRITE_OBJ'), 1)
+})
+
+test('transient results are outlived, others are given back', LIMIT, async (context) => {
+  const { open, first } = await staged(context)
+  const cluster = await open()
+  const transient = [Result.WAIT_FOR_JOIN, Result.HALT, Result.NETWORK_ERROR, Result.AGAIN, Result.SYSTEM_ERROR]
+  first.script = inTurn(Opcode.WRITE_OBJ, ...transient.map((result) => ({ kind: 'refuse', result }) as const))
+  assert.equal((await cluster.change(writeObject(OBJECT, 0, ONE))).result, Result.SUCCESS)
+  assert.equal(first.count('WRITE_OBJ'), transient.length + 1)
+  assert.equal((await cluster.change(writeObject(dataOid(8, 0), 0, ONE))).result, Result.NO_OBJ)
+})
+
+test('a lost write is not sent again before its first copy has been executed', LIMIT, async (context) => {
+  const { open, first, model, rules } = await staged(context)
+  const cluster = await open()
+  first.script = inTurn(Opcode.CREATE_AND_WRITE_OBJ, { kind: 'cut', execute: 'later', laterMs: 60 })
+  await cluster.change(createObject(OBJECT, 0, Uint8Array.of(1)))
+  await cluster.change(writeObject(OBJECT, 0, Uint8Array.of(2)))
+  await pause(80)
+  assert.deepEqual([...(model.read(OBJECT, 0, 1) ?? [])], [2])
+  assert.deepEqual(rules.violations, [])
+})
+
+test('a lost write goes to another gateway only after the lost one has executed it', LIMIT, async (context) => {
+  const { open, first, second, model } = await staged(context, 2)
+  const cluster = await open({ timing: PATIENT })
+  first.script = inTurn(Opcode.WRITE_OBJ, { kind: 'cut', execute: 'later', laterMs: 50 })
+  await cluster.change(writeObject(OBJECT, 0, Uint8Array.of(1)))
+  await cluster.change(writeObject(OBJECT, 0, Uint8Array.of(2)))
+  assert.equal(second.count('WRITE_OBJ'), 2)
+  await pause(60)
+  assert.deepEqual([...(model.read(OBJECT, 0, 1) ?? [])], [2])
+})
+
+test(
+  'a change that must not be repeated is given back when nobody knows whether it happened',
+  LIMIT,
+  async (context) => {
+    const { open, first } = await staged(context)
+    const cluster = await open()
+    const message = writeObject(OBJECT, 0, ONE)
+    for (const fate of [
+      { kind: 'cut', execute: 'first' },
+      { kind: 'refuse', result: Result.NETWORK_ERROR },
+    ] as const) {
+      first.script = inTurn(Opcode.WRITE_OBJ, fate)
+      assert.equal(await cluster.changeOnce(message), undefined)
+    }
+    first.script = inTurn(Opcode.WRITE_OBJ, { kind: 'refuse', result: Result.HALT })
+    assert.equal((await cluster.changeOnce(message))?.result, Result.SUCCESS)
+  },
+)
+
+test('a limit on waiting set while a request waits holds for that request', LIMIT, async (context) => {
+  const { open, first } = await staged(context)
+  const states: ClusterState['kind'][] = []
+  const cluster = await open({ onState: ({ kind }) => states.push(kind) })
+  first.script = () => ({ kind: 'refuse', result: Result.HALT })
+  const write = cluster.change(writeObject(OBJECT, 0, ONE))
+  await pause(1100)
+  assert.deepEqual(states, ['waiting'])
+  assert.equal(cluster.state.kind, 'waiting')
+  cluster.ioTimeoutMs = 1
+  await assert.rejects(write, /too few nodes/)
+  assert.deepEqual(states, ['waiting', 'serving'])
+})
+
+test('close ends what waits and what is in flight, and starts nothing any more', LIMIT, async (context) => {
+  const { open, first } = await staged(context)
+  const cluster = await open()
+  first.script = () => ({ kind: 'silent', execute: false })
+  const inFlight = assert.rejects(cluster.read(readObject(OBJECT, 0, 1)), { code: 'closed' })
+  while (cluster.inFlight === 0) await pause(1)
+  cluster.close()
+  cluster.close()
+  await inFlight
+  await assert.rejects(cluster.read(readObject(OBJECT, 0, 1)), { code: 'closed' })
+})
+
+test('other addresses are only taken when one of them answers', LIMIT, async (context) => {
+  const { open, first, second } = await staged(context, 2)
+  const cluster = await open({ addresses: [first.address] })
+  await second.stop()
+  await assert.rejects(cluster.setAddresses([second.address]), { code: 'unreachable' })
+  assert.deepEqual(cluster.addresses, [first.address])
+  assert.deepEqual(cluster.homeAddress, first.address)
+  await second.start()
+  await cluster.setAddresses([second.address])
+  assert.deepEqual(cluster.addresses, [second.address])
+  assert.deepEqual(cluster.homeAddress, second.address)
+})
+
+test('reads go to a sheep that holds the object, and to home when it cannot be reached', LIMIT, async (context) => {
+  const { open, first, second } = await staged(context, 2)
+  const cluster = await open()
+  const oids = Array.from({ length: 32 }, (_, index) => dataOid(7, index))
+  const readAll = (): Promise<unknown> =>
+    Promise.all(oids.map((oid) => cluster.read(readObject(oid, 0, 1), { near: { oid, copies: 1 } })))
+  await readAll()
+  while (second.connections === 0) await pause(1)
+  await pause(20)
+  await readAll()
+  assert.ok(second.count('READ_OBJ') > 0)
+  await second.stop()
+  await readAll()
+  assert.equal(cluster.inFlight, 0)
+  assert.deepEqual(cluster.homeAddress, first.address)
+})
+
+test('what a holder cannot read is asked for at home before it is believed', LIMIT, async (context) => {
+  const { open, second } = await staged(context, 2)
+  const cluster = await open()
+  second.script = ({ opcode }) =>
+    opcode === Opcode.READ_OBJ ? { kind: 'refuse', result: Result.EIO } : { kind: 'answer' }
+  for (let turn = 0; turn < 3; turn++) {
+    const oids = Array.from({ length: 16 }, (_, index) => dataOid(7, index))
+    const reads = oids.map((oid) => cluster.read(readObject(oid, 0, 1), { near: { oid, copies: 1 } }))
+    const results = (await Promise.all(reads)).map(({ result }) => result)
+    assert.ok(!results.includes(Result.EIO))
+    await pause(20)
+  }
+})
+
+test('the node list is read again when a response shows a new epoch', LIMIT, async (context) => {
+  const { open, model, first, second } = await staged(context, 2)
+  model.nodes = model.nodes.filter(({ port }) => port === first.address.port)
+  const cluster = await open({ addresses: [first.address] })
+  assert.equal(first.count('GET_NODE_LIST'), 2)
+  model.nodes = [...model.nodes, { port: second.address.port, zone: 1 }]
+  model.epoch = 2
+  await cluster.read(readObject(OBJECT, 0, 1))
+  while (first.count('GET_NODE_LIST') < 3) await pause(1)
+  await cluster.read(readObject(OBJECT, 0, 1))
+  await first.stop()
+  await cluster.read(readObject(OBJECT, 0, 1))
+  assert.deepEqual(cluster.homeAddress, second.address)
+  assert.equal(first.count('GET_NODE_LIST') + second.count('GET_NODE_LIST'), 3)
+})
+
+test('opening says that nobody answers, without waiting', LIMIT, async (context) => {
+  const { open, first } = await staged(context)
+  await first.stop()
+  await assert.rejects(open(), { code: 'unreachable' })
+})
+
+test('a cluster that only speaks an older version is spoken to in it', LIMIT, async (context) => {
+  const { open, first } = await staged(context)
+  const refuse: Fate = { kind: 'refuse', result: Result.VER_MISMATCH }
+  first.script = inTurn(Opcode.GET_NODE_LIST, refuse, refuse)
+  const cluster = await open({ timing: { ...FAST, settleSilentMs: 30 } })
+  assert.equal(cluster.protoVer, 0x08)
+})

@@ -1,0 +1,206 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Address } from '../../src/sheep/address.ts'
+import { Framer } from '../../src/wire/framer.ts'
+import type { Opcode } from '../../src/wire/sd-proto.ts'
+import { Flag, Req, Result, Rsp, SD_HEADER_SIZE } from '../../src/wire/sd-proto.ts'
+import { execute, type Answer } from './model-answers.ts'
+import { type ModelCluster } from './model-cluster.ts'
+import { isGatewayRequest, opcodeName, toSheepRequest, type SheepRequest } from './sheep-request.ts'
+import { type SheepRules } from './sheep-rules.ts'
+
+/** How an answer is spoilt. */
+export type Lie = 'random bytes' | 'cut header' | 'long payload' | 'short payload' | 'foreign id' | 'result' | 'opcode'
+export const LIES: readonly Lie[] = [
+  'random bytes',
+  'cut header',
+  'long payload',
+  'short payload',
+  'foreign id',
+  'result',
+  'opcode',
+]
+
+/** What becomes of a request. */
+export type Fate =
+  | { readonly kind: 'answer'; readonly beforeMs?: number; readonly afterMs?: number }
+  /** Answered with this result, and not executed. */
+  | { readonly kind: 'refuse'; readonly result: number; readonly payload?: Uint8Array }
+  /** The connection breaks: before the request is executed, after it was, or it is executed some time later. */
+  | { readonly kind: 'cut'; readonly execute: 'never' | 'first' | 'later'; readonly laterMs?: number }
+  | { readonly kind: 'silent'; readonly execute: boolean }
+  | { readonly kind: 'twice' }
+  | { readonly kind: 'lie'; readonly lie: Lie }
+
+/** Decides what becomes of each request. */
+export type Script = (request: SheepRequest) => Fate
+
+const ANSWER: Fate = { kind: 'answer' }
+
+/**
+ * One daemon of a model cluster, on a TCP port of its own, that does what its script says with every request. Counts what
+ * it gets; what it was sent and has not executed yet shows in its answer to STAT, also after the connection broke.
+ */
+export class ScriptedSheep {
+  readonly #model: ModelCluster
+  readonly #rules: SheepRules
+  readonly #server: Server
+  readonly #sockets = new Set<Socket>()
+  readonly counts = new Map<string, number>()
+  readonly requests: SheepRequest[] = []
+  script: Script = () => ANSWER
+  /** Connections are taken, and nothing is ever read from them: a stopped process. */
+  isStopped = false
+  #port = 0
+  #active = 0
+
+  constructor(model: ModelCluster, rules: SheepRules) {
+    this.#model = model
+    this.#rules = rules
+    this.#server = createServer((socket) => {
+      this.#serve(socket)
+    })
+  }
+
+  get address(): Address {
+    return { host: '127.0.0.1', port: this.#port }
+  }
+
+  /** Connections now. */
+  get connections(): number {
+    return this.#sockets.size
+  }
+
+  /** Requests of this kind so far. */
+  count(name: keyof typeof Opcode): number {
+    return this.counts.get(name) ?? 0
+  }
+
+  /** Listens, on the port it had before if it had one. */
+  async start(): Promise<void> {
+    this.#server.listen(this.#port, '127.0.0.1')
+    await once(this.#server, 'listening')
+    this.#port = (this.#server.address() as AddressInfo).port
+  }
+
+  /** Breaks all connections, without executing anything more than what is on its way to be. */
+  cutAll(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  /** The process dies: nobody listens any more. */
+  async stop(): Promise<void> {
+    if (!this.#server.listening) return
+    const closed = once(this.#server, 'close')
+    this.#server.close()
+    this.cutAll()
+    await closed
+  }
+
+  #serve(socket: Socket): void {
+    this.#sockets.add(socket)
+    const framer = new Framer({
+      payloadLength: (header) => ((Req.flags.get(header) & Flag.WRITE) === 0 ? 0 : Req.dataLength.get(header)),
+      payloadBuffer: (_, length) => new Uint8Array(length),
+      frame: (header, payload) => {
+        void this.#handle(socket, toSheepRequest(header, payload))
+      },
+    })
+    socket.setNoDelay()
+    socket.on('error', () => undefined)
+    socket.on('close', () => this.#sockets.delete(socket))
+    socket.on('data', (chunk) => {
+      if (this.isStopped) return
+      for (let at = 0; at < chunk.length;) {
+        const into = framer.buffer()
+        const part = chunk.subarray(at, at + into.length)
+        into.set(part)
+        framer.advance(part.length)
+        at += part.length
+      }
+    })
+  }
+
+  async #handle(socket: Socket, request: SheepRequest): Promise<void> {
+    const name = opcodeName(request.opcode)
+    this.counts.set(name, this.count(name as keyof typeof Opcode) + 1)
+    this.requests.push(request)
+    this.#rules.arrive(request)
+    const fate = this.script(request)
+    if (fate.kind === 'refuse' || (fate.kind === 'cut' && fate.execute === 'never')) this.#rules.finish(request)
+    switch (fate.kind) {
+      case 'answer':
+        if (fate.beforeMs !== undefined) await pause(fate.beforeMs)
+        await this.#answer(socket, request, fate.afterMs)
+        break
+      case 'refuse':
+        this.#send(socket, request, { result: fate.result, payload: fate.payload ?? new Uint8Array(0) })
+        break
+      case 'cut':
+        if (fate.execute === 'first') await this.#execute(request)
+        socket.destroy()
+        if (fate.execute === 'later') await this.#execute(request, fate.laterMs)
+        break
+      case 'silent':
+        if (fate.execute) await this.#execute(request)
+        else this.#rules.finish(request)
+        break
+      case 'twice':
+        await this.#answer(socket, request)
+        this.#send(socket, request, { result: Result.SUCCESS, payload: new Uint8Array(0) })
+        break
+      case 'lie':
+        this.#lie(socket, request, await this.#execute(request), fate.lie)
+    }
+  }
+
+  async #answer(socket: Socket, request: SheepRequest, afterMs?: number): Promise<void> {
+    const answer = await this.#execute(request)
+    if (afterMs !== undefined) await pause(afterMs)
+    this.#send(socket, request, answer)
+  }
+
+  async #execute(request: SheepRequest, laterMs?: number): Promise<Answer> {
+    const isActive = isGatewayRequest(request)
+    if (isActive) this.#active++
+    try {
+      if (laterMs !== undefined) await pause(laterMs)
+      this.#rules.execute(request)
+      return await execute(this.#model, request, this.#active)
+    } finally {
+      if (isActive) this.#active--
+      this.#rules.finish(request)
+    }
+  }
+
+  #send(socket: Socket, request: SheepRequest, answer: Answer): void {
+    if (!socket.destroyed) socket.write(Buffer.concat([this.#header(request, answer), answer.payload]))
+  }
+
+  #header(request: SheepRequest, { result, payload, fill }: Answer): Uint8Array {
+    const header = new Uint8Array(SD_HEADER_SIZE)
+    const view = new DataView(header.buffer)
+    Rsp.opcode.set(view, request.opcode)
+    Rsp.epoch.set(view, this.#model.epoch)
+    Rsp.id.set(view, request.id)
+    Rsp.dataLength.set(view, payload.length)
+    Rsp.result.set(view, result)
+    fill?.(view)
+    return header
+  }
+
+  #lie(socket: Socket, request: SheepRequest, answer: Answer, lie: Lie): void {
+    const header = this.#header(request, answer)
+    const view = new DataView(header.buffer)
+    if (lie === 'random bytes') header.forEach((_, i) => (header[i] = (i * 151 + request.id * 31) & 0xff))
+    else if (lie === 'long payload') Rsp.dataLength.set(view, answer.payload.length + 1)
+    else if (lie === 'short payload') Rsp.dataLength.set(view, Math.max(answer.payload.length - 1, 0))
+    else if (lie === 'foreign id') Rsp.id.set(view, (request.id + 100_000) >>> 0)
+    else if (lie === 'result') Rsp.result.set(view, 0x31313131)
+    else if (lie === 'opcode') Rsp.opcode.set(view, request.opcode ^ 1)
+    if (socket.destroyed) return
+    if (lie === 'cut header') socket.end(header.subarray(0, 20))
+    else socket.write(Buffer.concat([header, answer.payload]))
+  }
+}
