@@ -15,6 +15,7 @@ const NEEDED = [
   { program: 'fusermount', debian: 'fuse3', for: ['test', 'demo'], without: 'only root can mount' },
   { library: 'libfuse.so.2', debian: 'libfuse2', for: ['test', 'demo'], without: 'the fuse-native engine cannot load' },
   { program: 'setpriv', debian: 'util-linux', for: ['test'], without: 'mounting without privileges is not tested' },
+  { program: 'cc', debian: 'gcc libc6-dev', for: ['test'], without: 'structs are not compared with linux/fuse.h' },
   { program: 'fio', debian: 'fio', for: ['test'], without: 'the load tests and the bench cannot run' },
 ]
 const PROGRAM_FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']
@@ -61,7 +62,7 @@ function installPrograms(purpose) {
 }
 
 function packagesOf(needs) {
-  return [...new Set(needs.map((need) => need.debian))]
+  return [...new Set(needs.flatMap((need) => need.debian.split(' ')))]
 }
 
 /** True when node_modules holds every package of the lock file, in its version. */
