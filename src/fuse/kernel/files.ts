@@ -26,8 +26,8 @@ export async function open(served: Served, request: Request): Promise<Reply> {
   const node = served.tree.node(request.nodeid)
   if (node === undefined) return ESTALE
   if (node.kind === 'directory') return EISDIR
-  const handle = await node.open({ write })
-  return openOut(served.files.add(handle, write), handle.caching === 'direct' ? DIRECT : CACHED)
+  const { fh, handle } = await served.files.open(node, { write })
+  return openOut(fh, handle.caching === 'direct' ? DIRECT : CACHED)
 }
 
 /** RELEASE. Nobody waits for the answer. */

@@ -1,5 +1,5 @@
 import { SheepfsError } from '../../errors.ts'
-import { type Handle, type Tree } from '../../tree/node.ts'
+import { type File, type Handle, type Tree } from '../../tree/node.ts'
 import { type FileHandleNumbers } from './file-handle-numbers.ts'
 
 /**
@@ -11,17 +11,17 @@ export class OpenFiles {
   readonly #numbers: FileHandleNumbers
   readonly #handles = new Map<number, Handle>()
   readonly #adoptions = new Map<number, Promise<Handle>>()
+  #isClosed = false
 
   constructor(tree: Tree, numbers: FileHandleNumbers) {
     this.#tree = tree
     this.#numbers = numbers
   }
 
-  /** The fh of a newly opened file. */
-  add(handle: Handle, isWritable: boolean): number {
-    const fh = this.#numbers.next(isWritable)
-    this.#handles.set(fh, handle)
-    return fh
+  /** Opens a file under a new fh. Errors: closed, and those of opening it. */
+  async open(file: File, access: { readonly write: boolean }): Promise<{ fh: number; handle: Handle }> {
+    const fh = this.#numbers.next(access.write)
+    return { fh, handle: await this.#open(fh, file, access) }
   }
 
   find(fh: number): Handle | undefined {
@@ -47,6 +47,7 @@ export class OpenFiles {
 
   /** Closes everything. Rejects with the first failure, after all were tried. */
   async closeAll(): Promise<void> {
+    this.#isClosed = true
     const handles = [...this.#handles.values()]
     this.#handles.clear()
     const results = await Promise.allSettled(handles.map((handle) => handle.close()))
@@ -56,7 +57,15 @@ export class OpenFiles {
   async #reopen(fh: number, id: number): Promise<Handle> {
     const node = this.#tree.node(id)
     if (node?.kind !== 'file') throw new SheepfsError('stale', `node ${id} is gone`)
-    const handle = await node.open({ write: this.#numbers.isWritable(fh) })
+    return this.#open(fh, node, { write: this.#numbers.isWritable(fh) })
+  }
+
+  async #open(fh: number, file: File, access: { readonly write: boolean }): Promise<Handle> {
+    const handle = await file.open(access)
+    if (this.#isClosed) {
+      await handle.close()
+      throw new SheepfsError('closed', 'the mount ended while a file was being opened')
+    }
     this.#handles.set(fh, handle)
     return handle
   }

@@ -15,6 +15,7 @@ const RETRY_MS = 1
 export class ThreadpoolDevice implements Device {
   readonly #fd: number
   readonly #arrived: { buffer: Buffer; length: number }[] = []
+  #outstanding = 0
   #end: DeviceEnd | undefined
   #error: unknown
   #wake: (() => void) | undefined
@@ -31,7 +32,7 @@ export class ThreadpoolDevice implements Device {
 
   awaken(): void {
     this.#isAsleep = true
-    if (this.#arrived.length > 0 || this.#end !== undefined || this.#error !== undefined) setImmediate(this.#arrive)
+    if (this.#arrived.length > 0 || this.#hasEnded) setImmediate(this.#arrive)
   }
 
   receive(into: Uint8Array): number | DeviceEnd {
@@ -41,6 +42,7 @@ export class ThreadpoolDevice implements Device {
       this.#read(next.buffer)
       return next.length
     }
+    if (!this.#hasEnded) return 0
     if (this.#error !== undefined) throw this.#error as Error
     return this.#end ?? 0
   }
@@ -57,29 +59,39 @@ export class ThreadpoolDevice implements Device {
     this.#wake = undefined
   }
 
+  /** Only once no read is left: the descriptor may be closed then, and its number given to another file. */
+  get #hasEnded(): boolean {
+    return this.#outstanding === 0 && (this.#end !== undefined || this.#error !== undefined)
+  }
+
   #read(buffer: Buffer): void {
-    if (this.#wake === undefined || this.#end !== undefined) return
+    if (this.#wake === undefined) return
+    this.#outstanding++
     read(this.#fd, buffer, 0, buffer.length, null, (error, length) => {
+      this.#outstanding--
       if (error === null) this.#arrived.push({ buffer, length })
-      else if (!this.#failed(error, buffer)) return
-      this.#arrive()
+      else this.#goOnAfter(error, buffer)
+      if (this.#arrived.length > 0 || this.#hasEnded) this.#arrive()
     })
   }
 
-  /** True when the reader has ended, false when it goes on. */
-  #failed(error: unknown, buffer: Buffer): boolean {
+  #goOnAfter(error: unknown, buffer: Buffer): void {
     try {
       const outcome = readOutcome(error)
       if (outcome === 'retry') this.#read(buffer)
-      else if (outcome === 0)
-        setTimeout(() => {
-          this.#read(buffer)
-        }, RETRY_MS)
+      else if (outcome === 0) this.#readLater(buffer)
       else this.#end = outcome
     } catch (defect) {
       this.#error = defect
     }
-    return this.#end !== undefined || this.#error !== undefined
+  }
+
+  #readLater(buffer: Buffer): void {
+    this.#outstanding++
+    setTimeout(() => {
+      this.#outstanding--
+      this.#read(buffer)
+    }, RETRY_MS)
   }
 
   readonly #arrive = (): void => {
