@@ -6,7 +6,7 @@ import { createObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { loadIndex } from './load-index.ts'
 import { acquireVdiLock, releaseVdiLock, type VdiLock } from './vdi-lock.ts'
-import { checkLayout } from './volume-layout.ts'
+import { checkLayout, StorePolicy } from './volume-layout.ts'
 import { type VolumeCore } from './volume-core.ts'
 import { type VolumeIndex } from './volume-index.ts'
 
@@ -18,7 +18,7 @@ const INODE_PAUSE_MS = 100
 /**
  * Somebody made a snapshot of the inode a volume works on (sheet 5.7): takes the VDI's new inode, and publishes there what
  * was acknowledged on the old one and got lost between the two. Nothing else changes the VDI meanwhile. Errors: read-only
- * when there is no new inode, stale when the VDI is gone.
+ * when there is no new inode, or its index is a tree, of which sheep counts no references; stale when the VDI is gone.
  */
 export async function recoverFromSnapshot(core: VolumeCore): Promise<void> {
   const oldVid = core.vid
@@ -43,12 +43,20 @@ async function lockSuccessor(core: VolumeCore): Promise<VdiLock> {
   try {
     const spec = { name: core.spec.name }
     const { vid } = await lookupVdi(core.cluster, spec)
-    if (vid !== core.vid) return await acquireVdiLock(core.cluster, spec)
+    if (vid !== core.vid) {
+      checkSnapshots(core)
+      return await acquireVdiLock(core.cluster, spec)
+    }
   } catch (error) {
     if (!isSheepfsError(error, 'not-found')) throw error
     throw new SheepfsError('stale', `${core.text} was deleted while attached`, { cause: error })
   }
   throw new SheepfsError('read-only', `${core.text} takes no writes: it was cloned without a snapshot`)
+}
+
+function checkSnapshots({ header, text }: VolumeCore): void {
+  if (header.storePolicy !== StorePolicy.BTREE) return
+  throw new SheepfsError('read-only', `${text} takes no writes: it is a hyper volume and was made a snapshot`)
 }
 
 /** The new inode is written after it is announced, so that for a moment it may be missing. */

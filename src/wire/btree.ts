@@ -9,78 +9,88 @@ const IndexHeader = {
   entries: u32(4),
 } as const
 const MAGIC = 0x6274
-const INDEX_HEADER_SIZE = 8
-const LEAF_ENTRY_SIZE = 8
 const INDIRECT_ENTRY_SIZE = 16
 
 /** Bytes of a node, root and leaves alike. */
 export const BTREE_NODE_SIZE = 4 * 1024 * 1024
+/** Bytes of a node's head, and of an entry of a leaf. */
+export const BTREE_HEAD_SIZE = 8
+export const LEAF_ENTRY_SIZE = 8
 /** The root's place in the inode. */
 export const BTREE_ROOT_OFFSET = INODE_HEADER_SIZE
 /** Entries of a node without, and of a root with leaves below it. */
 export const MAX_LEAF_ENTRIES = 524_287
 export const MAX_INDIRECT_ENTRIES = 262_143
 
-/** Object `index` of the volume is held by `vid`; 0 when it was discarded. */
-export interface LeafEntry {
-  readonly index: number
-  readonly vid: number
-}
+/**
+ * Entries of a leaf, or of a root without leaves, in the words of the wire: pairs of an object's index and the vid that
+ * holds it (0: it was discarded), by ascending index. Never changed once made.
+ */
+export type LeafEntries = Uint32Array<ArrayBuffer>
 
-/** The leaf that holds the indices up to `index`. */
-export interface IndirectEntry {
-  readonly index: number
+/** The leaf object that holds the indices up to `last`. */
+export interface LeafRef {
+  readonly last: number
   readonly oid: ObjectId
 }
 
 export type BtreeNode =
-  { readonly depth: 1; readonly entries: LeafEntry[] } | { readonly depth: 2; readonly entries: IndirectEntry[] }
+  { readonly depth: 1; readonly entries: LeafEntries } | { readonly depth: 2; readonly leaves: readonly LeafRef[] }
 
-/** How many bytes of a node its head says are in use; 8 for a tree that was never written. Throws RangeError. */
-export function btreeNodeLength(head: Uint8Array): number {
+/** What a node's head says: its depth and how many entries follow. */
+export interface NodeHead {
+  readonly depth: 1 | 2
+  readonly count: number
+}
+
+/** Reads a node's head. One that was never written counts as an empty leaf. Throws RangeError. */
+export function parseNodeHead(head: Uint8Array): NodeHead {
   const view = viewOf(head)
-  if (view.getUint32(0, true) === 0) return INDEX_HEADER_SIZE
+  if (view.getUint32(0, true) === 0) return { depth: 1, count: 0 }
   const depth = IndexHeader.depth.get(view)
-  const entries = IndexHeader.entries.get(view)
-  const limit = depth === 1 ? MAX_LEAF_ENTRIES : MAX_INDIRECT_ENTRIES
-  if (IndexHeader.magic.get(view) !== MAGIC || depth < 1 || depth > 2 || entries > limit) {
-    throw new RangeError('not a B-tree node of a hyper volume')
-  }
-  return INDEX_HEADER_SIZE + entries * (depth === 1 ? LEAF_ENTRY_SIZE : INDIRECT_ENTRY_SIZE)
+  const count = IndexHeader.entries.get(view)
+  const isNode = IndexHeader.magic.get(view) === MAGIC
+  if (isNode && depth === 1 && count <= MAX_LEAF_ENTRIES) return { depth, count }
+  if (isNode && depth === 2 && count <= MAX_INDIRECT_ENTRIES) return { depth, count }
+  throw new RangeError(`not a B-tree node: it starts with ${Buffer.from(head.subarray(0, 8)).toString('hex')}`)
 }
 
-/** Reads a node, of which `node` holds at least the used part. Throws RangeError. */
-export function parseBtreeNode(node: Uint8Array): BtreeNode {
-  const length = btreeNodeLength(node)
-  const view = viewOf(node)
-  if (IndexHeader.depth.get(view) < 2) {
-    const entries: LeafEntry[] = []
-    for (let at = INDEX_HEADER_SIZE; at < length; at += LEAF_ENTRY_SIZE) {
-      entries.push({ index: view.getUint32(at, true), vid: view.getUint32(at + 4, true) })
-    }
-    return { depth: 1, entries }
-  }
-  const entries: IndirectEntry[] = []
-  for (let at = INDEX_HEADER_SIZE; at < length; at += INDIRECT_ENTRY_SIZE) {
-    entries.push({ index: view.getUint32(at, true), oid: readOid(view, at + 8) })
-  }
-  return { depth: 2, entries }
+/** Bytes of the entries that follow a head. */
+export function entriesLength({ depth, count }: NodeHead): number {
+  return count * (depth === 1 ? LEAF_ENTRY_SIZE : INDIRECT_ENTRY_SIZE)
 }
 
-/** The used part of a node, as it is written. */
-export function encodeBtreeNode(node: BtreeNode): Uint8Array {
-  const entrySize = node.depth === 1 ? LEAF_ENTRY_SIZE : INDIRECT_ENTRY_SIZE
-  const encoded = new Uint8Array(INDEX_HEADER_SIZE + node.entries.length * entrySize)
+/** The node whose entries are `bytes`, which it keeps: they start at a multiple of 4 of their memory. */
+export function parseNode({ depth, count }: NodeHead, bytes: Uint8Array<ArrayBuffer>): BtreeNode {
+  if (depth === 1) return { depth, entries: new Uint32Array(bytes.buffer, bytes.byteOffset, 2 * count) }
+  const view = viewOf(bytes)
+  const leaves = Array.from({ length: count }, (_, k) => {
+    const at = k * INDIRECT_ENTRY_SIZE
+    return { last: view.getUint32(at, true), oid: readOid(view, at + 8) }
+  })
+  return { depth, leaves }
+}
+
+/** The used part of a node: head and entries. */
+export function encodeNode(node: BtreeNode): Uint8Array {
+  const count = node.depth === 1 ? node.entries.length / 2 : node.leaves.length
+  const encoded = new Uint8Array(BTREE_HEAD_SIZE + entriesLength({ depth: node.depth, count }))
   const view = viewOf(encoded)
   IndexHeader.magic.set(view, MAGIC)
   IndexHeader.depth.set(view, node.depth)
-  IndexHeader.entries.set(view, node.entries.length)
-  let at = INDEX_HEADER_SIZE
-  for (const entry of node.entries) {
-    view.setUint32(at, entry.index, true)
-    if ('oid' in entry) writeOid(view, entry.oid, at + 8)
-    else view.setUint32(at + 4, entry.vid, true)
-    at += entrySize
+  IndexHeader.entries.set(view, count)
+  if (node.depth === 1) encoded.set(wireBytes(node.entries), BTREE_HEAD_SIZE)
+  else {
+    node.leaves.forEach(({ last, oid }, k) => {
+      const at = BTREE_HEAD_SIZE + k * INDIRECT_ENTRY_SIZE
+      view.setUint32(at, last, true)
+      writeOid(view, oid, at + 8)
+    })
   }
   return encoded
+}
+
+/** The memory of words; on the hosts sheep runs on it has the order of the wire. */
+export function wireBytes(words: Uint32Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength)
 }

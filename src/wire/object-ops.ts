@@ -35,6 +35,14 @@ export function createObject(
 }
 
 /**
+ * REMOVE_OBJ: from every node that has it; no reference is counted and nothing is checked. Only for own data objects of hyper
+ * volumes that the tree names no more. Result NO_OBJ when missing.
+ */
+export function removeObject(oid: ObjectId): Message {
+  return withObject(newMessage(Opcode.REMOVE_OBJ, {}), oid, 0)
+}
+
+/**
  * Index update: entries `first`… of the inode of `vid` become `vids`. Only entries that this very update changes may be
  * in it, and it must not be in flight twice (sheet 0, rules 5 and 6).
  */

@@ -1,0 +1,274 @@
+import { type LeafEntries, type LeafRef } from '../wire/btree.ts'
+import { CAPACITY, leafPosition, positionToChange, type Capacity, type Leaf, type Tree } from './btree.ts'
+import { planUpdate, type TreeUpdate } from './btree-update.ts'
+import { LeafCache } from './leaf-cache.ts'
+import { countHeld, countOf, indexAt, placeOf, vidAt, vidOfIndex } from './leaf-entries.ts'
+import { TreeStore, type ObjectCalls } from './tree-store.ts'
+import { type VolumeIndex } from './volume-index.ts'
+
+export interface BtreeIndexOptions {
+  readonly capacity?: Capacity
+  /** Bytes of leaves kept in memory: 8 an allocated object. */
+  readonly cacheBytes?: number
+}
+
+/** All leaves of 32 TiB. */
+const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024
+/** Changes of one update, and leaves of up to 4 MiB that it rewrites. */
+const MAX_CHANGES = 8192
+const MAX_LEAVES = 8
+const PARALLEL_REMOVALS = 16
+const PARALLEL_COUNTS = 4
+
+interface Publish {
+  readonly index: number
+  readonly vid: number
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Entries of the tree around an index: all there are from after the leaf before up to `last`. */
+interface Section {
+  readonly entries: LeafEntries
+  readonly last: number
+}
+
+/**
+ * The B-tree of a hyper volume. The root is in memory, and the leaves that were used last. One update of the tree is under
+ * way at a time; what is published meanwhile goes out together in the next.
+ */
+export class BtreeIndex implements VolumeIndex {
+  readonly #store: TreeStore
+  readonly #capacity: Capacity
+  readonly #cacheBytes: number
+  #tree: Tree
+  #leaves: LeafCache
+  #objectCount: number
+  #allocated = 0
+  #queued: Publish[] = []
+  #isUpdating = false
+  /** An update failed on its way: what of it has reached the cluster is to be read before the next. */
+  #isUncertain = false
+
+  private constructor(store: TreeStore, tree: Tree, objectCount: number, options: BtreeIndexOptions) {
+    this.#store = store
+    this.#tree = tree
+    this.#objectCount = objectCount
+    this.#capacity = options.capacity ?? CAPACITY
+    this.#cacheBytes = options.cacheBytes ?? DEFAULT_CACHE_BYTES
+    this.#leaves = this.#newCache()
+  }
+
+  /**
+   * Reads the tree of a VDI. Every leaf is read once, to count the objects: 8 bytes an allocated object, 32 MiB for 16 TiB.
+   * Errors: stale when the inode is gone, io when the tree is damaged.
+   */
+  static async load(
+    cluster: ObjectCalls,
+    vid: number,
+    objectCount: number,
+    options: BtreeIndexOptions = {},
+  ): Promise<BtreeIndex> {
+    const store = new TreeStore(cluster, vid)
+    const index = new BtreeIndex(store, await store.readTree(), objectCount, options)
+    await index.#count()
+    return index
+  }
+
+  get objectCount(): number {
+    return this.#objectCount
+  }
+
+  get allocated(): number {
+    return this.#allocated
+  }
+
+  owner(index: number): number | Promise<number> {
+    const section = this.#section(index)
+    return section instanceof Promise
+      ? section.then(({ entries }) => vidOfIndex(entries, index))
+      : vidOfIndex(section.entries, index)
+  }
+
+  async next(from: number, wanted: 'data' | 'hole'): Promise<number> {
+    for (let index = from; index < this.#objectCount;) {
+      const section = await this.#section(index)
+      const found = wanted === 'data' ? nextHeld(section.entries, index) : nextHole(section, index)
+      if (found !== undefined) return Math.min(found, this.#objectCount)
+      index = section.last + 1
+    }
+    return this.#objectCount
+  }
+
+  grow(objectCount: number): void {
+    this.#objectCount = Math.max(objectCount, this.#objectCount)
+  }
+
+  /** An own object that is given back is also removed when this resolves. */
+  publish(index: number, vid: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#queued.push({ index, vid, resolve, reject })
+      if (this.#isUpdating) return
+      this.#isUpdating = true
+      queueMicrotask(() => void this.#updateQueued())
+    })
+  }
+
+  /** Never rejects: every publish is told how it ended. */
+  async #updateQueued(): Promise<void> {
+    while (this.#queued.length > 0) {
+      const batch = this.#takeBatch()
+      try {
+        if (this.#isUncertain) await this.#reload()
+        const { previous } = await this.#update(batch)
+        for (const { index, vid } of batch) this.#allocated += Number(vid !== 0) - Number(previous.get(index) !== 0)
+        void this.#finish(batch, previous)
+      } catch (error) {
+        this.#isUncertain = true
+        for (const { reject } of batch) reject(error)
+      }
+    }
+    this.#isUpdating = false
+  }
+
+  /** The first publishes of the queue, as many as one update may have. */
+  #takeBatch(): Publish[] {
+    const { root } = this.#tree
+    const positions = new Set<number>()
+    const end = this.#queued.findIndex(({ index }, place) => {
+      if (root.depth === 2) positions.add(positionToChange(root.leaves, index))
+      return place === MAX_CHANGES || positions.size > MAX_LEAVES
+    })
+    return this.#queued.splice(0, end === -1 ? this.#queued.length : end)
+  }
+
+  /** Brings one group of changes to the cluster, then into memory. */
+  async #update(changes: readonly Publish[]): Promise<TreeUpdate> {
+    const leaves = await this.#leavesToChange(changes)
+    const leafOf = (ref: LeafRef): Leaf => {
+      const leaf = leaves.get(ref)
+      if (!leaf) throw new RangeError(`leaf ${ref.oid.index} was not read`)
+      return leaf
+    }
+    const update = planUpdate(this.#tree, leafOf, changes, this.#capacity)
+    const { creates, writes, rootPlaces, trims, tree } = update
+    await Promise.all([
+      ...creates.map((write) => this.#store.createLeaf(write)),
+      ...writes.map((write) => this.#store.writeLeaf(write)),
+    ])
+    if (rootPlaces) await this.#store.writeRoot(tree, rootPlaces)
+    await Promise.all(trims.map((write) => this.#store.writeLeaf(write)))
+    this.#tree = tree
+    for (const ref of leaves.keys()) this.#leaves.drop(ref)
+    this.#leaves.hold([])
+    for (const { ref, entries } of [...creates, ...writes, ...trims]) {
+      this.#leaves.put(ref, { entries, isAsStored: true })
+    }
+    return update
+  }
+
+  /** Held until the update is done: what is on its way to the cluster must not be read from there. */
+  async #leavesToChange(changes: readonly Publish[]): Promise<Map<LeafRef, Leaf>> {
+    const { root } = this.#tree
+    if (root.depth === 1) return new Map()
+    const positions = new Set(changes.map(({ index }) => positionToChange(root.leaves, index)))
+    const refs = [...positions].map((position) => ({
+      ref: root.leaves[position],
+      floor: floorOf(root.leaves, position),
+    }))
+    const held = refs.flatMap(({ ref, floor }) => (ref ? [{ ref, floor }] : []))
+    this.#leaves.hold(held.map(({ ref }) => ref))
+    const leaves = await Promise.all(
+      held.map(async ({ ref, floor }) => [ref, await this.#leaves.get(ref, floor)] as const),
+    )
+    return new Map(leaves)
+  }
+
+  /** Removes the own objects that were given back, and tells all publishes that they are done. */
+  async #finish(batch: readonly Publish[], previous: ReadonlyMap<number, number>): Promise<void> {
+    const removals: Publish[] = []
+    for (const publish of batch) {
+      const isRemoval = publish.vid === 0 && previous.get(publish.index) === this.#tree.vid
+      if (isRemoval) removals.push(publish)
+      else publish.resolve()
+    }
+    const remaining = removals.values()
+    const worker = async (): Promise<void> => {
+      for (const { index, resolve, reject } of remaining) await this.#store.removeData(index).then(resolve, reject)
+    }
+    await Promise.all(Array.from({ length: PARALLEL_REMOVALS }, worker))
+  }
+
+  /** The entries around `index`, at once when they are in memory. */
+  #section(index: number): Section | Promise<Section> {
+    const { root } = this.#tree
+    if (root.depth === 1) return { entries: root.entries, last: Infinity }
+    const position = leafPosition(root.leaves, index)
+    const ref = root.leaves[position]
+    if (!ref) return { entries: new Uint32Array(0), last: Infinity }
+    const leaf = this.#leaves.get(ref, floorOf(root.leaves, position))
+    if (!(leaf instanceof Promise)) return { entries: leaf.entries, last: ref.last }
+    return this.#loadedSection(index, leaf, { root, ref })
+  }
+
+  /** Looks again when the tree was split meanwhile: the leaf may be one that has lost its lower part. */
+  async #loadedSection(
+    index: number,
+    loading: Promise<Leaf>,
+    { root, ref }: { root: Tree['root']; ref: LeafRef },
+  ): Promise<Section> {
+    const leaf = await loading
+    return root === this.#tree.root ? { entries: leaf.entries, last: ref.last } : this.#section(index)
+  }
+
+  async #reload(): Promise<void> {
+    this.#tree = await this.#store.readTree()
+    this.#leaves = this.#newCache()
+    await this.#count()
+    this.#isUncertain = false
+  }
+
+  async #count(): Promise<void> {
+    const { root } = this.#tree
+    if (root.depth === 1) {
+      this.#allocated = countHeld(root.entries)
+      return
+    }
+    let allocated = 0
+    const remaining = root.leaves.entries()
+    const worker = async (): Promise<void> => {
+      for (const [position, ref] of remaining) {
+        const { entries } = await this.#leaves.get(ref, floorOf(root.leaves, position))
+        allocated += countHeld(entries)
+      }
+    }
+    await Promise.all(Array.from({ length: PARALLEL_COUNTS }, worker))
+    this.#allocated = allocated
+  }
+
+  #newCache(): LeafCache {
+    return new LeafCache(this.#cacheBytes, (ref, floor) => this.#store.readLeaf(ref, floor))
+  }
+}
+
+/** The last index of the leaf before. */
+function floorOf(leaves: readonly LeafRef[], position: number): number {
+  return leaves[position - 1]?.last ?? -1
+}
+
+function nextHeld(entries: LeafEntries, from: number): number | undefined {
+  for (let place = placeOf(entries, from); place < countOf(entries); place++) {
+    if (vidAt(entries, place) !== 0) return indexAt(entries, place)
+  }
+  return undefined
+}
+
+/** Undefined when everything up to the end of the section is held. */
+function nextHole({ entries, last }: Section, from: number): number | undefined {
+  let index = from
+  for (let place = placeOf(entries, from); indexAt(entries, place) === index; place++) {
+    if (vidAt(entries, place) === 0) return index
+    index++
+  }
+  return index > last ? undefined : index
+}

@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { isSheepfsError } from '../../src/errors.ts'
+import { BtreeIndex } from '../../src/volume/btree-index.ts'
+import { BTREE_ROOT_OFFSET, encodeNode, type LeafEntries } from '../../src/wire/btree.ts'
+import { btreeOid, dataOid, inodeOid, oidText } from '../../src/wire/object-id.ts'
+import { createObject, writeObject } from '../../src/wire/object-ops.ts'
+import { MemoryCluster, MemoryObjects } from './memory-objects.ts'
+
+const VID = 0x54e456
+const TIMEOUT = 60_000
+const SMALL = { capacity: { leaf: 5, indirect: 1000 }, cacheBytes: 100 }
+const OBJECTS = 2 ** 22
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
+}
+
+function words(...values: number[]): string {
+  return hex(new Uint8Array(new Uint32Array(values).buffer))
+}
+
+function entries(count: number, indexOf: (k: number) => number): LeafEntries {
+  return new Uint32Array(Array.from({ length: 2 * count }, (_, at) => (at % 2 === 0 ? indexOf(at / 2) : VID)))
+}
+
+async function publishAll(index: BtreeIndex, indices: readonly number[], vid = VID): Promise<void> {
+  await Promise.all(indices.map((i) => index.publish(i, vid)))
+}
+
+describe('a hyper volume in the bytes of a real cluster', { timeout: TIMEOUT }, () => {
+  test('three objects stand in the root, in order', async () => {
+    const vid = 0x5f07d2
+    const objects = new MemoryObjects(vid)
+    const cluster = new MemoryCluster(objects)
+    const index = await BtreeIndex.load(cluster, vid, OBJECTS)
+    for (const i of [0, 2097152, 1]) await index.publish(i, vid)
+    assert.equal(
+      hex(objects.bytes(inodeOid(vid), BTREE_ROOT_OFFSET, 32)),
+      '7462010003000000' + '00000000d2075f00' + '01000000d2075f00' + '00002000d2075f00',
+    )
+    assert.deepEqual(cluster.sent, [
+      'WRITE 805f07d200000000 568+4112',
+      'WRITE 805f07d200000000 568+4120',
+      'WRITE 805f07d200000000 568+4128',
+    ])
+  })
+
+  test('a full root is split in two leaves', async () => {
+    const objects = new MemoryObjects(VID)
+    const cluster = new MemoryCluster(objects)
+    const even = entries(524_287, (k) => 2 * k)
+    objects.execute(writeObject(inodeOid(VID), BTREE_ROOT_OFFSET, encodeNode({ depth: 1, entries: even })))
+    const index = await BtreeIndex.load(cluster, VID, OBJECTS)
+    await index.publish(1_048_585, VID)
+    assert.deepEqual(cluster.sent, [
+      `CREATE 1054e45600000000 0+${8 + 262_143 * 8}`,
+      `CREATE 1054e45600000001 0+${8 + 262_145 * 8}`,
+      'WRITE 8054e45600000000 568+4136',
+    ])
+    assert.equal(hex(objects.bytes(inodeOid(VID), 568, 4)), words(2))
+    const root = ['74620200', words(2), words(524_284, 0), '0000000056e45410', words(1_048_585, 0), '0100000056e45410']
+    assert.equal(hex(objects.bytes(inodeOid(VID), BTREE_ROOT_OFFSET, 40)), root.join(''))
+    const left = objects.bytes(btreeOid(VID, 0), 0, 8 + 262_143 * 8)
+    assert.equal(hex(left.subarray(0, 16)), '74620100' + words(262_143, 0, VID))
+    assert.equal(hex(left.subarray(-8)), words(524_284, VID))
+    const right = objects.bytes(btreeOid(VID, 1), 0, 8 + 262_145 * 8)
+    assert.equal(hex(right.subarray(0, 16)), '74620100' + words(262_145, 524_286, VID))
+    assert.equal(hex(right.subarray(-16)), words(1_048_572, VID, 1_048_585, VID))
+  })
+
+  test('a full last leaf gets another one after it', async () => {
+    const objects = new MemoryObjects(VID)
+    const cluster = new MemoryCluster(objects)
+    const leaf = { last: 524_286, oid: btreeOid(VID, 0) }
+    const full = entries(524_287, (k) => k)
+    objects.execute(createObject(leaf.oid, 0, encodeNode({ depth: 1, entries: full })))
+    objects.execute(writeObject(inodeOid(VID), BTREE_ROOT_OFFSET, encodeNode({ depth: 2, leaves: [leaf] })))
+    const index = await BtreeIndex.load(cluster, VID, OBJECTS)
+    await index.publish(2_000_000, VID)
+    assert.deepEqual(cluster.sent, ['CREATE 1054e45600000001 0+16', 'WRITE 8054e45600000000 568+4136'])
+    assert.equal(hex(objects.bytes(inodeOid(VID), BTREE_ROOT_OFFSET + 24, 16)), words(2_000_000, 0, 1, 0x1054e456))
+  })
+})
+
+describe('a hyper volume with small nodes', { timeout: TIMEOUT }, () => {
+  const step = fc.array(fc.record({ index: fc.nat(120), held: fc.boolean() }), { minLength: 1, maxLength: 40 })
+
+  test('holds what a map holds, whatever is published together, also when read anew', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 8 }), async (steps) => {
+        const objects = new MemoryObjects(VID)
+        const index = await BtreeIndex.load(new MemoryCluster(objects), VID, 200, SMALL)
+        const model = new Map<number, number>()
+        for (const changes of steps) await applyStep(index, model, changes)
+        await assertHolds(index, model)
+        await assertHolds(await BtreeIndex.load(new MemoryCluster(objects), VID, 200, SMALL), model)
+      }),
+      { numRuns: 100 },
+    )
+  })
+
+  test('loses nothing that was acknowledged when the client dies after any request', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { minLength: 1, maxLength: 8 }),
+        fc.nat(30),
+        fc.boolean(),
+        async (steps, dieAfter, isLastExecuted) => {
+          const objects = new MemoryObjects(VID)
+          const cluster = new MemoryCluster(objects)
+          Object.assign(cluster, { dieAfter, isLastExecuted })
+          const index = await BtreeIndex.load(cluster, VID, 200, SMALL)
+          const model = new Map<number, number>()
+          const unknown = new Set<number>()
+          for (const changes of steps) await applyStep(index, model, changes, unknown)
+          const fresh = await BtreeIndex.load(new MemoryCluster(objects), VID, 200, SMALL)
+          await assertHolds(fresh, model, unknown)
+          const more = [1, 50, 51, 52, 53, 54, 99, 150]
+          for (const i of more) {
+            if ((await fresh.owner(i)) === 0) await fresh.publish(i, VID)
+            unknown.delete(i)
+            model.set(i, VID)
+          }
+          const again = await BtreeIndex.load(new MemoryCluster(objects), VID, 200, SMALL)
+          await assertHolds(again, model, unknown)
+        },
+      ),
+      { numRuns: 200 },
+    )
+  })
+
+  test('goes on after an update that failed, with what the cluster has', async () => {
+    const objects = new MemoryObjects(VID)
+    const cluster = new MemoryCluster(objects)
+    const index = await BtreeIndex.load(cluster, VID, 200, SMALL)
+    await publishAll(index, [10, 20, 30, 40, 50, 60])
+    for (const dieAfter of [0, 1, 2, 3]) {
+      const dying = new MemoryCluster(objects)
+      dying.dieAfter = dieAfter
+      const doomed = await BtreeIndex.load(dying, VID, 200, SMALL)
+      const base = 100 + dieAfter * 10
+      const results = await Promise.allSettled([11, 12, 13, base].map((i) => doomed.publish(i + dieAfter * 4, VID)))
+      const isRejected = results.some(({ status }) => status === 'rejected')
+      dying.dieAfter = Infinity
+      if (isRejected) await publishAll(doomed, [150 + dieAfter])
+      for (const i of [10, 20, 30, 40, 50, 60]) assert.equal(await doomed.owner(i), VID)
+      const fresh = await BtreeIndex.load(new MemoryCluster(objects), VID, 200, SMALL)
+      assert.equal(fresh.allocated, doomed.allocated)
+    }
+  })
+
+  test('an object that is given back is removed after its entry', async () => {
+    const objects = new MemoryObjects(VID)
+    const cluster = new MemoryCluster(objects)
+    const index = await BtreeIndex.load(cluster, VID, 200, SMALL)
+    objects.execute(createObject(dataOid(VID, 7), 0, new Uint8Array(4)))
+    await publishAll(index, [3, 7])
+    await index.publish(3, 0x111111)
+    cluster.sent.length = 0
+    await Promise.all([index.publish(7, 0), index.publish(3, 0)])
+    const root = cluster.sent.findIndex((text) => text.startsWith('WRITE 80'))
+    const removal = cluster.sent.indexOf(`REMOVE ${oidText(dataOid(VID, 7))} 0+0`)
+    assert.ok(root !== -1 && removal > root)
+    assert.equal(cluster.sent.filter((text) => text.startsWith('REMOVE')).length, 1, 'an inherited object stays')
+    assert.equal(index.allocated, 0)
+    assert.equal(await index.next(0, 'data'), 200)
+  })
+
+  test('publishes that come while an update is under way leave together', async () => {
+    const objects = new MemoryObjects(VID)
+    const cluster = new MemoryCluster(objects)
+    const index = await BtreeIndex.load(cluster, VID, OBJECTS)
+    const first = index.publish(0, VID)
+    await Promise.resolve()
+    await Promise.resolve()
+    await Promise.all([first, ...[5, 3, 9, 1].map((i) => index.publish(i, VID))])
+    assert.equal(cluster.sent.length, 2)
+  })
+
+  test('a change of an entry in a leaf is four bytes', async () => {
+    const objects = new MemoryObjects(VID)
+    const cluster = new MemoryCluster(objects)
+    const index = await BtreeIndex.load(cluster, VID, 200, SMALL)
+    await publishAll(index, [0, 1, 2, 3, 4])
+    await index.publish(5, VID)
+    cluster.sent.length = 0
+    await index.publish(3, 0x111111)
+    assert.deepEqual(cluster.sent, ['WRITE 1054e45600000001 20+4'])
+  })
+
+  test('a tree that is none is refused, naming the node', async () => {
+    const objects = new MemoryObjects(VID)
+    objects.execute(writeObject(inodeOid(VID), BTREE_ROOT_OFFSET, new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8])))
+    await assert.rejects(
+      BtreeIndex.load(new MemoryCluster(objects), VID, 200),
+      (error) => isSheepfsError(error, 'io') && error.message.includes('8054e45600000000'),
+    )
+  })
+
+  test('an inode that is gone is stale', async () => {
+    const objects = new MemoryObjects(VID)
+    const index = await BtreeIndex.load(new MemoryCluster(objects), VID, 200)
+    objects.objects.clear()
+    await assert.rejects(index.publish(1, VID), (error) => isSheepfsError(error, 'stale'))
+  })
+})
+
+type Step = readonly { index: number; held: boolean }[]
+
+/** Publishes what differs, all at the same time; `unknown` collects the objects whose publish failed. */
+async function applyStep(
+  index: BtreeIndex,
+  model: Map<number, number>,
+  changes: Step,
+  unknown = new Set<number>(),
+): Promise<void> {
+  const wanted = new Map(changes.map((change) => [change.index, change.held ? VID : 0]))
+  const differing = [...wanted].filter(([i, vid]) => !unknown.has(i) && (model.get(i) ?? 0) !== vid)
+  const results = await Promise.allSettled(differing.map(([i, vid]) => index.publish(i, vid)))
+  results.forEach((result, k) => {
+    const [i, vid] = differing[k] ?? [0, 0]
+    if (result.status === 'fulfilled') model.set(i, vid)
+    else unknown.add(i)
+  })
+}
+
+async function assertHolds(
+  index: BtreeIndex,
+  model: ReadonlyMap<number, number>,
+  unknown: ReadonlySet<number> = new Set<number>(),
+): Promise<void> {
+  let allocated = 0
+  const held: boolean[] = []
+  for (let i = 0; i < 200; i++) {
+    const owner = await index.owner(i)
+    if (!unknown.has(i)) assert.equal(owner, model.get(i) ?? 0, `object ${i}`)
+    held.push(owner !== 0)
+    if (owner !== 0) allocated++
+  }
+  assert.equal(index.allocated, allocated)
+  for (const from of [0, 1, 17, 60, 119, 199]) {
+    const after = (wanted: boolean): number => {
+      const found = held.indexOf(wanted, from)
+      return found === -1 ? 200 : found
+    }
+    assert.equal(await index.next(from, 'data'), after(true))
+    assert.equal(await index.next(from, 'hole'), after(false))
+  }
+}
