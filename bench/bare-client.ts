@@ -7,7 +7,7 @@ import { createObject, readObject, writeIndex, writeObject } from '../src/wire/o
 import { Result, resultName } from '../src/wire/sd-proto.ts'
 import { openConnection, type Sheep } from '../test/e2e/stage/sheep.ts'
 import { type Stage } from '../test/e2e/stage/stage.ts'
-import { type Target } from './target.ts'
+import { type Outcome, type Target } from './target.ts'
 import { speed, type Workload } from './workload.ts'
 
 const OBJECT_SIZE = 2 ** DEFAULT_BLOCK_SIZE_SHIFT
@@ -45,7 +45,7 @@ async function fill({ connection, vid, size }: BareVolume): Promise<void> {
   await exchange(connection, writeIndex(vid, 0, new Array<number>(count).fill(vid)))
 }
 
-async function runBare({ connection, vid, size }: BareVolume, workload: Workload): Promise<number> {
+async function runBare({ connection, vid, size }: BareVolume, workload: Workload): Promise<Outcome> {
   const { blockSize, jobs, bytesPerJob, order, direction } = workload
   const blocks = Math.floor(size / blockSize)
   const job = async (): Promise<void> => {
@@ -60,7 +60,8 @@ async function runBare({ connection, vid, size }: BareVolume, workload: Workload
   }
   const startMs = performance.now()
   await Promise.all(Array.from({ length: jobs }, job))
-  return speed(workload, jobs * bytesPerJob, (performance.now() - startMs) / 1000)
+  const seconds = (performance.now() - startMs) / 1000
+  return { speed: speed(workload, jobs * bytesPerJob, seconds), failures: 0 }
 }
 
 async function exchange(connection: Connection, message: Message, into?: Uint8Array): Promise<void> {

@@ -6,7 +6,7 @@ import { Stage } from '../test/e2e/stage/stage.ts'
 import { bareTarget } from './bare-client.ts'
 import { parseBenchOptions, USAGE, type BenchOptions } from './options.ts'
 import { reportJson, reportText, type Measurements } from './report.ts'
-import { type Target } from './target.ts'
+import { type Outcome, type Target } from './target.ts'
 import { fileTarget, sheepfsTarget } from './volume-file.ts'
 import { workloads, type Workload } from './workload.ts'
 
@@ -24,11 +24,11 @@ async function openTargets(stage: Stage, options: BenchOptions): Promise<Target[
 
 /** Every target after the other in every run: what else the machine does hits all alike. */
 async function measure(targets: readonly Target[], loads: readonly Workload[], runs: number): Promise<Measurements> {
-  const measurements = new Map(loads.map((load) => [load, new Map(targets.map((target) => [target, [] as number[]]))]))
+  const measurements = new Map(loads.map((load) => [load, new Map(targets.map((target) => [target, [] as Outcome[]]))]))
   for (let run = 1; run <= runs; run++) {
     for (const [load, byTarget] of measurements) {
-      for (const [target, speeds] of byTarget) speeds.push(await target.measure(load))
-      const line = Array.from(byTarget, ([{ label }, speeds]) => `${label} ${speeds.at(-1)?.toFixed(0) ?? ''}`)
+      for (const [target, outcomes] of byTarget) outcomes.push(await target.measure(load))
+      const line = Array.from(byTarget, ([{ label }, all]) => `${label} ${all.at(-1)?.speed.toFixed(0) ?? ''}`)
       console.error(`run ${run} of ${runs}, ${load.name}, ${load.unit}: ${line.join(', ')}`)
     }
   }

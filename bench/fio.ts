@@ -1,4 +1,5 @@
 import { succeed } from '../test/e2e/stage/program.ts'
+import { type Outcome } from './target.ts'
 import { speed, type Workload } from './workload.ts'
 
 const LIMIT_MS = 300_000
@@ -9,11 +10,15 @@ interface Report {
     readonly read: { readonly io_bytes: number }
     readonly write: { readonly io_bytes: number }
     readonly job_runtime: number
+    readonly total_err?: number
   }[]
 }
 
-/** Runs a load on a file of `size` bytes. The time is that of the slowest job, its fsync included. */
-export async function runFio(file: string, size: number, workload: Workload): Promise<number> {
+/**
+ * Runs a load on a file of `size` bytes. The time is that of the slowest job, its fsync included; requests that fail are
+ * counted, not fatal: there are file systems that fail under load.
+ */
+export async function runFio(file: string, size: number, workload: Workload): Promise<Outcome> {
   const args = [
     '--name=bench',
     `--filename=${file}`,
@@ -29,10 +34,12 @@ export async function runFio(file: string, size: number, workload: Workload): Pr
     '--norandommap',
     '--randrepeat=0',
     ...(workload.direction === 'write' ? ['--end_fsync=1'] : []),
+    '--continue_on_error=io',
     '--output-format=json',
   ]
   const { jobs } = JSON.parse(await succeed('fio', args, { limitMs: LIMIT_MS })) as Report
   const bytes = jobs.reduce((sum, job) => sum + job[workload.direction].io_bytes, 0)
   const slowestMs = Math.max(...jobs.map((job) => job.job_runtime))
-  return speed(workload, bytes, slowestMs / 1000)
+  const failures = jobs.reduce((sum, job) => sum + (job.total_err ?? 0), 0)
+  return { speed: speed(workload, bytes, slowestMs / 1000), failures }
 }

@@ -1,8 +1,8 @@
-import { type Target } from './target.ts'
+import { type Outcome, type Target } from './target.ts'
 import { type Workload } from './workload.ts'
 
-/** Speeds of all runs, by workload and then target. */
-export type Measurements = ReadonlyMap<Workload, ReadonlyMap<Target, readonly number[]>>
+/** All runs, by workload and then target. */
+export type Measurements = ReadonlyMap<Workload, ReadonlyMap<Target, readonly Outcome[]>>
 
 /** The middle one, or the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
@@ -11,25 +11,39 @@ export function median(values: readonly number[]): number {
   return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle)] ?? NaN)) / 2
 }
 
-/** Medians of every target, then the ratios of every two. */
+/** Medians of every target, then the ratios of every two, then what failed. */
 export function reportText(measurements: Measurements): string {
   const targets = [...(measurements.values().next().value?.keys() ?? [])]
   const pairs = targets.flatMap((a, at) => targets.slice(0, at).map((b) => [a, b] as const))
   const medians = [['medians', '', ...targets.map(({ label }) => label)]]
   const ratios = [['ratios', ...pairs.map(([a, b]) => `${a.label} / ${b.label}`)]]
   for (const [{ name, unit }, byTarget] of measurements) {
-    const of = (target: Target): number => median(byTarget.get(target) ?? [])
+    const of = (target: Target): number => median(speeds(byTarget.get(target)))
     medians.push([name, unit, ...targets.map((target) => of(target).toFixed(0))])
     ratios.push([name, ...pairs.map(([a, b]) => (of(a) / of(b)).toFixed(2))])
   }
-  return `${tableText(medians)}\n\n${tableText(ratios)}`
+  return [tableText(medians), tableText(ratios), failuresText(measurements)].filter((part) => part !== '').join('\n\n')
+}
+
+function failuresText(measurements: Measurements): string {
+  const lines = [...measurements].flatMap(([{ name }, byTarget]) =>
+    [...byTarget].map(([{ label }, outcomes]) => {
+      const failures = outcomes.reduce((sum, outcome) => sum + outcome.failures, 0)
+      return failures === 0 ? '' : `${label}: ${failures} requests failed in ${name}`
+    }),
+  )
+  return lines.filter((line) => line !== '').join('\n')
+}
+
+function speeds(outcomes: readonly Outcome[] = []): number[] {
+  return outcomes.map(({ speed }) => speed)
 }
 
 /** The same for programs, with all runs. */
 export function reportJson(measurements: Measurements): unknown {
   return [...measurements].map(([workload, byTarget]) => ({
     workload,
-    targets: [...byTarget].map(([{ label }, runs]) => ({ label, median: median(runs), runs })),
+    targets: [...byTarget].map(([{ label }, runs]) => ({ label, median: median(speeds(runs)), runs })),
   }))
 }
 

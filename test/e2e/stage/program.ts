@@ -2,6 +2,8 @@ import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
 
 const DEFAULT_LIMIT_MS = 60_000
+/** Of what a failed program printed, this much is told. */
+const MESSAGE_LIMIT = 2000
 
 /** How a program ended: `status` is null when a signal killed it. */
 export interface Outcome {
@@ -39,7 +41,10 @@ export async function run(program: string, args: readonly string[], options: Run
 /** Runs a program that must succeed and resolves with what it printed. Errors: as `run`, and any other end. */
 export async function succeed(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   const { status, stdout, stderr } = await run(program, args, options)
-  if (status !== 0) throw new Error(`${commandLine(program, args)}: status ${String(status)}: ${stderr}${stdout}`)
+  if (status !== 0) {
+    const said = `${stderr}${stdout}`.slice(0, MESSAGE_LIMIT)
+    throw new Error(`${commandLine(program, args)}: status ${String(status)}: ${said}`)
+  }
   return stdout
 }
 
