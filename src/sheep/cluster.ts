@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly onState?: (state: ClusterState) => void
   /** Called with every gateway that is chosen, before anything is sent to it. */
   readonly onGateway?: (address: Address) => void
+  /** Called when the addresses, the object cache or the io timeout have changed. */
+  readonly onSettings?: () => void
 }
 
 export interface RequestOptions {
@@ -51,12 +53,13 @@ export class Cluster {
   #isLoadingTopology = false
   #isClosed = false
   readonly timing: Timing
-  /** Flag CACHE on object requests. A cluster without an object cache ignores it. */
-  objectCache: boolean
+  #objectCache: boolean
+  readonly #onSettings: () => void
 
   constructor(options: ClusterOptions) {
     this.#log = options.log
-    this.objectCache = options.objectCache ?? false
+    this.#objectCache = options.objectCache ?? false
+    this.#onSettings = options.onSettings ?? (() => undefined)
     const timing = options.timing ?? DEFAULT_TIMING
     this.timing = timing
     this.#outage = new Outage({
@@ -100,6 +103,17 @@ export class Cluster {
     return (this.#flags & ClusterFlag.LOCKING) !== 0
   }
 
+  /** Whether object requests go through the gateway's cache. A cluster without one ignores it. */
+  get objectCache(): boolean {
+    return this.#objectCache
+  }
+
+  set objectCache(isOn: boolean) {
+    if (isOn === this.#objectCache) return
+    this.#objectCache = isOn
+    this.#onSettings()
+  }
+
   /** Flags for object requests. */
   get objectFlags(): number {
     return this.objectCache ? Flag.CACHE : 0
@@ -129,11 +143,13 @@ export class Cluster {
 
   set ioTimeoutMs(value: number) {
     this.#outage.timeoutMs = value
+    this.#onSettings()
   }
 
   /** Uses other sheep from now on. Errors: unreachable when none of them answers; the old ones stay then. */
-  setAddresses(addresses: readonly Address[]): Promise<void> {
-    return this.#gateways.reconfigure(addresses)
+  async setAddresses(addresses: readonly Address[]): Promise<void> {
+    await this.#gateways.reconfigure(addresses)
+    this.#onSettings()
   }
 
   /**

@@ -29,6 +29,21 @@ export class Volume {
     return this.#core.lock === undefined
   }
 
+  /** Whether it is a snapshot, not a VDI attached for reading. */
+  get isSnapshot(): boolean {
+    return this.#core.header.isSnapshot
+  }
+
+  /** Whether the VDI's lock is held; never in a cluster without locking. */
+  get isLocked(): boolean {
+    return this.#core.lock?.gateway !== undefined
+  }
+
+  /** Whether the VDI was deleted or rolled back underneath: nothing can be read or written any more. */
+  get isStale(): boolean {
+    return this.#core.failure !== undefined
+  }
+
   /** The inode in use; another one after somebody took a snapshot. */
   get vid(): number {
     return this.#core.vid

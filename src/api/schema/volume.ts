@@ -21,6 +21,11 @@ export type Volume = Static<typeof Volume>
 export const VolumePut = Type.Object(
   {
     read_only: Type.Optional(Type.Boolean({ description: 'true or false: whether writing is refused' })),
+    break_lock: Type.Optional(
+      Type.Boolean({
+        description: "true or false: whether the VDI's lock is taken from a client that is gone for good",
+      }),
+    ),
   },
   { additionalProperties: false, description: 'an object, possibly with read_only' },
 )

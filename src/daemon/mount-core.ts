@@ -1,0 +1,248 @@
+import { SheepfsError, isSheepfsError } from '../errors.ts'
+import { type Mounted } from '../fuse/engine.ts'
+import { serveDevice } from '../fuse/kernel/open-device.ts'
+import { Session } from '../fuse/kernel/session.ts'
+import { type Negotiated } from '../fuse/kernel/negotiation.ts'
+import { type Logger } from '../log.ts'
+import { addressText, isSameAddress, type Address } from '../sheep/address.ts'
+import { Cluster } from '../sheep/cluster.ts'
+import { factsOf } from '../tree/cluster-facts.ts'
+import { ClusterTree } from '../tree/cluster-tree.ts'
+import { NodeIds } from '../tree/node-ids.ts'
+import { type VolumeFile } from '../tree/volume-file.ts'
+import { parseVolumeName } from '../tree/volume-name.ts'
+import { openVolume } from '../volume/open-volume.ts'
+import { chooseEngine } from './choose-engine.ts'
+import { type FromWorker, type MountState, type WorkerStart } from './worker-protocol.ts'
+
+/** The device of the mount, inherited from the supervisor. */
+const DEVICE_FD = 3
+const REOPEN_PAUSE_MS = 1000
+/** Gateways whose late executions a successor waits for: the present one, and those before it that may still be busy. */
+const REMEMBERED_GATEWAYS = 4
+
+export interface WorkerSurroundings {
+  readonly log: Logger
+  readonly send: (message: FromWorker) => void
+}
+
+/** What is served: by the session of the kernel engine, or by an engine that mounts by itself. */
+type Service =
+  { readonly kind: 'session'; readonly session: Session } | { readonly kind: 'mounted'; readonly mounted: Mounted }
+
+/** A mount as its worker holds it: the cluster, the tree, and what serves the tree to the kernel. */
+export class MountCore {
+  readonly cluster: Cluster
+  readonly tree: ClusterTree
+  readonly log: Logger
+  readonly start: WorkerStart
+  readonly #send: (message: FromWorker) => void
+  #service: Service | undefined
+  #negotiated: Negotiated | undefined
+  #gateways: readonly Address[]
+  #readOnly = new Set<string>()
+
+  private constructor(start: WorkerStart, { log, send }: WorkerSurroundings) {
+    const { spec, state } = start
+    this.start = start
+    this.log = log
+    this.#send = send
+    this.#negotiated = state.negotiated
+    this.#gateways = state.gateways
+    this.cluster = new Cluster({
+      addresses: state.addresses,
+      objectCache: state.objectCache,
+      ioTimeoutMs: state.ioTimeoutMs,
+      log,
+      onState: (cluster) => {
+        const isWaiting = cluster.kind === 'waiting'
+        send({
+          kind: 'waiting',
+          sinceMs: isWaiting ? cluster.sinceMs : undefined,
+          reason: isWaiting ? cluster.reason : '',
+        })
+      },
+      onSettings: () => {
+        this.publish()
+      },
+      onGateway: (address) => {
+        this.#rememberGateway(address)
+      },
+    })
+    this.tree = new ClusterTree({
+      facts: factsOf(this.cluster),
+      openVolume: (vdi, how) => openVolume(this.cluster, vdi, { ...how, log, ownGateways: state.gateways }),
+      owner: { uid: spec.uid, gid: spec.gid },
+      volumeMode: spec.volumeMode,
+      cache: {
+        pageCache: state.pageCache,
+        beforePageCache: () => {
+          this.#checkSwitch()
+        },
+      },
+      ids: new NodeIds(state.nextNodeId),
+      log,
+    })
+  }
+
+  /** Resolves when the mount serves requests. Errors: of the cluster, the volumes and the engine. */
+  static async open(start: WorkerStart, surroundings: WorkerSurroundings): Promise<MountCore> {
+    const core = new MountCore(start, surroundings)
+    try {
+      await core.#openCluster()
+      await core.#attachAll()
+      core.#service = await core.#serve()
+      core.tree.start()
+      core.tree.watch(() => {
+        core.publish()
+      })
+      core.publish()
+      return core
+    } catch (error) {
+      await core.#close()
+      throw error
+    }
+  }
+
+  get isSuccessor(): boolean {
+    return this.start.generation > 1
+  }
+
+  get service(): Service | undefined {
+    return this.#service
+  }
+
+  /** Resolves when the mount has ended and its volumes are closed, or when it was handed over. */
+  async ended(): Promise<void> {
+    const service = this.#service
+    if (!service) return
+    try {
+      if (service.kind === 'mounted') await service.mounted.ended
+      else if ((await service.session.ended) === 'closed') return
+    } catch (error) {
+      this.log.error({ err: error }, 'serving the mount failed')
+      throw error
+    }
+    await this.#close()
+  }
+
+  /** Takes no more requests and answers those in flight. Volumes stay locked: a successor takes them over. */
+  async handOver(): Promise<void> {
+    if (this.#service?.kind !== 'session')
+      throw new SheepfsError('not-supported', 'this engine cannot hand a mount over')
+    await this.#service.session.close()
+  }
+
+  async attach(name: string, how: { readonly readOnly?: boolean; readonly breakLock?: boolean }): Promise<VolumeFile> {
+    if (how.readOnly === true) this.#readOnly.add(name)
+    try {
+      return await this.tree.attachments.attach(parseVolumeName(name), how)
+    } finally {
+      if (!this.tree.attachments.find(name)) this.#readOnly.delete(name)
+      this.publish()
+    }
+  }
+
+  /** Tells the supervisor what a successor would need. */
+  publish(): void {
+    this.#send({ kind: 'state', state: this.#state() })
+  }
+
+  #state(): MountState {
+    const { tree, cluster } = this
+    return {
+      negotiated: this.#negotiated,
+      volumes: tree.attachments
+        .list()
+        .map(({ name, id }) => ({ name, nodeId: id, readOnly: this.#readOnly.has(name) })),
+      nextNodeId: tree.ids.next,
+      pageCache: tree.caches.pageCache,
+      objectCache: cluster.objectCache,
+      addresses: cluster.addresses,
+      ioTimeoutMs: cluster.ioTimeoutMs,
+      gateways: this.#gateways,
+    }
+  }
+
+  /** A first worker fails when the cluster is not there; a successor has files open and waits for it. */
+  async #openCluster(): Promise<void> {
+    for (;;) {
+      try {
+        await this.cluster.open()
+        break
+      } catch (error) {
+        if (!this.isSuccessor || !isSheepfsError(error) || error.code === 'closed') throw error
+        this.log.warn(`waiting for the cluster: ${error.message}`)
+        await new Promise((resolve) => setTimeout(resolve, REOPEN_PAUSE_MS))
+      }
+    }
+    if (this.isSuccessor) this.cluster.fence(this.start.state.gateways)
+  }
+
+  async #attachAll(): Promise<void> {
+    const { volumes } = this.start.state
+    for (const { name, readOnly } of volumes) if (readOnly) this.#readOnly.add(name)
+    await Promise.all(
+      volumes.map(async ({ name, nodeId, readOnly }) => {
+        try {
+          await this.tree.attachments.attach(parseVolumeName(name), nodeId === 0 ? { readOnly } : { readOnly, nodeId })
+        } catch (error) {
+          if (!this.isSuccessor) throw error
+          this.log.error({ volume: name, err: error }, 'a volume cannot be attached again: its open files fail')
+        }
+      }),
+    )
+  }
+
+  async #serve(): Promise<Service> {
+    const { spec, state, generation } = this.start
+    const { tree, log } = this
+    if (spec.engine !== 'kernel') {
+      const engine = await chooseEngine(spec.engine)
+      const { mountpoint, allowOther, writeBack, mount } = spec
+      const caching = state.pageCache ? 'cached' : 'direct'
+      const mounted = await engine.mount(tree, { mountpoint, source: mount, allowOther, writeBack, caching, log })
+      return { kind: 'mounted', mounted }
+    }
+    const device = await serveDevice(DEVICE_FD, log)
+    const { negotiated } = state
+    const session = new Session({
+      tree,
+      device,
+      log,
+      writeBack: spec.writeBack,
+      generation,
+      ...(negotiated === undefined ? {} : { negotiated }),
+    })
+    if (this.isSuccessor) session.resend()
+    session.start()
+    this.#negotiated = await session.ready
+    return { kind: 'session', session }
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.tree.close()
+    } finally {
+      this.cluster.close()
+    }
+  }
+
+  #rememberGateway(address: Address): void {
+    const others = this.#gateways.filter((known) => !isSameAddress(known, address))
+    this.#gateways = [address, ...others].slice(0, REMEMBERED_GATEWAYS)
+    this.log.debug({ sheep: addressText(address) }, 'gateway')
+    this.publish()
+  }
+
+  #checkSwitch(): void {
+    queueMicrotask(() => {
+      this.publish() // it is switched when this returns
+    })
+    if (this.start.spec.engine === 'kernel') return
+    throw new SheepfsError(
+      'not-supported',
+      `engine ${this.start.spec.engine} cannot switch the page cache while mounted`,
+    )
+  }
+}

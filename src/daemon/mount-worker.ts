@@ -1,0 +1,116 @@
+import { type ClusterInfo, type Node } from '../api/schema/cluster.ts'
+import { type Vdi } from '../api/schema/vdi.ts'
+import { type Volume, type VolumePut } from '../api/schema/volume.ts'
+import { SheepfsError } from '../errors.ts'
+import { type Mounted } from '../fuse/engine.ts'
+import { type Address } from '../sheep/address.ts'
+import { listVdis } from '../sheep/vdi-list.ts'
+import { parseVolumeName } from '../tree/volume-name.ts'
+import { MountCore, type WorkerSurroundings } from './mount-core.ts'
+import { presentCluster, presentNodes, presentVdi } from './present-cluster.ts'
+import { presentVolume } from './present-volume.ts'
+import { type WorkerMethods, type WorkerReport, type WorkerStart } from './worker-protocol.ts'
+
+/** What a supervisor can ask of a worker, done on the mount it serves. */
+export class MountWorker implements WorkerMethods {
+  readonly #core: MountCore
+
+  private constructor(core: MountCore) {
+    this.#core = core
+  }
+
+  /** Resolves when the mount serves requests. Errors: of the cluster, the volumes and the engine. */
+  static async start(start: WorkerStart, surroundings: WorkerSurroundings): Promise<MountWorker> {
+    return new MountWorker(await MountCore.open(start, surroundings))
+  }
+
+  /** Resolves when the mount has ended or was handed over. */
+  ended(): Promise<void> {
+    return this.#core.ended()
+  }
+
+  ping(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  report(): Promise<WorkerReport> {
+    const openFiles = this.#core.tree.attachments.list().reduce((sum, file) => sum + file.openCount, 0)
+    return Promise.resolve({ openFiles, gateway: this.#core.cluster.homeAddress })
+  }
+
+  volumes(): Promise<Volume[]> {
+    const { mountpoint } = this.#core.start.spec
+    return Promise.resolve(this.#core.tree.attachments.list().map((file) => presentVolume(file, mountpoint)))
+  }
+
+  async attach(name: string, options: VolumePut): Promise<{ volume: Volume; isNew: boolean }> {
+    const canonical = parseVolumeName(name).text
+    const isNew = this.#core.tree.attachments.find(canonical) === undefined
+    const file = await this.#core.attach(canonical, {
+      readOnly: options.read_only === true,
+      breakLock: options.break_lock === true,
+    })
+    if (options.read_only !== undefined && options.read_only !== file.volume.isReadOnly) {
+      const mode = file.volume.isReadOnly ? 'for reading only' : 'for writing'
+      throw new SheepfsError('busy', `volume "${canonical}" is attached ${mode}: detach it first`)
+    }
+    return { volume: presentVolume(file, this.#core.start.spec.mountpoint), isNew }
+  }
+
+  detach(name: string, options: { readonly force: boolean }): Promise<void> {
+    return this.#core.tree.attachments.detach(parseVolumeName(name), options)
+  }
+
+  setCache(patch: { readonly pageCache?: boolean; readonly objectCache?: boolean }): Promise<number> {
+    const { caches } = this.#core.tree
+    if (patch.pageCache !== undefined) caches.setPageCache(patch.pageCache)
+    if (patch.objectCache !== undefined) caches.setObjectCache(patch.objectCache)
+    this.#core.publish()
+    return this.openInOldMode()
+  }
+
+  openInOldMode(): Promise<number> {
+    const { attachments, caches } = this.#core.tree
+    const old = caches.pageCache ? 'direct' : 'cached'
+    return Promise.resolve(attachments.list().reduce((sum, file) => sum + file.handles[old].count, 0))
+  }
+
+  setAddresses(addresses: readonly Address[]): Promise<void> {
+    return this.#core.cluster.setAddresses(addresses)
+  }
+
+  setIoTimeout(timeoutMs: number): Promise<void> {
+    this.#core.cluster.ioTimeoutMs = timeoutMs
+    return Promise.resolve()
+  }
+
+  cluster(): Promise<ClusterInfo> {
+    return presentCluster(this.#core.cluster)
+  }
+
+  nodes(): Promise<Node[]> {
+    return presentNodes(this.#core.cluster)
+  }
+
+  async vdis(): Promise<Vdi[]> {
+    return (await listVdis(this.#core.cluster)).map(presentVdi)
+  }
+
+  handOver(): Promise<void> {
+    return this.#core.handOver()
+  }
+
+  unmount(): Promise<void> {
+    return this.#mounted().unmount()
+  }
+
+  abort(): Promise<void> {
+    return this.#mounted().abort()
+  }
+
+  #mounted(): Mounted {
+    const { service } = this.#core
+    if (service?.kind === 'mounted') return service.mounted
+    throw new SheepfsError('not-supported', 'a mount of the kernel engine is unmounted by the supervisor')
+  }
+}

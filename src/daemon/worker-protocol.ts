@@ -1,0 +1,114 @@
+import { type ClusterInfo, type Node } from '../api/schema/cluster.ts'
+import { type Vdi } from '../api/schema/vdi.ts'
+import { type Volume, type VolumePut } from '../api/schema/volume.ts'
+import { type ErrorCode } from '../errors.ts'
+import { type EngineName } from '../fuse/engine.ts'
+import { type Negotiated } from '../fuse/kernel/negotiation.ts'
+import { type LogLevel } from '../log.ts'
+import { type Address } from '../sheep/address.ts'
+
+/** What a worker is to serve. Does not change while its mount lives. */
+export interface WorkerSpec {
+  readonly mount: string
+  readonly engine: EngineName
+  readonly mountpoint: string
+  readonly allowOther: boolean
+  readonly writeBack: boolean
+  readonly uid: number
+  readonly gid: number
+  /** Permission bits of volume files. */
+  readonly volumeMode: number
+  readonly logLevel: LogLevel
+  /** The account the worker changes to; undefined: it stays what it is. */
+  readonly user: string | undefined
+}
+
+/** A volume as a successor must give it again: under the same node id. */
+export interface AttachedVolume {
+  readonly name: string
+  readonly nodeId: number
+  readonly readOnly: boolean
+}
+
+/**
+ * What a mount has come to: all a successor needs to go on without the kernel, or anybody who has a file open, noticing.
+ * The worker sends it whenever it changes, before anybody can see the change.
+ */
+export interface MountState {
+  readonly negotiated: Negotiated | undefined
+  readonly volumes: readonly AttachedVolume[]
+  readonly nextNodeId: number
+  readonly pageCache: boolean
+  readonly objectCache: boolean
+  readonly addresses: readonly Address[]
+  /** Longest wait of a request through an outage, ms; Infinity: for ever. */
+  readonly ioTimeoutMs: number
+  /** Sheep that may still execute what this worker, or a dead one before it, has sent them. */
+  readonly gateways: readonly Address[]
+}
+
+/** The first thing a worker is told. With the kernel engine, descriptor 3 is the device of the mount. */
+export interface WorkerStart {
+  readonly kind: 'start'
+  readonly spec: WorkerSpec
+  readonly state: MountState
+  /** 1 for the first worker of a mount; a later one takes over from a predecessor. */
+  readonly generation: number
+}
+
+/** What a supervisor asks a worker for besides the state it is told of. */
+export interface WorkerReport {
+  readonly openFiles: number
+  readonly gateway: Address | undefined
+}
+
+/** What a worker does for its supervisor. Errors arrive as they are thrown. */
+export interface WorkerMethods {
+  /** Answers at once, whatever the cluster does: who does not answer is stuck. */
+  ping(): Promise<void>
+  report(): Promise<WorkerReport>
+  volumes(): Promise<Volume[]>
+  attach(volume: string, options: VolumePut): Promise<{ volume: Volume; isNew: boolean }>
+  detach(volume: string, options: { readonly force: boolean }): Promise<void>
+  /** Resolves with how many open files keep the mode they were opened in. */
+  setCache(patch: { readonly pageCache?: boolean; readonly objectCache?: boolean }): Promise<number>
+  openInOldMode(): Promise<number>
+  setAddresses(addresses: readonly Address[]): Promise<void>
+  setIoTimeout(timeoutMs: number): Promise<void>
+  cluster(): Promise<ClusterInfo>
+  nodes(): Promise<Node[]>
+  vdis(): Promise<Vdi[]>
+  /** Takes no more requests and answers those in flight, for a successor. */
+  handOver(): Promise<void>
+  /** Engines that mount by themselves; the others are unmounted by the supervisor. */
+  unmount(): Promise<void>
+  abort(): Promise<void>
+}
+
+export type MethodName = keyof WorkerMethods
+
+export interface WorkerCall {
+  readonly kind: 'call'
+  readonly id: number
+  readonly method: MethodName
+  readonly args: readonly unknown[]
+}
+
+export type ToWorker = WorkerStart | WorkerCall
+
+/** An error on its way between the processes. */
+export interface WireError {
+  readonly code: ErrorCode
+  readonly message: string
+}
+
+export type FromWorker =
+  /** The mount serves requests. */
+  | { readonly kind: 'serving' }
+  | { readonly kind: 'state'; readonly state: MountState }
+  /** Requests wait for the cluster; sinceMs undefined: none any more. */
+  | { readonly kind: 'waiting'; readonly sinceMs: number | undefined; readonly reason: string }
+  | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'refusal'; readonly id: number; readonly error: WireError }
+  /** The worker ends by itself: the mount is gone, or could not be served. */
+  | { readonly kind: 'ended'; readonly error: WireError | undefined }
