@@ -1,12 +1,12 @@
 import { parseArgs } from 'node:util'
 import { SheepfsError } from '../errors.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
-import { type ObjectKind } from '../wire/object-id.ts'
-import { Opcode, Result } from '../wire/sd-proto.ts'
-import { type FaultAction, type FaultRule, type Faults } from './faults.ts'
+import { parseInteger, parseRule } from './fault-arguments.ts'
+import { type Faults } from './faults.ts'
 import { releases, type ReleaseName } from './release.ts'
 import { type LambOptions } from './server.ts'
 
+/** What --help prints. */
 export const HELP = `Usage: lamb --store DIR [OPTION]...
 
 A sheepdog cluster of one node, for tests and for trying out. Not for production: there are no replicas, and nothing
@@ -76,15 +76,6 @@ type NumberOption = {
   [K in keyof typeof OPTIONS]: NonNullable<Values[K]> extends string ? K : never
 }[keyof typeof OPTIONS]
 
-const OBJECT_KINDS = [
-  'data',
-  'inode',
-  'btree',
-  'ledger',
-  'attribute',
-  'vmstate',
-] as const satisfies readonly ObjectKind[]
-
 /** What a command line asks for. */
 export type Command =
   | { readonly command: 'help' }
@@ -99,7 +90,9 @@ export function parseArguments(args: readonly string[]): Command {
   if (values.store === undefined)
     throw new SheepfsError('invalid', '--store is missing: name a directory for the objects')
   const rules = (values.fault ?? []).map(parseRule)
-  const [pieceBytes = 0, pieceDelayMs = 0] = (values.pieces ?? '0').split(':').map((part) => integer('pieces', part))
+  const [pieceBytes = 0, pieceDelayMs = 0] = (values.pieces ?? '0')
+    .split(':')
+    .map((part) => parseInteger('pieces', part))
   const setFaults = (faults: Faults): void => {
     for (const rule of rules) faults.addRule(rule)
     faults.delayMs = number(values, 'delay') ?? 0
@@ -173,49 +166,7 @@ function isRelease(name: string): name is ReleaseName {
   return Object.hasOwn(releases, name)
 }
 
-/** Reads `ACTION[,key=value]…`. */
-function parseRule(text: string): FaultRule {
-  const [action = '', ...conditions] = text.split(',')
-  const rule: { -readonly [K in keyof FaultRule]: FaultRule[K] } = { action: parseAction(action) }
-  for (const condition of conditions) {
-    const [key, value = ''] = condition.split('=')
-    if (key === 'op') rule.opcode = named(Opcode, value, '--fault op')
-    else if (key === 'kind') rule.kind = parseKind(value)
-    else if (key === 'skip' || key === 'count') rule[key] = integer(`fault ${key}`, value)
-    else if (key === 'probability') rule.probability = Number(value)
-    else throw new SheepfsError('invalid', `--fault ${text}: expected op=, kind=, skip=, count= or probability=`)
-  }
-  return rule
-}
-
-function parseAction(text: string): FaultAction {
-  if (text === 'drop-before' || text === 'drop-after' || text === 'silence' || text === 'snapshot') return text
-  if (text.startsWith('delay=')) return { delayMs: integer('fault delay', text.slice(6)) }
-  if (text.startsWith('result=')) return { result: named(Result, text.slice(7), '--fault result') }
-  throw new SheepfsError(
-    'invalid',
-    `--fault ${text}: expected drop-before, drop-after, silence, snapshot, delay=MS or result=NAME`,
-  )
-}
-
-function parseKind(value: string): ObjectKind {
-  const kind = OBJECT_KINDS.find((known) => known === value)
-  if (kind) return kind
-  throw new SheepfsError('invalid', `--fault kind=${value}: expected one of ${OBJECT_KINDS.join(', ')}`)
-}
-
-function named(table: Readonly<Record<string, number>>, name: string, option: string): number {
-  const value = table[name]
-  if (value !== undefined) return value
-  throw new SheepfsError('invalid', `${option}=${name}: expected one of ${Object.keys(table).join(', ')}`)
-}
-
 function number(values: Values, option: NumberOption): number | undefined {
   const text = values[option]
-  return text === undefined ? undefined : integer(option, text)
-}
-
-function integer(option: string, text: string): number {
-  if (/^\d{1,10}$/.test(text)) return Number(text)
-  throw new SheepfsError('invalid', `--${option} ${text}: expected a whole number`)
+  return text === undefined ? undefined : parseInteger(option, text)
 }

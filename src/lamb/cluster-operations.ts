@@ -168,13 +168,13 @@ export function stat(node: LambNode, request: Request): Reply {
 
 /** The first gateway stores; the others are gateways only. */
 function nodeRecords(node: LambNode): Uint8Array[] {
-  const { addr, ports, space } = node.address
+  const { addr, ports, space, zone } = node.address
   return ports.map((port, i) =>
     encodeNodeRecord({
       addr,
       port,
       nrVnodes: i === 0 ? VNODES : 0,
-      zone: node.options.zone + i,
+      zone: zone + i,
       space: i === 0 ? space : 0,
     }),
   )

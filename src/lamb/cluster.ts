@@ -21,6 +21,7 @@ export interface Timestamp {
   readonly nanoseconds: number
 }
 
+/** The time, to the microsecond. */
 export function now(): Timestamp {
   const ms = performance.timeOrigin + performance.now()
   const micros = Math.floor((ms % 1000) * 1000)

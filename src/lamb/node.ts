@@ -26,12 +26,13 @@ export interface NodeAddress {
   readonly ports: readonly number[]
   /** Bytes for objects, as they were at the start. */
   readonly space: number
+  readonly zone: number
 }
 
+/** How a node is set up. */
 export interface NodeOptions {
   readonly directory: string
   readonly release: Release
-  readonly zone: number
   /** Zones that the cluster pretends to have: limits replicas and erasure-coded strips. */
   readonly zones: number
   readonly hasObjectCache: boolean
@@ -50,7 +51,7 @@ export class LambNode {
   readonly references: References
   readonly slabs = new Slabs()
   readonly statistics = new Statistics()
-  address: NodeAddress = { addr: new Uint8Array(16), ports: [], space: 0 }
+  address: NodeAddress = { addr: new Uint8Array(16), ports: [], space: 0, zone: 0 }
   #clusterQueue: Promise<unknown> = Promise.resolve()
   #isClosed = false
 

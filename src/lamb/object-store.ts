@@ -1,4 +1,5 @@
 import {
+  closeSync,
   constants,
   copyFileSync,
   existsSync,
@@ -27,6 +28,12 @@ const INTENT = 'intent.json'
 export interface ObjectImage {
   readonly oid: ObjectId
   readonly image: Uint8Array
+}
+
+/** A step of an intent: the temporary file `from` becomes the object file `to`. */
+interface Move {
+  readonly from: string
+  readonly to: string
 }
 
 /**
@@ -99,28 +106,31 @@ export class ObjectStore {
     const temporary = this.#newTemporary()
     const isCopy = base !== undefined && data.length < size
     if (isCopy && !this.#copy(base, temporary)) return false
-    const fd = openSync(temporary, isCopy ? 'r+' : 'wx+')
-    if (!isCopy) ftruncateSync(fd, size)
-    writeAll(fd, data, offset)
-    renameSync(temporary, this.#path(oid))
+    const fd = this.#write(temporary, isCopy ? 'r+' : 'wx+', (open) => {
+      if (!isCopy) ftruncateSync(open, size)
+      writeAll(open, data, offset)
+    })
+    renameSync(this.#temporaryPath(temporary), this.#path(oid))
     this.#files.put(oid, fd)
     return true
   }
 
   /** Replaces several objects, all or none, whenever the process is killed. */
   replaceAll(images: readonly ObjectImage[]): void {
-    const moves = images.map(({ oid, image }) => {
+    const moves: (Move & { oid: ObjectId; fd: number })[] = []
+    for (const { oid, image } of images) {
       const from = this.#newTemporary()
-      const fd = openSync(from, 'wx+')
-      writeSparse(fd, image)
-      return { oid, fd, from, to: this.#path(oid) }
-    })
-    const intent = join(this.#temporary, INTENT)
-    const draft = this.#newTemporary()
+      const fd = this.#write(from, 'wx+', (open) => {
+        writeSparse(open, image)
+      })
+      moves.push({ oid, fd, from, to: oidText(oid) })
+    }
+    const intent = this.#temporaryPath(INTENT)
+    const draft = this.#temporaryPath(this.#newTemporary())
     writeFileSync(draft, JSON.stringify(moves.map(({ from, to }) => ({ from, to }))))
     renameSync(draft, intent)
-    for (const { oid, fd, from, to } of moves) {
-      renameSync(from, to)
+    for (const { oid, fd, from } of moves) {
+      renameSync(this.#temporaryPath(from), this.#path(oid))
       this.#files.put(oid, fd)
     }
     unlinkSync(intent)
@@ -162,12 +172,30 @@ export class ObjectStore {
   }
 
   #newTemporary(): string {
-    return join(this.#temporary, String(this.#temporaries++))
+    return String(this.#temporaries++)
+  }
+
+  #temporaryPath(name: string): string {
+    return join(this.#temporary, name)
+  }
+
+  /** The open descriptor of a temporary file once `fill` is through; on failure, a full disk say, nothing is left of it. */
+  #write(name: string, mode: 'r+' | 'wx+', fill: (fd: number) => void): number {
+    const path = this.#temporaryPath(name)
+    const fd = openSync(path, mode)
+    try {
+      fill(fd)
+      return fd
+    } catch (error) {
+      closeSync(fd)
+      unlinkSync(path)
+      throw error
+    }
   }
 
   #copy(base: ObjectId, to: string): boolean {
     try {
-      copyFileSync(this.#path(base), to, constants.COPYFILE_FICLONE)
+      copyFileSync(this.#path(base), this.#temporaryPath(to), constants.COPYFILE_FICLONE)
       return true
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
@@ -176,10 +204,12 @@ export class ObjectStore {
   }
 
   #finishIntent(): void {
-    const intent = join(this.#temporary, INTENT)
+    const intent = this.#temporaryPath(INTENT)
     if (!existsSync(intent)) return
-    const moves = JSON.parse(readFileSync(intent, 'utf8')) as { from: string; to: string }[]
-    for (const { from, to } of moves) if (existsSync(from)) renameSync(from, to)
+    for (const { from, to } of JSON.parse(readFileSync(intent, 'utf8')) as Move[]) {
+      const path = this.#temporaryPath(from)
+      if (existsSync(path)) renameSync(path, join(this.#objects, to))
+    }
     unlinkSync(intent)
   }
 }

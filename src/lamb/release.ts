@@ -42,4 +42,5 @@ export const releases = {
   },
 } as const satisfies Record<string, Release>
 
+/** A key of `releases`. */
 export type ReleaseName = keyof typeof releases

@@ -4,6 +4,7 @@ import { connect, createServer, type AddressInfo, type ListenOptions, type Serve
 import { join } from 'node:path'
 import { SheepfsError, errorText } from '../errors.ts'
 import { silentLogger, type Logger } from '../log.ts'
+import { viewOf } from '../wire/field.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
 import { DEFAULT_BLOCK_SIZE_SHIFT } from '../wire/inode.ts'
 import { parseAddr } from '../wire/node-record.ts'
@@ -14,6 +15,9 @@ import { type Faults } from './faults.ts'
 import { LambNode } from './node.ts'
 import { releases, type ReleaseName } from './release.ts'
 import { createVdi } from './vdi-create.ts'
+
+/** sockaddr_un.sun_path of Linux, less its NUL. */
+const MAX_SOCKET_PATH = 107
 
 /** How a lamb is started. Only `store` is needed. */
 export interface LambOptions {
@@ -57,7 +61,6 @@ export class Lamb {
     this.#node = new LambNode({
       directory: options.store,
       release: releases[options.release ?? '1.0'],
-      zone: options.zone ?? addressZone(options.host ?? '127.0.0.1'),
       zones: options.zones ?? 1,
       hasObjectCache: options.hasObjectCache ?? false,
       seed: options.seed ?? 1,
@@ -100,13 +103,17 @@ export class Lamb {
     const ports = [first.port]
     for (let i = 1; i < gateways; i++) ports.push((await this.#listen({ host, port: first.port + i }, i)).port)
     const { used, free } = this.#node.store.space()
-    this.#node.address = { addr: advertised(first.address), ports, space: used + free }
+    const addr = advertised(first.address)
+    this.#node.address = { addr, ports, space: used + free, zone: this.#options.zone ?? addressZone(addr) }
     for (const vdi of vdis) await this.#makeVdi(vdi.name, vdi.size)
     return { host: first.address, port: first.port }
   }
 
   /** A sheep listens in its store too; for the lamb this also keeps a second one away from it. */
   async #listenLocally(path: string): Promise<void> {
+    if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
+      throw new SheepfsError('invalid', `the path ${path} is too long for a socket: at most ${MAX_SOCKET_PATH} bytes`)
+    }
     if (await answers(path)) {
       throw new SheepfsError('busy', `the store ${this.#options.store} is served by another lamb`)
     }
@@ -141,6 +148,9 @@ export class Lamb {
         },
       )
     }
+    server.on('error', (error) => {
+      this.#node.options.logger.error({ err: error }, 'cannot accept connections')
+    })
     return server
   }
 
@@ -186,9 +196,8 @@ function refuseForeignDirectory(store: string): void {
 }
 
 /** What a sheep takes without -z: the last four bytes of its address, little-endian. */
-function addressZone(host: string): number {
-  const addr = parseAddr(host) ?? new Uint8Array(16)
-  return new DataView(addr.buffer).getUint32(12, true)
+function addressZone(addr: Uint8Array): number {
+  return viewOf(addr).getUint32(12, true)
 }
 
 /** Nobody can connect to a wildcard address. */

@@ -58,7 +58,7 @@ export class Slabs {
   }
 
   #reuse(length: number): Slab {
-    const size = Math.ceil(length / SLAB_SIZE) * SLAB_SIZE + SLAB_MARGIN
+    const size = Math.ceil(Math.max(1, length - SLAB_MARGIN) / SLAB_SIZE) * SLAB_SIZE + SLAB_MARGIN
     const slab = this.#free.get(size)?.pop()
     if (!slab) return newSlab(size)
     this.#freeBytes -= size

@@ -13,6 +13,7 @@ const Stat = {
   gatewayFlushes: u64(88),
 } as const
 
+/** Bytes of struct sd_stat. */
 export const STAT_SIZE = 120
 
 /** Counters of object requests since the start. A request is active from its last byte until its answer. */

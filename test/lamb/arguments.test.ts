@@ -33,6 +33,7 @@ test('mistakes are named', () => {
     ['--store D --release 2', /0\.7, 0\.9, 1\.0/],
     ['--store D --fault explode', /drop-before/],
     ['--store D --fault silence,op=READ', /READ_OBJ/],
+    ['--store D --fault silence,probability=often', /from 0 to 1/],
     ['--store D --block-size-shift 9', /20 to 31/],
     ['--stroe D', /--stroe/],
   ]
