@@ -10,8 +10,11 @@ import { runProgram } from './run-program.ts'
 export const MOUNT_TYPE = 'fuse.sheepfs'
 
 const CONNECTIONS = '/sys/fs/fuse/connections'
-/** Several requests of 1 MiB ahead of a sequential reader; the kernel's own limit for FUSE is 128. */
-const READ_AHEAD_KB = 2048
+/**
+ * Eight requests of 1 MiB ahead of a sequential reader, as CephFS has it: at 2 ms each, 1.2 GB/s instead of the 85 MB/s
+ * of the kernel's own 128 KiB.
+ */
+const READ_AHEAD_KB = 8192
 
 export interface KernelMountOptions {
   readonly mountpoint: string
@@ -98,15 +101,20 @@ export async function mountDevice(fd: number, options: KernelMountOptions): Prom
   // -i, -c: no helper program, and a source that happens to be the name of a file stays as it is
   const args = ['-i', '-c', '-t', MOUNT_TYPE, '-o', flags, '--', options.source, path]
   const { isSuccess, complaint } = await runProgram('mount', args, fd)
-  if (!isSuccess) {
-    const code = /superuser|permi/i.test(complaint) ? 'not-permitted' : 'io'
-    throw new SheepfsError(code, `mountpoint "${path}" cannot be mounted: ${complaint}`)
-  }
+  if (!isSuccess) throw mountError(path, complaint)
   const entry = (await readMountTable()).findLast((mounted) => mounted.mountpoint === path)
   if (entry?.type !== MOUNT_TYPE) {
     throw new SheepfsError('io', `mountpoint "${path}" is not in the mount table after mounting`)
   }
   return new KernelMount(entry)
+}
+
+function mountError(path: string, complaint: string): SheepfsError {
+  if (/superuser|permi/i.test(complaint)) {
+    const message = `mountpoint "${path}" cannot be mounted: only root (CAP_SYS_ADMIN) may mount`
+    return new SheepfsError('not-permitted', message, { cause: new Error(complaint) })
+  }
+  return new SheepfsError('io', `mountpoint "${path}" cannot be mounted: ${complaint}`)
 }
 
 /** Aborts a FUSE connection by its number, through a control file system that is mounted where it is missing. */

@@ -100,14 +100,21 @@ export class Session {
 
   /**
    * Makes the kernel send again what a dead predecessor took and did not answer. Once per successor, before `start`.
-   * EINVAL before Linux 6.9.
+   * Errors: not-supported before Linux 6.9.
    */
   resend(): void {
-    this.#device.send(notifyResend())
+    try {
+      this.#device.send(notifyResend())
+    } catch (error) {
+      throw new SheepfsError('not-supported', 'this kernel cannot send requests again (Linux 6.9 can)', {
+        cause: error,
+      })
+    }
   }
 
   /** Takes no more requests, answers those in flight, closes the files. The mount goes on, for a successor. */
   async close(): Promise<void> {
+    await this.#notifier.close() // a notification may wait in the kernel until some request is answered
     if (this.#state === 'new' || this.#state === 'serving') {
       this.#state = 'draining'
       this.#device.close()
