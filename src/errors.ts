@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'protocol' // the peer broke the protocol
   | 'io' // anything else the cluster answered
   | 'closed' // used after close
+  | 'not-running' // no daemon listens on the control socket
 
 /**
  * The one error class of the program. `message` names the object and says what was expected, in lower case without a final

@@ -18,7 +18,7 @@ export interface Supervisor extends VdiManagement {
   /** Calls `listener` for every event, from now until the returned function is called. */
   subscribe(listener: (event: Event) => void): () => void
 
-  mounts(): Promise<readonly Mount[]>
+  mounts(): Promise<Mount[]>
   mount(name: string): Promise<Mount>
   /** Resolves when it serves. Errors: exists (name or mountpoint), not-found (mountpoint), not-permitted, not-supported. */
   addMount(input: MountInput): Promise<Mount>
@@ -28,7 +28,7 @@ export interface Supervisor extends VdiManagement {
   /** Resolves when another worker serves under the running mount. Errors: not-supported (engine, kernel). */
   restartMount(mount: string): Promise<Mount>
 
-  volumes(mount: string): Promise<readonly Volume[]>
+  volumes(mount: string): Promise<Volume[]>
   /** Errors: not-found. */
   volume(mount: string, volume: string): Promise<Volume>
   /** `isNew` is false when it was attached already. Errors: not-found, locked, busy (attached in another mode). */
@@ -51,9 +51,9 @@ export interface Force {
 /** The cluster of a mount, and its VDIs. */
 export interface VdiManagement {
   cluster(mount: string): Promise<ClusterInfo>
-  nodes(mount: string): Promise<readonly Node[]>
+  nodes(mount: string): Promise<Node[]>
   /** By name, then snapshots by age. */
-  vdis(mount: string): Promise<readonly Vdi[]>
+  vdis(mount: string): Promise<Vdi[]>
   /** Errors: exists; invalid and too-large (see `sheep/vdi-manage.ts`). */
   createVdi(mount: string, body: VdiCreate): Promise<Vdi>
   /** Deletes a VDI or snapshot; tells its progress in events. Errors: not-found; busy while it is attached; locked. */

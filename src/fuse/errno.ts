@@ -25,6 +25,7 @@ export const ERRNO = {
   protocol: errno.EIO,
   io: errno.EIO,
   closed: errno.EIO,
+  'not-running': errno.EIO,
 } satisfies Record<ErrorCode, number>
 
 /**

@@ -13,10 +13,13 @@ const required = {
 const optional = {
   name: Type.Optional(Name),
   sheep: Type.Optional(SheepAddresses),
-  engine: Type.Optional(EngineName),
 }
 
 const defaulted = {
+  engine: Type.Enum(['auto', 'kernel', 'fuse-native'], {
+    default: 'auto',
+    description: '"auto", "kernel" or "fuse-native"; auto is the kernel engine where it may mount',
+  }),
   page_cache: flag('true or false: whether the kernel caches volume data', false),
   object_cache: flag("true or false: whether the cluster's object cache (sheepdog up to 0.9) is used", false),
   write_back: flag('true or false: whether cached writes go to the cluster later; fixed while mounted', true),
@@ -39,7 +42,7 @@ export const MountInput = Type.Object(
 )
 export type MountInput = Static<typeof MountInput>
 
-/** The same with defaults filled in, except those that the instance gives (name, sheep) or the daemon chooses (engine). */
+/** The same with defaults filled in, except those that the instance gives (name, sheep). */
 export const MountDefaulted = Type.Object(
   { ...required, ...optional, ...defaulted },
   { additionalProperties: false, description: 'a table with the settings of a mount' },

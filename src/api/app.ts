@@ -1,0 +1,60 @@
+import { fastify, type FastifyInstance, type FastifyTypeProvider, type RawServerDefault } from 'fastify'
+import { type IncomingMessage, type ServerResponse } from 'node:http'
+import { type Static, type TSchema } from 'typebox'
+import { type Logger } from '../log.ts'
+import { addressedElsewhere } from './method-check.ts'
+import { httpProblem, toProblem } from './problem.ts'
+import { requestCheck } from './request-check.ts'
+
+/** Types of requests and answers are those of their schemas. */
+export interface SchemaTypes extends FastifyTypeProvider {
+  validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown
+  serializer: this['schema'] extends TSchema ? Static<this['schema']> : unknown
+}
+
+export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, Logger, SchemaTypes>
+
+const PROBLEM_TYPE = 'application/problem+json'
+/** Far above any request. */
+const BODY_LIMIT = 256 * 1024
+/** A volume's name has up to 255 bytes, three characters each when percent-encoded. */
+const LONGEST_PARAMETER = 1024
+
+/** An application without routes: checks requests by their schemas and answers every error as a problem. */
+export function newApp(log: Logger): App {
+  const app = fastify({
+    loggerInstance: log,
+    disableRequestLogging: true,
+    bodyLimit: BODY_LIMIT,
+    routerOptions: { maxParamLength: LONGEST_PARAMETER },
+  }).withTypeProvider<SchemaTypes>()
+  app.setValidatorCompiler<TSchema>(requestCheck)
+  // answers are made by typed code, so there is nothing to filter
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  app.setErrorHandler(async (error, request, reply) => {
+    const problem = toProblem(error)
+    if (problem.code === 'internal')
+      request.log.error({ err: error, url: request.url }, 'a defect in sheepfs: the request fails')
+    else request.log.info({ method: request.method, url: request.url, code: problem.code }, problem.detail)
+    return reply.code(problem.status).type(PROBLEM_TYPE).send(problem)
+  })
+  const allowedMethods = addressedElsewhere(app)
+  app.setNotFoundHandler(async (request, reply) => {
+    const allowed = allowedMethods(request.url)
+    if (allowed.length > 0) reply.header('allow', allowed.join(', '))
+    const problem =
+      allowed.length > 0
+        ? httpProblem(405, `${request.method} is not possible here: expected ${allowed.join(' or ')}`)
+        : httpProblem(404, `there is no ${request.url}: GET /openapi.json lists what there is`)
+    return reply.code(problem.status).type(PROBLEM_TYPE).send(problem)
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    const level = request.method === 'GET' ? 'debug' : 'info'
+    request.log[level](
+      { method: request.method, url: request.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+      'answered',
+    )
+    done()
+  })
+  return app
+}

@@ -1,0 +1,227 @@
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { Type, type Static, type TSchema } from 'typebox'
+import { Check } from 'typebox/value'
+import { SheepfsError, errorText, type ErrorCode } from '../errors.ts'
+import { HTTP_STATUS } from './problem.ts'
+import { readEvents } from './event-reader.ts'
+import { ClusterInfo, Node } from './schema/cluster.ts'
+import { type MountInput } from './schema/config.ts'
+import { type Event } from './schema/event.ts'
+import { Cache, Mount, Sheep, type CachePatch, type MountPatch, type SheepPut } from './schema/mount.ts'
+import { Problem } from './schema/problem.ts'
+import { Health, Status } from './schema/status.ts'
+import { Vdi, type CloneCreate, type Resize, type SnapshotCreate, type VdiCreate } from './schema/vdi.ts'
+import { Volume, type VolumePut } from './schema/volume.ts'
+
+/** One answer of the daemon. */
+interface Answer {
+  readonly status: number
+  readonly body: unknown
+}
+
+/**
+ * The control API, as seen from outside: one method per route. All throw what the daemon answered, with its code and its
+ * words; not-running when nobody listens, not-permitted when this user may not connect, protocol when the answer is not
+ * what this version of the program knows.
+ */
+export class ControlClient {
+  readonly #socketPath: string
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath
+  }
+
+  status(): Promise<Status> {
+    return this.#ask(Status, 'GET', '/v1/status')
+  }
+
+  async health(): Promise<Health> {
+    const { body } = await this.#exchange('GET', '/v1/health', undefined, [200, 503])
+    return checked(Health, body)
+  }
+
+  async metrics(): Promise<string> {
+    return textOf(await this.#open('GET', '/metrics', undefined))
+  }
+
+  /** Events as they happen, until the daemon ends or `signal` aborts. */
+  async *events(options: { mount?: string | undefined; signal?: AbortSignal }): AsyncGenerator<Event> {
+    const query = options.mount === undefined ? '' : `?mount=${encodeURIComponent(options.mount)}`
+    const response = await this.#open('GET', `/v1/events${query}`, undefined, options.signal)
+    if (response.statusCode !== 200) throw problemOf(await answerOf(response))
+    yield* readEvents(response)
+  }
+
+  mounts(): Promise<Mount[]> {
+    return this.#ask(Type.Array(Mount), 'GET', '/v1/mounts')
+  }
+
+  mount(mount: string): Promise<Mount> {
+    return this.#ask(Mount, 'GET', path`/v1/mounts/${mount}`)
+  }
+
+  addMount(body: MountInput): Promise<Mount> {
+    return this.#ask(Mount, 'POST', '/v1/mounts', body)
+  }
+
+  async removeMount(mount: string, force: boolean): Promise<void> {
+    await this.#exchange('DELETE', path`/v1/mounts/${mount}` + (force ? '?force=true' : ''))
+  }
+
+  patchMount(mount: string, body: MountPatch): Promise<Mount> {
+    return this.#ask(Mount, 'PATCH', path`/v1/mounts/${mount}`, body)
+  }
+
+  restartMount(mount: string): Promise<Mount> {
+    return this.#ask(Mount, 'POST', path`/v1/mounts/${mount}/restart`)
+  }
+
+  volumes(mount: string): Promise<Volume[]> {
+    return this.#ask(Type.Array(Volume), 'GET', path`/v1/mounts/${mount}/volumes`)
+  }
+
+  async attach(mount: string, volume: string, body: VolumePut): Promise<{ volume: Volume; isNew: boolean }> {
+    const answer = await this.#exchange('PUT', path`/v1/mounts/${mount}/volumes/${volume}`, body)
+    return { volume: checked(Volume, answer.body), isNew: answer.status === 201 }
+  }
+
+  async detach(mount: string, volume: string, force: boolean): Promise<void> {
+    await this.#exchange('DELETE', path`/v1/mounts/${mount}/volumes/${volume}` + (force ? '?force=true' : ''))
+  }
+
+  cache(mount: string): Promise<Cache> {
+    return this.#ask(Cache, 'GET', path`/v1/mounts/${mount}/cache`)
+  }
+
+  patchCache(mount: string, body: CachePatch): Promise<Cache> {
+    return this.#ask(Cache, 'PATCH', path`/v1/mounts/${mount}/cache`, body)
+  }
+
+  sheep(mount: string): Promise<Sheep> {
+    return this.#ask(Sheep, 'GET', path`/v1/mounts/${mount}/sheep`)
+  }
+
+  putSheep(mount: string, body: SheepPut): Promise<Sheep> {
+    return this.#ask(Sheep, 'PUT', path`/v1/mounts/${mount}/sheep`, body)
+  }
+
+  cluster(mount: string): Promise<ClusterInfo> {
+    return this.#ask(ClusterInfo, 'GET', path`/v1/mounts/${mount}/cluster`)
+  }
+
+  nodes(mount: string): Promise<Node[]> {
+    return this.#ask(Type.Array(Node), 'GET', path`/v1/mounts/${mount}/nodes`)
+  }
+
+  vdis(mount: string): Promise<Vdi[]> {
+    return this.#ask(Type.Array(Vdi), 'GET', path`/v1/mounts/${mount}/vdis`)
+  }
+
+  createVdi(mount: string, body: VdiCreate): Promise<Vdi> {
+    return this.#ask(Vdi, 'POST', path`/v1/mounts/${mount}/vdis`, body)
+  }
+
+  async deleteVdi(mount: string, vdi: string): Promise<void> {
+    await this.#exchange('DELETE', path`/v1/mounts/${mount}/vdis/${vdi}`)
+  }
+
+  snapshotVdi(mount: string, vdi: string, body: SnapshotCreate): Promise<Vdi> {
+    return this.#ask(Vdi, 'POST', path`/v1/mounts/${mount}/vdis/${vdi}/snapshots`, body)
+  }
+
+  cloneVdi(mount: string, vdi: string, body: CloneCreate): Promise<Vdi> {
+    return this.#ask(Vdi, 'POST', path`/v1/mounts/${mount}/vdis/${vdi}/clone`, body)
+  }
+
+  resizeVdi(mount: string, vdi: string, body: Resize): Promise<Vdi> {
+    return this.#ask(Vdi, 'POST', path`/v1/mounts/${mount}/vdis/${vdi}/resize`, body)
+  }
+
+  async #ask<T extends TSchema>(schema: T, method: string, url: string, body?: unknown): Promise<Static<T>> {
+    return checked(schema, (await this.#exchange(method, url, body)).body)
+  }
+
+  async #exchange(method: string, url: string, body?: unknown, accepted = [200, 201, 204]): Promise<Answer> {
+    const answer = await answerOf(await this.#open(method, url, body))
+    if (!accepted.includes(answer.status)) throw problemOf(answer)
+    return answer
+  }
+
+  /** Sends a request and resolves with the head of its answer. */
+  #open(method: string, url: string, body: unknown, signal?: AbortSignal): Promise<IncomingMessage> {
+    const text = body === undefined ? undefined : JSON.stringify(body)
+    const headers =
+      text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+    return new Promise((resolve, reject) => {
+      const options = {
+        socketPath: this.#socketPath,
+        method,
+        path: url,
+        headers,
+        agent: false,
+        ...(signal && { signal }),
+      }
+      const request = httpRequest(options, resolve)
+      request.once('error', (error: NodeJS.ErrnoException) => {
+        reject(connectError(this.#socketPath, error))
+      })
+      request.end(text)
+    })
+  }
+}
+
+/** A path with its variable parts percent-encoded. */
+function path(fixed: TemplateStringsArray, ...variable: readonly string[]): string {
+  return String.raw({ raw: fixed }, ...variable.map((part) => encodeURIComponent(part)))
+}
+
+async function answerOf(response: IncomingMessage): Promise<Answer> {
+  const text = await textOf(response)
+  const status = response.statusCode ?? 0
+  if (text === '') return { status, body: undefined }
+  try {
+    return { status, body: JSON.parse(text) as unknown }
+  } catch (cause) {
+    throw new SheepfsError('protocol', 'the answer of the daemon is not JSON', { cause })
+  }
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  try {
+    return (await response.setEncoding('utf8').toArray()).join('')
+  } catch (cause) {
+    throw new SheepfsError('closed', 'the daemon ended while it answered', { cause })
+  }
+}
+
+function checked<T extends TSchema>(schema: T, body: unknown): Static<T> {
+  if (Check(schema, body)) return body
+  throw new SheepfsError(
+    'protocol',
+    'the answer of the daemon is not understood: is it another version than this program?',
+  )
+}
+
+function problemOf({ status, body }: Answer): SheepfsError {
+  if (!Check(Problem, body)) return new SheepfsError('protocol', `the daemon answered with HTTP status ${status}`)
+  return new SheepfsError(isErrorCode(body.code) ? body.code : 'io', body.detail)
+}
+
+function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(HTTP_STATUS, code)
+}
+
+function connectError(socketPath: string, cause: NodeJS.ErrnoException): SheepfsError {
+  switch (cause.code) {
+    case 'ENOENT':
+    case 'ECONNREFUSED':
+      return new SheepfsError('not-running', `no daemon listens on ${socketPath}: is it running?`, { cause })
+    case 'EACCES':
+      return new SheepfsError('not-permitted', `this user may not use ${socketPath}: be root or in its group`, {
+        cause,
+      })
+    case undefined:
+    default:
+      return new SheepfsError('closed', `the daemon did not answer on ${socketPath}: ${errorText(cause)}`, { cause })
+  }
+}

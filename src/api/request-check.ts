@@ -1,0 +1,30 @@
+import { type FastifySchemaCompiler } from 'fastify'
+import { type TSchema } from 'typebox'
+import { Convert, Default } from 'typebox/value'
+import { SheepfsError } from '../errors.ts'
+import { explainInvalid } from './explain-invalid.ts'
+
+/** Where a flaw is, for whoever reads the message. */
+const PART: Readonly<Record<string, string>> = {
+  body: 'body',
+  querystring: 'query',
+  params: 'path',
+  headers: 'headers',
+}
+
+/**
+ * Checks the parts of requests: what is left out gets its default, unknown keys are refused, and only text of the query
+ * is taken for numbers and booleans. Errors: invalid, naming every flaw.
+ */
+export const requestCheck: FastifySchemaCompiler<TSchema> = ({ schema, httpPart = 'body' }) => {
+  const isText = httpPart !== 'body'
+  return (given: unknown) => {
+    const value = Default(schema, isText ? Convert(schema, given) : (given ?? undefined))
+    const flaws = explainInvalid(schema, value)
+    if (flaws.length === 0) return { value }
+    const text = flaws.map((flaw) =>
+      [PART[httpPart] ?? httpPart, flaw.path, flaw.text].filter((part) => part !== '').join(' '),
+    )
+    return { error: new SheepfsError('invalid', text.join('; ')) }
+  }
+}

@@ -1,0 +1,35 @@
+import { Type } from 'typebox'
+import { type App } from '../app.ts'
+import { healthOf } from '../health.ts'
+import { METRICS_TYPE, renderMetrics } from '../metrics.ts'
+import { Health, Status } from '../schema/status.ts'
+import { type Supervisor } from '../supervisor.ts'
+import { answers } from './answers.ts'
+
+/** GET /v1/status, /v1/health, /metrics and /openapi.json. */
+export function addLookRoutes(app: App, supervisor: Supervisor): void {
+  app.get(
+    '/v1/status',
+    { schema: { summary: 'the instance and its mounts', response: answers({ 200: Status }) } },
+    () => supervisor.status(),
+  )
+  app.get(
+    '/v1/health',
+    {
+      schema: {
+        summary: '200 while every mount serves or waits for its cluster, 503 when one cannot be served',
+        response: answers({ 200: Health, 503: Health }),
+      },
+    },
+    async (_, reply) => {
+      const health = healthOf(await supervisor.status())
+      return reply.code(health.status === 'failed' ? 503 : 200).send(health)
+    },
+  )
+  app.get(
+    '/metrics',
+    { schema: { summary: 'what is measured, as Prometheus reads it', response: { 200: Type.String() } } },
+    async (_, reply) => reply.type(METRICS_TYPE).send(await renderMetrics(await supervisor.metrics())),
+  )
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+}

@@ -1,0 +1,87 @@
+import { Type } from 'typebox'
+import { type App } from '../app.ts'
+import { MountInput } from '../schema/config.ts'
+import { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from '../schema/mount.ts'
+import { type Supervisor } from '../supervisor.ts'
+import { answers, ForceQuery, MountParams, NoContent } from './answers.ts'
+
+const params = MountParams
+
+/** GET of mounts, their caches and sheep. */
+export function addMountReads(app: App, supervisor: Supervisor): void {
+  app.get('/v1/mounts', { schema: { summary: 'all mounts', response: answers({ 200: Type.Array(Mount) }) } }, () =>
+    supervisor.mounts(),
+  )
+  app.get(
+    '/v1/mounts/:mount',
+    { schema: { summary: 'a mount', params, response: answers({ 200: Mount }) } },
+    (request) => supervisor.mount(request.params.mount),
+  )
+  app.get(
+    '/v1/mounts/:mount/cache',
+    { schema: { summary: 'its caches', params, response: answers({ 200: Cache }) } },
+    (request) => supervisor.cache(request.params.mount),
+  )
+  app.get(
+    '/v1/mounts/:mount/sheep',
+    { schema: { summary: 'its sheep', params, response: answers({ 200: Sheep }) } },
+    (request) => supervisor.sheep(request.params.mount),
+  )
+}
+
+/** Changes of mounts, their caches and sheep. */
+export function addMountChanges(app: App, supervisor: Supervisor): void {
+  app.post(
+    '/v1/mounts',
+    { schema: { summary: 'mounts another cluster', body: MountInput, response: answers({ 201: Mount }) } },
+    async (request, reply) => {
+      const mount = await supervisor.addMount(request.body)
+      return reply
+        .code(201)
+        .header('location', `/v1/mounts/${encodeURIComponent(mount.name)}`)
+        .send(mount)
+    },
+  )
+  app.patch(
+    '/v1/mounts/:mount',
+    { schema: { summary: 'changes its io_timeout', params, body: MountPatch, response: answers({ 200: Mount }) } },
+    (request) => supervisor.patchMount(request.params.mount, request.body),
+  )
+  app.delete(
+    '/v1/mounts/:mount',
+    {
+      schema: {
+        summary: 'unmounts; 409 while files are open',
+        params,
+        querystring: ForceQuery,
+        response: answers({ 204: NoContent }),
+      },
+    },
+    async (request, reply) => {
+      await supervisor.removeMount(request.params.mount, { force: request.query.force ?? false })
+      return reply.code(204).send(null)
+    },
+  )
+  app.post(
+    '/v1/mounts/:mount/restart',
+    { schema: { summary: 'a new worker under the running mount', params, response: answers({ 200: Mount }) } },
+    (request) => supervisor.restartMount(request.params.mount),
+  )
+  app.patch(
+    '/v1/mounts/:mount/cache',
+    {
+      schema: {
+        summary: 'switches caches, for files that are opened afterwards',
+        params,
+        body: CachePatch,
+        response: answers({ 200: Cache }),
+      },
+    },
+    (request) => supervisor.patchCache(request.params.mount, request.body),
+  )
+  app.put(
+    '/v1/mounts/:mount/sheep',
+    { schema: { summary: 'uses other sheep from now on', params, body: SheepPut, response: answers({ 200: Sheep }) } },
+    (request) => supervisor.putSheep(request.params.mount, request.body),
+  )
+}

@@ -1,0 +1,58 @@
+import { Type } from 'typebox'
+import { type App } from '../app.ts'
+import { VolumeNameText } from '../schema/scalars.ts'
+import { Volume, VolumePut } from '../schema/volume.ts'
+import { type Supervisor } from '../supervisor.ts'
+import { answers, ForceQuery, MountParams, NoContent } from './answers.ts'
+
+const VolumeParams = Type.Object({ ...MountParams.properties, volume: VolumeNameText })
+
+/** GET of the attached volumes. */
+export function addVolumeReads(app: App, supervisor: Supervisor): void {
+  app.get(
+    '/v1/mounts/:mount/volumes',
+    { schema: { summary: 'attached volumes', params: MountParams, response: answers({ 200: Type.Array(Volume) }) } },
+    (request) => supervisor.volumes(request.params.mount),
+  )
+  app.get(
+    '/v1/mounts/:mount/volumes/:volume',
+    { schema: { summary: 'an attached volume', params: VolumeParams, response: answers({ 200: Volume }) } },
+    (request) => supervisor.volume(request.params.mount, request.params.volume),
+  )
+}
+
+/** Attaching and detaching. */
+export function addVolumeChanges(app: App, supervisor: Supervisor): void {
+  app.put(
+    '/v1/mounts/:mount/volumes/:volume',
+    {
+      schema: {
+        summary: 'attaches a volume; 200 when it was attached already',
+        params: VolumeParams,
+        body: VolumePut,
+        response: answers({ 200: Volume, 201: Volume }),
+      },
+    },
+    async (request, reply) => {
+      const { mount, volume: name } = request.params
+      const { volume, isNew } = await supervisor.attach(mount, name, request.body)
+      return reply.code(isNew ? 201 : 200).send(volume)
+    },
+  )
+  app.delete(
+    '/v1/mounts/:mount/volumes/:volume',
+    {
+      schema: {
+        summary: 'detaches a volume; 409 while it is open',
+        params: VolumeParams,
+        querystring: ForceQuery,
+        response: answers({ 204: NoContent }),
+      },
+    },
+    async (request, reply) => {
+      const { mount, volume } = request.params
+      await supervisor.detach(mount, volume, { force: request.query.force ?? false })
+      return reply.code(204).send(null)
+    },
+  )
+}

@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Check } from 'typebox/value'
+import { buildControlApp, buildObserverApp } from '../../src/api/control-app.ts'
+import { HTTP_STATUS } from '../../src/api/problem.ts'
+import { Problem } from '../../src/api/schema/problem.ts'
+import { SheepfsError, type ErrorCode } from '../../src/errors.ts'
+import { silentLogger } from '../../src/log.ts'
+import { FakeSupervisor, fakeVdi } from './fake-supervisor.ts'
+
+const log = silentLogger()
+
+async function control(supervisor = new FakeSupervisor()) {
+  const app = await buildControlApp({ supervisor, log, version: '0' })
+  const ask = async (method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object | string) => {
+    const answer = await app.inject({ method, url, ...(payload === undefined ? {} : { payload }) })
+    return { answer, status: answer.statusCode, body: answer.body === '' ? undefined : answer.json<unknown>() }
+  }
+  const problem = async (...request: Parameters<typeof ask>) => {
+    const { answer, body } = await ask(...request)
+    assert.match(String(answer.headers['content-type']), /^application\/problem\+json/)
+    assert.ok(Check(Problem, body), answer.body)
+    assert.equal(body.status, answer.statusCode)
+    return { ...body, headers: answer.headers }
+  }
+  return { app, supervisor, ask, problem }
+}
+
+test('a volume is attached with 201, with 200 when it was, and detached with 204', async () => {
+  const { ask } = await control()
+  const url = '/v1/mounts/cluster1/volumes/web01'
+  assert.equal((await ask('PUT', url)).status, 201)
+  assert.equal((await ask('PUT', url)).status, 200)
+  assert.equal((await ask('GET', url)).status, 200)
+  assert.equal((await ask('DELETE', url)).status, 204)
+  assert.equal((await ask('GET', url)).status, 404)
+  assert.equal((await ask('DELETE', url)).status, 404)
+})
+
+test('an open volume is detached with force only', async () => {
+  const { ask, problem, supervisor } = await control()
+  const url = '/v1/mounts/cluster1/volumes/web01'
+  await ask('PUT', url, { read_only: true })
+  supervisor.openVolumes.add('cluster1/web01')
+  const { code, status } = await problem('DELETE', url)
+  assert.deepEqual({ code, status }, { code: 'busy', status: 409 })
+  assert.equal((await problem('DELETE', '/v1/mounts/cluster1')).code, 'busy')
+  assert.equal((await ask('DELETE', `${url}?force=true`)).status, 204)
+})
+
+test('the name of a volume is percent-encoded in the path, also when it has percent signs itself', async () => {
+  const { ask, supervisor } = await control()
+  const name = `a%2Fb ä${'x'.repeat(230)}`
+  supervisor.vdiTable.set(name, fakeVdi({ name }))
+  const { status, body } = await ask('PUT', `/v1/mounts/cluster1/volumes/${encodeURIComponent(name)}`)
+  assert.equal(status, 201)
+  assert.equal((body as { name: string }).name, name)
+})
+
+test('caches, sheep and io_timeout are changed one by one', async () => {
+  const { ask } = await control()
+  const cache = await ask('PATCH', '/v1/mounts/cluster1/cache', { page_cache: true })
+  assert.deepEqual(cache.body, { page_cache: true, object_cache: false, write_back: true, open_files_in_old_mode: 0 })
+  const sheep = await ask('PUT', '/v1/mounts/cluster1/sheep', { addresses: ['h:7001'] })
+  assert.deepEqual(sheep.body, { addresses: ['h:7001'], gateway: 'h:7001' })
+  const patched = await ask('PATCH', '/v1/mounts/cluster1', { io_timeout: 30 })
+  assert.equal((patched.body as { io_timeout: unknown }).io_timeout, 30)
+})
+
+test('a mount is made with 201 and a Location, and a name that is taken gives 409', async () => {
+  const { ask, problem } = await control()
+  const made = await ask('POST', '/v1/mounts', { name: 'two', mountpoint: '/mnt/two' })
+  assert.equal(made.status, 201)
+  assert.equal(made.answer.headers.location, '/v1/mounts/two')
+  assert.equal((await problem('POST', '/v1/mounts', { name: 'two', mountpoint: '/mnt/two' })).status, 409)
+  assert.equal((await ask('DELETE', '/v1/mounts/two')).status, 204)
+  assert.equal((await problem('GET', '/v1/mounts/two')).code, 'not-found')
+})
+
+test('every error code has its HTTP status, and the words of the error', async () => {
+  const { problem, supervisor } = await control()
+  for (const [code, status] of Object.entries(HTTP_STATUS)) {
+    supervisor.failure = new SheepfsError(code as ErrorCode, `what went wrong: ${code}`)
+    const answer = await problem('GET', '/v1/mounts/cluster1')
+    assert.deepEqual([answer.code, answer.status, answer.detail], [code, status, `what went wrong: ${code}`])
+  }
+})
+
+test('a defect is a 500 that tells the client nothing of the inside', async () => {
+  const { problem, supervisor } = await control()
+  supervisor.failure = new TypeError('x is not a function')
+  const { status, code, detail } = await problem('GET', '/v1/mounts/cluster1')
+  assert.deepEqual([status, code], [500, 'internal'])
+  assert.doesNotMatch(detail, /function/)
+})
+
+test('requests that HTTP or a schema refuses are problems that say what is expected', async (t) => {
+  const { problem, app } = await control()
+  const cache = '/v1/mounts/cluster1/cache'
+  const cases = [
+    [await problem('GET', '/v1/nothing'), 404, 'no-such-route', /openapi/],
+    [await problem('PUT', '/v1/mounts'), 405, 'method-not-allowed', /GET or POST/],
+    [await problem('PATCH', cache, '{'), 415, 'media-type', /application\/json/],
+    [await problem('PATCH', cache, {}), 400, 'invalid', /page_cache, object_cache or both/],
+    [await problem('PATCH', cache), 400, 'invalid', /found null|found nothing/],
+    [
+      await problem('PATCH', cache, { page_cache: 'yes' }),
+      400,
+      'invalid',
+      /page_cache found "yes", expected true or false/,
+    ],
+    [
+      await problem('PATCH', cache, { pagecache: true }),
+      400,
+      'invalid',
+      /pagecache unknown key, did you mean page_cache/,
+    ],
+    [await problem('DELETE', '/v1/mounts/cluster1?force=maybe'), 400, 'invalid', /query force found "maybe"/],
+    [await problem('DELETE', '/v1/mounts/cluster1?forced=1'), 400, 'invalid', /did you mean force/],
+    [await problem('PUT', '/v1/mounts/cluster1/sheep', { addresses: [] }), 400, 'invalid', /addresses found \[\]/],
+    [
+      await problem('POST', '/v1/mounts', { name: 'x' }),
+      400,
+      'invalid',
+      /mountpoint missing, expected an absolute path/,
+    ],
+    [await problem('POST', '/v1/mounts/cluster1/vdis', { name: 'x', size: -1 }), 400, 'invalid', /size found -1/],
+    [await problem('POST', '/v1/mounts/cluster1/vdis', { name: 'x', size: '4G' }), 400, 'invalid', /size found "4G"/],
+  ] as const
+  for (const [answer, status, code, detail] of cases) {
+    await t.test(`${code}: ${answer.detail}`, () => {
+      assert.deepEqual([answer.status, answer.code], [status, code])
+      assert.match(answer.detail, detail)
+    })
+  }
+  assert.equal(cases[1][0].headers.allow, 'GET, POST')
+  const headers = { 'content-type': 'application/json' }
+  const broken = await app.inject({ method: 'PATCH', url: cache, headers, payload: '{"page_cache":' })
+  assert.equal(broken.statusCode, 400)
+  const empty = await app.inject({ method: 'PATCH', url: cache, headers })
+  assert.equal(empty.statusCode, 400)
+  const long = await app.inject({ method: 'PATCH', url: cache, headers, payload: `"${'x'.repeat(300_000)}"` })
+  assert.equal(long.statusCode, 413)
+})
+
+test('the observer sees everything and changes nothing', async () => {
+  const app = await buildObserverApp({ supervisor: new FakeSupervisor(), log, version: '0' })
+  for (const url of [
+    '/v1/status',
+    '/v1/health',
+    '/metrics',
+    '/v1/mounts',
+    '/v1/mounts/cluster1/vdis',
+    '/openapi.json',
+  ]) {
+    assert.equal((await app.inject(url)).statusCode, 200, url)
+  }
+  for (const method of ['PUT', 'DELETE'] as const) {
+    const answer = await app.inject({ method, url: '/v1/mounts/cluster1/volumes/web01' })
+    assert.equal(answer.statusCode, 405)
+  }
+  assert.equal((await app.inject({ method: 'POST', url: '/v1/mounts/cluster1/restart' })).statusCode, 404)
+})
+
+test('health is 200 while mounts serve or wait, and 503 when one cannot be served', async () => {
+  for (const [state, status, code] of [
+    ['serving', 'ok', 200],
+    ['waiting', 'degraded', 200],
+    ['restarting', 'degraded', 200],
+    ['failed', 'failed', 503],
+  ] as const) {
+    const supervisor = new FakeSupervisor()
+    Object.assign(await supervisor.mount('cluster1'), { state, reason: 'no sheep answers' })
+    const { ask } = await control(supervisor)
+    const answer = await ask('GET', '/v1/health')
+    assert.equal(answer.status, code)
+    assert.deepEqual(answer.body, { status, mounts: [{ name: 'cluster1', state, reason: 'no sheep answers' }] })
+  }
+})
+
+test('VDIs are created, resized, snapshot, cloned and deleted', async () => {
+  const { ask, problem } = await control()
+  const url = '/v1/mounts/cluster1/vdis'
+  assert.equal((await ask('POST', url, { name: 'new', size: 2 ** 30 })).status, 201)
+  assert.equal((await problem('POST', url, { name: 'new', size: 2 ** 30 })).status, 409)
+  assert.equal((await ask('POST', `${url}/new/resize`, { size: 2 ** 31 })).status, 200)
+  assert.equal((await problem('POST', `${url}/new/resize`, { size: 1 })).status, 403)
+  assert.equal((await ask('POST', `${url}/new/snapshots`, { tag: 'a' })).status, 201)
+  assert.equal((await problem('POST', `${url}/new/clone`, { name: 'copy' })).status, 400)
+  assert.equal((await ask('POST', `${url}/new@a/clone`, { name: 'copy' })).status, 201)
+  assert.equal((await ask('DELETE', `${url}/new@a`)).status, 204)
+  assert.equal((await problem('DELETE', `${url}/new@a`)).status, 404)
+})
+
+test('the OpenAPI page lists every route with its schemas', async () => {
+  const { ask } = await control()
+  const page = (await ask('GET', '/openapi.json')).body as { openapi: string; paths: Record<string, object> }
+  assert.equal(page.openapi, '3.1.0')
+  const operations = Object.entries(page.paths).flatMap(([path, methods]) =>
+    Object.entries(methods as Record<string, { summary?: string }>).map(([method, { summary }]) => ({
+      route: `${method} ${path}`,
+      summary,
+    })),
+  )
+  assert.deepEqual(
+    operations.filter(({ summary }) => summary === undefined),
+    [],
+  )
+  const routes = operations.map(({ route }) => route)
+  assert.ok(routes.includes('put /v1/mounts/{mount}/volumes/{volume}'))
+  assert.ok(routes.includes('get /v1/events'))
+  assert.ok(!routes.some((route) => route.startsWith('head')))
+})

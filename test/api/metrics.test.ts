@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { renderMetrics } from '../../src/api/metrics.ts'
+import { LATENCY_BOUNDS_S, type MountMetrics } from '../../src/api/mount-metrics.ts'
+
+const latencyCounts = [3, 2, ...LATENCY_BOUNDS_S.slice(2).map(() => 0), 1]
+const mount: MountMetrics = {
+  mount: 'cluster1',
+  state: 'waiting',
+  operations: [
+    { operation: 'read', count: 6, errors: 1, bytes: 4096, inFlight: 2, latencySumS: 61.5, latencyCounts },
+    { operation: 'write', count: 0, errors: 0, bytes: 0, inFlight: 0, latencySumS: 0, latencyCounts: [] },
+  ],
+  volumes: 2,
+  openFiles: 3,
+  pageCache: true,
+  objectCache: false,
+  sheepInFlight: 4,
+  reconnects: 5,
+  retries: 6,
+  resentRequests: 7,
+  workerRestarts: 8,
+  waitingSinceMs: 1_700_000_000_500,
+  waitingRequests: 9,
+  workerMemory: 64_000_000,
+}
+
+test('everything measured of a mount is in the text that Prometheus reads', async () => {
+  const lines = (await renderMetrics([mount, { ...mount, mount: 'two', waitingSinceMs: undefined }])).split('\n')
+  for (const line of [
+    'sheepfs_mount_state{mount="cluster1",state="waiting"} 1',
+    'sheepfs_mount_state{mount="cluster1",state="serving"} 0',
+    'sheepfs_requests_total{mount="cluster1",operation="read"} 6',
+    'sheepfs_request_errors_total{mount="cluster1",operation="read"} 1',
+    'sheepfs_request_bytes_total{mount="cluster1",operation="read"} 4096',
+    'sheepfs_requests_in_flight{mount="cluster1",operation="read"} 2',
+    'sheepfs_volumes{mount="cluster1"} 2',
+    'sheepfs_open_files{mount="cluster1"} 3',
+    'sheepfs_page_cache{mount="cluster1"} 1',
+    'sheepfs_object_cache{mount="cluster1"} 0',
+    'sheepfs_cluster_requests_in_flight{mount="cluster1"} 4',
+    'sheepfs_reconnects_total{mount="cluster1"} 5',
+    'sheepfs_retries_total{mount="cluster1"} 6',
+    'sheepfs_resent_requests_total{mount="cluster1"} 7',
+    'sheepfs_worker_restarts_total{mount="cluster1"} 8',
+    'sheepfs_waiting_requests{mount="cluster1"} 9',
+    'sheepfs_waiting_since_timestamp_seconds{mount="cluster1"} 1700000000.5',
+    'sheepfs_waiting_since_timestamp_seconds{mount="two"} 0',
+    'sheepfs_worker_memory_bytes{mount="cluster1"} 64000000',
+  ]) {
+    assert.ok(lines.includes(line), line)
+  }
+})
+
+test('latencies are a cumulated histogram', async () => {
+  const lines = (await renderMetrics([mount])).split('\n')
+  const series = (suffix: string, labels: string) =>
+    lines.find((line) => line.startsWith(`sheepfs_request_duration_seconds_${suffix}{`) && line.includes(labels))
+  assert.match(series('bucket', 'le="0.00025"') ?? '', / 3$/)
+  assert.match(series('bucket', 'le="0.0005"') ?? '', / 5$/)
+  assert.match(series('bucket', 'le="60"') ?? '', / 5$/)
+  assert.match(series('bucket', 'le="+Inf"') ?? '', / 6$/)
+  assert.match(series('sum', 'operation="read"') ?? '', / 61\.5$/)
+  assert.match(series('count', 'operation="read"') ?? '', / 6$/)
+  assert.match(series('count', 'operation="write"') ?? '', / 0$/)
+})
+
+test('without mounts there is nothing but the descriptions', async () => {
+  const text = await renderMetrics([])
+  assert.doesNotMatch(text, /mount=/)
+  assert.match(text, /# TYPE sheepfs_request_duration_seconds histogram/)
+})
