@@ -37,7 +37,9 @@ export async function runFio(file: string, size: number, workload: Workload): Pr
     '--continue_on_error=io',
     '--output-format=json',
   ]
-  const { jobs } = JSON.parse(await succeed('fio', args, { limitMs: LIMIT_MS })) as Report
+  const output = await succeed('fio', args, { limitMs: LIMIT_MS })
+  // what it has to say about failed requests comes before the report
+  const { jobs } = JSON.parse(output.slice(output.indexOf('{\n'))) as Report
   const bytes = jobs.reduce((sum, job) => sum + job[workload.direction].io_bytes, 0)
   const slowestMs = Math.max(...jobs.map((job) => job.job_runtime))
   const failures = jobs.reduce((sum, job) => sum + (job.total_err ?? 0), 0)
