@@ -4,6 +4,7 @@ import { lookupVdi, readInodeHeader } from '../sheep/vdi-lookup.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { createObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
+import { settleAll } from './settle-all.ts'
 import { loadIndex } from './load-index.ts'
 import { acquireVdiLock, releaseVdiLock, type VdiLock } from './vdi-lock.ts'
 import { checkLayout, StorePolicy } from './volume-layout.ts'
@@ -93,7 +94,7 @@ async function reconcile(reconciliation: Reconciliation): Promise<number> {
   }
   for (let done = 0; done < lost.length; done += PARALLEL_REPAIRS) {
     const group = lost.slice(done, done + PARALLEL_REPAIRS)
-    await Promise.all(group.map((i) => repair(reconciliation, i)))
+    await settleAll(group.map((i) => repair(reconciliation, i)))
   }
   return lost.length
 }

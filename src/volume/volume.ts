@@ -6,6 +6,7 @@ import { Result } from '../wire/sd-proto.ts'
 import { readFromObject } from './object-read.ts'
 import { writeToObject } from './object-write.ts'
 import { releaseVdiLock } from './vdi-lock.ts'
+import { settleAll } from './settle-all.ts'
 import { type VolumeCore } from './volume-core.ts'
 import { maxObjects, splitRange } from './volume-layout.ts'
 import { hasBecomeSnapshot, zeroRange } from './zero-range.ts'
@@ -81,7 +82,7 @@ export class Volume {
     if (only && parts.length === 1) {
       await readFromObject(this.#core, only.index, only.offset, into.subarray(0, length))
     } else {
-      await Promise.all(
+      await settleAll(
         parts.map((part) =>
           readFromObject(this.#core, part.index, part.offset, into.subarray(part.at, part.at + part.length)),
         ),
@@ -99,7 +100,7 @@ export class Volume {
     if (data.length === 0) return 0
     const length = Math.min(data.length, this.size - position)
     if (length <= 0) throw new SheepfsError('no-space', `${this.#core.text} ends at ${this.size} bytes`)
-    await Promise.all(
+    await settleAll(
       splitRange(position, length, this.objectSize).map((part) =>
         writeToObject(this.#core, part.index, part.offset, data.subarray(part.at, part.at + part.length)),
       ),

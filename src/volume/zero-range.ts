@@ -2,6 +2,7 @@ import { dataOid } from '../wire/object-id.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { writeObject } from '../wire/object-ops.ts'
 import { writeToObject } from './object-write.ts'
+import { settleAll } from './settle-all.ts'
 import { type VolumeCore } from './volume-core.ts'
 import { splitRange, type ObjectPart } from './volume-layout.ts'
 
@@ -20,7 +21,7 @@ export async function zeroRange(core: VolumeCore, position: number, length: numb
   const partial = edgeParts(core, position, length).filter((part) => !isWhole(part))
   const first = Math.ceil(position / core.objectSize)
   const last = end >= core.header.vdiSize ? core.index.objectCount : Math.floor(end / core.objectSize)
-  await Promise.all(partial.map((part) => zeroPart(core, part)))
+  await settleAll(partial.map((part) => zeroPart(core, part)))
   await releaseObjects(core, first, last)
 }
 
@@ -75,7 +76,7 @@ async function releaseHeld(core: VolumeCore, batch: readonly number[]): Promise<
   if (some === undefined) return true
   if (await hasBecomeSnapshot(core, vid, some)) return false
   const isReleased = await core.change(vid, async () => {
-    await Promise.all(allocated.map((index) => core.index.publish(index, 0)))
+    await settleAll(allocated.map((index) => core.index.publish(index, 0)))
     return true
   })
   if (!isReleased) return false
