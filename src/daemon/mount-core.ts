@@ -8,6 +8,7 @@ import { addressText, isSameAddress, type Address } from '../sheep/address.ts'
 import { Cluster } from '../sheep/cluster.ts'
 import { factsOf } from '../tree/cluster-facts.ts'
 import { ClusterTree } from '../tree/cluster-tree.ts'
+import { type TreeChange } from '../tree/node.ts'
 import { NodeIds } from '../tree/node-ids.ts'
 import { type VolumeFile } from '../tree/volume-file.ts'
 import { parseVolumeName } from '../tree/volume-name.ts'
@@ -93,8 +94,8 @@ export class MountCore {
       await core.#attachAll()
       core.#service = await core.#serve()
       core.tree.start()
-      core.tree.watch(() => {
-        core.publish()
+      core.tree.watch((change) => {
+        core.#hear(change)
       })
       core.publish()
       return core
@@ -146,6 +147,13 @@ export class MountCore {
   /** Tells the supervisor what a successor would need. */
   publish(): void {
     this.#send({ kind: 'state', state: this.#state() })
+  }
+
+  #hear(change: TreeChange): void {
+    this.publish()
+    if (change.kind !== 'attributes') return
+    const volume = this.tree.attachments.node(change.node)?.name
+    if (volume !== undefined) this.#send({ kind: 'grown', volume, size: change.size })
   }
 
   #state(): MountState {

@@ -108,6 +108,8 @@ export type FromWorker =
   | { readonly kind: 'state'; readonly state: MountState }
   /** Requests wait for the cluster; sinceMs undefined: none any more. */
   | { readonly kind: 'waiting'; readonly sinceMs: number | undefined; readonly reason: string }
+  /** A volume has grown, and not through the kernel. */
+  | { readonly kind: 'grown'; readonly volume: string; readonly size: number }
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'refusal'; readonly id: number; readonly error: WireError }
   /** The worker ends by itself: the mount is gone, or could not be served. */

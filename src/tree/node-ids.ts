@@ -18,7 +18,7 @@ export const FixedId = {
 } as const
 
 /** The first id of an attached volume. */
-const FIRST_VOLUME_ID = 1024
+export const FIRST_VOLUME_ID = 1024
 
 /** Gives every attached volume an id that no other ever had. Who keeps `next` lets a successor go on from there. */
 export class NodeIds {

@@ -65,6 +65,11 @@ export class KernelMount {
     await this.detach()
   }
 
+  /** Whether it is still in the mount table. */
+  async isMounted(): Promise<boolean> {
+    return (await this.#place()) !== 'gone'
+  }
+
   /** Takes the mount out of sight; it ends when its last user has. */
   async detach(): Promise<void> {
     if ((await this.#place()) === 'top') await detachPath(this.path).catch(this.#unlessGone)

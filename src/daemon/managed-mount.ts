@@ -1,0 +1,176 @@
+import { truncate } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Event } from '../api/schema/event.ts'
+import { type MountConfig } from '../api/schema/config.ts'
+import { type Mount } from '../api/schema/mount.ts'
+import { type Volume } from '../api/schema/volume.ts'
+import { type EngineName } from '../fuse/engine.ts'
+import { type Logger, type LogLevel } from '../log.ts'
+import { addressText, parseAddress } from '../sheep/address.ts'
+import { FIRST_VOLUME_ID } from '../tree/node-ids.ts'
+import { parseVolumeName } from '../tree/volume-name.ts'
+import { MountKeeper } from './mount-keeper.ts'
+import { type SavedVolume } from './saved-state.ts'
+import { type AttachedVolume, type MountState } from './worker-protocol.ts'
+
+export interface ManagedMountOptions {
+  readonly config: MountConfig
+  readonly engine: EngineName
+  /** In the configuration file, not added at run time. */
+  readonly isConfigured: boolean
+  /** Attached by the predecessor of this daemon. */
+  readonly volumes: readonly SavedVolume[]
+  readonly workerUser: string | undefined
+  readonly logLevel: LogLevel
+  readonly log: Logger
+  readonly emit: (event: Omit<Event, 'time'>) => void
+  readonly onChange: () => void
+}
+
+/** One mount of an instance: its configuration, what it has got at run time, and who keeps it alive. */
+export class ManagedMount {
+  readonly keeper: MountKeeper
+  readonly #log: Logger
+  readonly #options: ManagedMountOptions
+  config: MountConfig
+  isConfigured: boolean
+  #lastState: Mount['state'] | undefined
+
+  constructor(options: ManagedMountOptions) {
+    this.config = options.config
+    this.isConfigured = options.isConfigured
+    this.#options = options
+    this.#log = options.log.child({ mount: options.config.name })
+    this.keeper = new MountKeeper(toSpec(options), initialState(options), {
+      log: this.#log,
+      watcher: {
+        onChange: () => {
+          this.#tell()
+        },
+        onWorker: (reason) => {
+          options.emit({ type: 'worker-started', mount: this.name, generation: this.keeper.restarts + 1, reason })
+        },
+        onGrown: (volume, size) => {
+          void this.#tellSize(volume, size)
+        },
+      },
+    })
+  }
+
+  get name(): string {
+    return this.config.name
+  }
+
+  /** What the control API says of its state. */
+  get state(): Mount['state'] {
+    const { state, waitingSinceMs } = this.keeper
+    if (state === 'serving') return waitingSinceMs === undefined ? 'serving' : 'waiting'
+    return state === 'ended' ? 'failed' : state
+  }
+
+  /** Volumes that were attached at run time. */
+  get addedVolumes(): readonly SavedVolume[] {
+    const configured = this.#configuredVolumes()
+    return this.keeper.mountState.volumes
+      .filter(({ name }) => !configured.has(name))
+      .map(({ name, readOnly }) => ({ name, readOnly }))
+  }
+
+  /** As `presentVolume` has it, with what only the configuration knows. */
+  markConfigured(volume: Volume): Volume {
+    return { ...volume, configured: this.#configuredVolumes().has(volume.name) }
+  }
+
+  async present(): Promise<Mount> {
+    const { keeper, config } = this
+    const { mountState, worker } = keeper
+    const report = keeper.state === 'serving' ? await worker?.call('report').catch(() => undefined) : undefined
+    return {
+      name: this.name,
+      mountpoint: config.mountpoint,
+      engine: this.#options.engine,
+      state: this.state,
+      reason: keeper.reason ?? null,
+      since: new Date(keeper.sinceMs).toISOString(),
+      worker:
+        worker?.pid === undefined
+          ? null
+          : {
+              pid: worker.pid,
+              generation: worker.generation,
+              started_at: new Date(worker.startedAtMs).toISOString(),
+            },
+      open_files: report?.openFiles ?? 0,
+      volumes: mountState.volumes.map(({ name }) => name),
+      sheep: mountState.addresses.map(addressText),
+      gateway: report?.gateway ? addressText(report.gateway) : null,
+      page_cache: mountState.pageCache,
+      object_cache: mountState.objectCache,
+      write_back: config.write_back,
+      io_timeout: mountState.ioTimeoutMs === Infinity ? 'forever' : mountState.ioTimeoutMs / 1000,
+      configured: this.isConfigured,
+    }
+  }
+
+  #configuredVolumes(): Set<string> {
+    return new Set(this.config.volumes.map((name) => parseVolumeName(name).text))
+  }
+
+  #tell(): void {
+    this.#options.onChange()
+    const { state } = this
+    if (state === this.#lastState) return
+    this.#lastState = state
+    const { reason } = this.keeper
+    this.#options.emit({ type: 'mount-state', mount: this.name, state, ...(reason === undefined ? {} : { reason }) })
+  }
+
+  /**
+   * With write-back caching the kernel owns the size of a file: only a truncate to the new size, which the tree takes for
+   * what it is, makes it know. From here, because a worker must not touch the mount it serves.
+   */
+  async #tellSize(volume: string, size: number): Promise<void> {
+    if (!this.config.write_back) return
+    await truncate(join(this.config.mountpoint, 'volume', volume), size).catch((error: unknown) => {
+      this.#log.warn({ volume, err: error }, 'the kernel could not be told of the new size')
+    })
+  }
+}
+
+/** Milliseconds; Infinity for "forever". */
+export function toTimeoutMs(ioTimeout: MountConfig['io_timeout']): number {
+  return ioTimeout === 'forever' ? Infinity : ioTimeout * 1000
+}
+
+function toSpec({ config, engine, workerUser, logLevel }: ManagedMountOptions): MountKeeper['spec'] {
+  return {
+    mount: config.name,
+    engine,
+    mountpoint: config.mountpoint,
+    allowOther: config.allow_other,
+    writeBack: config.write_back,
+    uid: config.uid,
+    gid: config.gid,
+    volumeMode: parseInt(config.mode, 8),
+    logLevel,
+    user: workerUser,
+  }
+}
+
+function initialState({ config, volumes }: ManagedMountOptions): MountState {
+  const wanted = new Map<string, AttachedVolume>()
+  const fromFile = config.volumes.map((name) => ({ name: parseVolumeName(name).text, readOnly: false }))
+  for (const { name, readOnly } of [...fromFile, ...volumes]) {
+    if (!wanted.has(name)) wanted.set(name, { name, readOnly, nodeId: FIRST_VOLUME_ID + wanted.size })
+  }
+  return {
+    negotiated: undefined,
+    volumes: [...wanted.values()],
+    nextNodeId: FIRST_VOLUME_ID + wanted.size,
+    pageCache: config.page_cache,
+    objectCache: config.object_cache,
+    addresses: config.sheep.map((text) => parseAddress(text)),
+    ioTimeoutMs: toTimeoutMs(config.io_timeout),
+    gateways: [],
+  }
+}

@@ -1,0 +1,377 @@
+import { SheepfsError, errorText, isSheepfsError } from '../errors.ts'
+import { type KernelMount, mountDevice } from '../fuse/kernel/kernel-mount.ts'
+import { detachPath } from '../fuse/unmount.ts'
+import { closeDevice, openDevice } from '../fuse/kernel/open-device.ts'
+import { type Logger } from '../log.ts'
+import { fromWireError } from './wire-error.ts'
+import { WorkerClient } from './worker-client.ts'
+import { type FromWorker, type MountState, type WorkerSpec } from './worker-protocol.ts'
+
+/** starting, serving, restarting: between two workers; failed: no worker can be kept; stopping; ended. */
+export type KeeperState = 'starting' | 'serving' | 'restarting' | 'failed' | 'stopping' | 'ended'
+
+export interface KeeperWatcher {
+  /** The mount's state or what it has come to has changed. */
+  onChange(): void
+  /** Another worker serves; `reason`: why its predecessor ended. */
+  onWorker(reason: string): void
+  /** The kernel does not know yet that a volume has another size. */
+  onGrown(volume: string, size: number): void
+}
+
+/** Pauses before the next worker, by how many died soon after their start; the last one holds from there on. */
+const LAST_RESTART_PAUSE_MS = 30_000
+const RESTART_PAUSES_MS = [0, 0, 500, 1000, 2000, 5000, 10_000, LAST_RESTART_PAUSE_MS] as const
+/** So many workers that died young are bad luck; more are a mount that has failed. */
+const FEW_DEATHS = 3
+/** A worker that lived this long counts as one that works. */
+const STABLE_MS = 30_000
+const PING_INTERVAL_MS = 2000
+/** A worker that does not answer a ping within this time is stuck: a ping needs no cluster. */
+const PING_LIMIT_MS = 10_000
+/** How long requests in flight may hold up a planned restart; the kernel sends the rest to the successor. */
+const HAND_OVER_LIMIT_MS = 5000
+/** How long a worker may take to close its volumes once the mount has ended. */
+const END_LIMIT_MS = 30_000
+
+/**
+ * Keeps one mount alive: holds its device, and a worker that serves it. A worker that dies or hangs is replaced under the
+ * running mount; the kernel sends its unanswered requests again.
+ */
+export class MountKeeper {
+  readonly spec: WorkerSpec
+  readonly #log: Logger
+  readonly #watcher: KeeperWatcher
+  #mountState: MountState
+  #device: { readonly fd: number; readonly mount: KernelMount } | undefined
+  #worker: WorkerClient | undefined
+  #state: KeeperState = 'starting'
+  #sinceMs = Date.now()
+  #reason: string | undefined
+  #generation = 0
+  #earlyDeaths = 0
+  #waiting: { readonly sinceMs: number; readonly reason: string } | undefined
+  #pinger: NodeJS.Timeout | undefined
+  #restartTimer: NodeJS.Timeout | undefined
+  #onServing: { resolve: () => void; reject: (error: unknown) => void } | undefined
+  #onGone: (() => void) | undefined
+  #endError: SheepfsError | undefined
+  /** The present worker has said that its mount is over; without that, its end is a crash. */
+  #hasEnded = false
+
+  constructor(spec: WorkerSpec, state: MountState, options: { log: Logger; watcher: KeeperWatcher }) {
+    this.spec = spec
+    this.#mountState = state
+    this.#log = options.log
+    this.#watcher = options.watcher
+  }
+
+  get state(): KeeperState {
+    return this.#state
+  }
+
+  /** When the present state began, ms since 1970. */
+  get sinceMs(): number {
+    return this.#waiting?.sinceMs ?? this.#sinceMs
+  }
+
+  /** Why it does not serve; undefined when it does. */
+  get reason(): string | undefined {
+    return this.#reason ?? this.#waiting?.reason
+  }
+
+  /** Since when requests wait for the cluster. */
+  get waitingSinceMs(): number | undefined {
+    return this.#waiting?.sinceMs
+  }
+
+  /** What the mount has come to. */
+  get mountState(): MountState {
+    return this.#mountState
+  }
+
+  get worker(): WorkerClient | undefined {
+    return this.#worker
+  }
+
+  /** Workers this mount has had after the first. */
+  get restarts(): number {
+    return Math.max(0, this.#generation - 1)
+  }
+
+  /** Mounts, and resolves when the mount serves; otherwise nothing is left. Errors: of the mount, the cluster, volumes. */
+  async start(): Promise<void> {
+    try {
+      if (this.spec.engine === 'kernel') this.#device = await this.#mountDevice()
+      await this.#startWorker()
+      await this.#device?.mount.raiseReadAhead(this.#log)
+    } catch (error) {
+      this.#setState('ended', errorText(error))
+      this.#worker?.kill()
+      await this.#dropDevice()
+      throw error
+    }
+  }
+
+  /** The worker, for a call. Errors: closed while there is none. */
+  requireWorker(): WorkerClient {
+    if (this.#worker && this.#state === 'serving') return this.#worker
+    throw new SheepfsError('closed', `mount "${this.spec.mount}" has no worker now: ${this.#reason ?? this.#state}`)
+  }
+
+  /** Puts a new worker under the running mount, on purpose. Errors: not-supported (engine, kernel), closed. */
+  async restart(): Promise<void> {
+    const worker = this.requireWorker()
+    this.#checkSuccession()
+    this.#setState('restarting', 'restarted on demand')
+    this.#earlyDeaths = 0
+    const serving = this.#nextServing()
+    const limit = new Promise((resolve) => setTimeout(resolve, HAND_OVER_LIMIT_MS).unref())
+    await Promise.race([worker.call('handOver').catch(() => undefined), limit])
+    worker.kill()
+    await serving
+  }
+
+  /**
+   * Unmounts: what is cached is flushed, volumes are closed. Errors: busy, and the mount goes on; with `force` it ends all
+   * the same, and what is open fails.
+   */
+  async stop(options: { force: boolean }): Promise<void> {
+    if (this.#state === 'ended') return
+    const previous = { state: this.#state, reason: this.#reason }
+    this.#setState('stopping', undefined)
+    clearTimeout(this.#restartTimer)
+    try {
+      await (options.force ? this.#abort() : this.#unmount())
+    } catch (error) {
+      this.#setState(previous.state === 'serving' ? 'serving' : previous.state, previous.reason)
+      throw error
+    }
+    await this.#workerGone()
+    this.#setState('ended', undefined)
+    await this.#dropDevice()
+    if (this.#endError) throw this.#endError
+  }
+
+  async #mountDevice(): Promise<{ fd: number; mount: KernelMount }> {
+    const { mountpoint, mount: source, allowOther } = this.spec
+    const fd = await openDevice()
+    try {
+      return { fd, mount: await mountDevice(fd, { mountpoint, source, allowOther }) }
+    } catch (error) {
+      closeDevice(fd)
+      throw error
+    }
+  }
+
+  async #dropDevice(): Promise<void> {
+    const device = this.#device
+    if (!device) return
+    this.#device = undefined
+    closeDevice(device.fd)
+    await device.mount.detach()
+  }
+
+  #startWorker(): Promise<void> {
+    const serving = this.#nextServing()
+    this.#generation++
+    const start = { kind: 'start', spec: this.spec, state: this.#mountState, generation: this.#generation } as const
+    const worker: WorkerClient = new WorkerClient(start, {
+      deviceFd: this.#device?.fd,
+      log: this.#log,
+      watcher: {
+        onMessage: (message) => {
+          this.#hear(message)
+        },
+        onExit: (how) => {
+          this.#mourn(worker, how)
+        },
+      },
+    })
+    this.#worker = worker
+    this.#hasEnded = false
+    return serving
+  }
+
+  #nextServing(): Promise<void> {
+    const promise = new Promise<void>((resolve, reject) => {
+      this.#onServing = { resolve, reject }
+    })
+    promise.catch(() => undefined) // not everybody who restarts waits for it
+    return promise
+  }
+
+  #hear(message: FromWorker): void {
+    switch (message.kind) {
+      case 'serving':
+        this.#watcher.onWorker(this.#reason ?? 'started')
+        this.#setState('serving', undefined)
+        this.#startPinging()
+        this.#onServing?.resolve()
+        break
+      case 'state':
+        this.#mountState = message.state
+        this.#watcher.onChange()
+        break
+      case 'grown':
+        this.#watcher.onGrown(message.volume, message.size)
+        break
+      case 'waiting':
+        this.#waiting = message.sinceMs === undefined ? undefined : { sinceMs: message.sinceMs, reason: message.reason }
+        this.#watcher.onChange()
+        break
+      case 'ended':
+        this.#hasEnded = message.error === undefined
+        this.#endError = message.error && fromWireError(message.error)
+        if (this.#state !== 'restarting' || this.#endError) this.#onServing?.reject(this.#endError)
+        break
+      case 'answer':
+      case 'refusal':
+        break // WorkerClient keeps these
+    }
+  }
+
+  /** A worker is gone: expected, or to be replaced. */
+  #mourn(worker: WorkerClient, how: string): void {
+    if (worker !== this.#worker) return
+    this.#worker = undefined
+    this.#waiting = undefined
+    clearInterval(this.#pinger)
+    this.#onGone?.()
+    if (this.#state === 'starting') {
+      this.#onServing?.reject(this.#endError ?? new SheepfsError('io', `the worker ended with ${how}`))
+      return
+    }
+    if (this.#state === 'stopping' || this.#state === 'ended') return
+    void this.#replace(worker, how)
+  }
+
+  async #replace(worker: WorkerClient, how: string): Promise<void> {
+    const isPlanned = this.#state === 'restarting'
+    if (this.#hasEnded && !isPlanned) {
+      await this.#afterEnd()
+      return
+    }
+    this.#earlyDeaths = isPlanned || Date.now() - worker.startedAtMs >= STABLE_MS ? 0 : this.#earlyDeaths + 1
+    const pauseMs = RESTART_PAUSES_MS[Math.min(this.#earlyDeaths, RESTART_PAUSES_MS.length - 1)] ?? 0
+    if (!isPlanned) {
+      this.#log.error({ generation: worker.generation, how, pauseMs }, 'the worker died; another one takes over')
+      this.#setState(this.#earlyDeaths > FEW_DEATHS ? 'failed' : 'restarting', `the worker ended with ${how}`)
+    }
+    this.#restartLater(pauseMs)
+  }
+
+  /** The mount is over though nobody here ended it: unmounted on purpose, or aborted, and then made anew. */
+  async #afterEnd(): Promise<void> {
+    const isAborted = await this.#device?.mount.isMounted()
+    await this.#dropDevice()
+    if (isAborted !== true) {
+      this.#log.warn('unmounted from outside')
+      this.#setState('ended', 'unmounted from outside')
+      return
+    }
+    this.#log.error('the connection to the kernel was aborted from outside: the mount is made anew, open files fail')
+    this.#setState('restarting', 'aborted from outside')
+    this.#restartLater(0)
+  }
+
+  #restartLater(pauseMs: number): void {
+    this.#restartTimer = setTimeout(() => {
+      this.#succeed().catch((error: unknown) => {
+        this.#log.error({ err: error }, 'a worker could not be started')
+        this.#setState('failed', errorText(error))
+        if (!this.#worker) this.#restartLater(LAST_RESTART_PAUSE_MS)
+      })
+    }, pauseMs)
+  }
+
+  /** Another worker, over the same device; on kernels that cannot send requests again, over a new mount. */
+  async #succeed(): Promise<void> {
+    if (this.spec.engine !== 'kernel') {
+      await detachPath(this.spec.mountpoint).catch((error: unknown) => {
+        this.#log.debug({ err: error }, 'nothing is left of the mount of the dead worker')
+      })
+    } else if (this.#device && !this.#canResend()) {
+      this.#log.warn('this kernel cannot send requests again (Linux 6.9 can): the mount is made anew, open files fail')
+      await this.#device.mount.abort()
+      await this.#dropDevice()
+    }
+    if (this.spec.engine === 'kernel' && !this.#device) {
+      this.#mountState = { ...this.#mountState, negotiated: undefined }
+      this.#device = await this.#mountDevice()
+    }
+    await this.#startWorker()
+  }
+
+  #checkSuccession(): void {
+    if (this.spec.engine !== 'kernel') {
+      throw new SheepfsError('not-supported', `engine ${this.spec.engine} cannot restart under a running mount`)
+    }
+    if (!this.#canResend()) {
+      throw new SheepfsError('not-supported', 'this kernel cannot send requests again to a new worker: Linux 6.9 can')
+    }
+  }
+
+  #canResend(): boolean {
+    return this.#mountState.negotiated?.canResend ?? true // before INIT there is nothing to send again
+  }
+
+  #startPinging(): void {
+    clearInterval(this.#pinger)
+    let askedAt: number | undefined
+    this.#pinger = setInterval(() => {
+      const worker = this.#worker
+      if (!worker) return
+      if (askedAt === undefined) {
+        askedAt = performance.now()
+        worker.call('ping').then(
+          () => (askedAt = undefined),
+          () => (askedAt = undefined),
+        )
+      } else if (performance.now() - askedAt > PING_LIMIT_MS) {
+        askedAt = undefined
+        this.#log.error({ pid: worker.pid }, `the worker has not answered for ${PING_LIMIT_MS / 1000} s: it is stuck`)
+        worker.kill()
+      }
+    }, PING_INTERVAL_MS)
+    this.#pinger.unref()
+  }
+
+  async #unmount(): Promise<void> {
+    if (this.#device) await this.#device.mount.unmount()
+    else await this.#worker?.call('unmount')
+  }
+
+  async #abort(): Promise<void> {
+    try {
+      await this.#unmount()
+    } catch (error) {
+      if (!isSheepfsError(error)) throw error
+      this.#log.warn(`ended by force: ${error.message}`)
+      if (this.#device) await this.#device.mount.abort()
+      else await this.#worker?.call('abort')
+    }
+  }
+
+  /** Resolves when the worker has closed its volumes and is gone; it is killed when it takes too long. */
+  async #workerGone(): Promise<void> {
+    const worker = this.#worker
+    if (!worker) return
+    const gone = new Promise<void>((resolve) => {
+      this.#onGone = resolve
+    })
+    const timer = setTimeout(() => {
+      this.#log.error('the worker did not close its volumes in time: their last flush and their locks may be missing')
+      worker.kill()
+    }, END_LIMIT_MS)
+    await gone
+    clearTimeout(timer)
+  }
+
+  #setState(state: KeeperState, reason: string | undefined): void {
+    if (this.#state !== state) this.#sinceMs = Date.now()
+    this.#state = state
+    this.#reason = reason
+    this.#watcher.onChange()
+  }
+}

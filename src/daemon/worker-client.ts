@@ -1,0 +1,111 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import { SheepfsError } from '../errors.ts'
+import { type Logger } from '../log.ts'
+import { fromWireError } from './wire-error.ts'
+import {
+  type FromWorker,
+  type MethodName,
+  type ToWorker,
+  type WorkerMethods,
+  type WorkerStart,
+} from './worker-protocol.ts'
+
+const PROGRAM = new URL('./worker-process.js', import.meta.url)
+
+export interface WorkerWatcher {
+  /** Everything the worker tells by itself, in order. */
+  onMessage(message: FromWorker): void
+  /** Once, when the process is gone; `how` says of what it died. */
+  onExit(how: string): void
+}
+
+interface PendingCall {
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: SheepfsError) => void
+}
+
+/** One worker process, as its supervisor sees it. */
+export class WorkerClient {
+  readonly generation: number
+  readonly startedAtMs = Date.now()
+  readonly #child: ChildProcess
+  /** Calls without an answer; an entry leaves once, by an answer or by the end of the process. */
+  readonly #calls = new Map<number, PendingCall>()
+  #nextCall = 1
+  #isGone = false
+
+  /** Starts the process; with `deviceFd` it inherits the device of the mount. */
+  constructor(start: WorkerStart, options: { deviceFd: number | undefined; log: Logger; watcher: WorkerWatcher }) {
+    const { deviceFd, log, watcher } = options
+    this.generation = start.generation
+    this.#child = fork(PROGRAM, [], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', deviceFd ?? 'ignore', 'ipc'],
+    })
+    this.#child.on('message', (message) => {
+      this.#receive(message as FromWorker, watcher)
+    })
+    this.#child.once('exit', (code, signal) => {
+      this.#end(signal ?? `status ${String(code)}`, watcher)
+    })
+    this.#child.on('error', (error) => {
+      log.error({ err: error }, 'the worker process could not be started or reached')
+      if (this.#child.pid === undefined) this.#end(error.message, watcher)
+    })
+    this.#send(start)
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  get isGone(): boolean {
+    return this.#isGone
+  }
+
+  /** Calls the worker. Errors: what it throws; closed when it ends before the answer. */
+  call<M extends MethodName>(method: M, ...args: Parameters<WorkerMethods[M]>): ReturnType<WorkerMethods[M]> {
+    const answer = new Promise<unknown>((resolve, reject) => {
+      if (this.#isGone) {
+        reject(new SheepfsError('closed', 'the worker has ended'))
+        return
+      }
+      const id = this.#nextCall++
+      this.#calls.set(id, { resolve, reject })
+      this.#send({ kind: 'call', id, method, args })
+    })
+    return answer as ReturnType<WorkerMethods[M]>
+  }
+
+  /** Ends the process now. */
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+
+  #send(message: ToWorker): void {
+    if (!this.#child.connected) return // its exit settles the calls
+    this.#child.send(message, (error) => {
+      if (error && !this.#isGone) this.kill() // who cannot be reached cannot be supervised
+    })
+  }
+
+  #receive(message: FromWorker, watcher: WorkerWatcher): void {
+    if (message.kind !== 'answer' && message.kind !== 'refusal') {
+      watcher.onMessage(message)
+      return
+    }
+    const call = this.#calls.get(message.id)
+    this.#calls.delete(message.id)
+    if (message.kind === 'answer') call?.resolve(message.value)
+    else call?.reject(fromWireError(message.error))
+  }
+
+  #end(how: string, watcher: WorkerWatcher): void {
+    if (this.#isGone) return
+    this.#isGone = true
+    const calls = [...this.#calls.values()]
+    this.#calls.clear()
+    for (const { reject } of calls) reject(new SheepfsError('closed', 'the worker ended before it answered'))
+    watcher.onExit(how)
+  }
+}
