@@ -51,6 +51,7 @@ test('a killed lamb leaves every acknowledged object and no VDI without a workin
   const store = await scratchDirectory(t)
   for (let round = 0; round < 4; round++) {
     const { child, port } = await spawnLamb(store)
+    t.after(() => child.kill('SIGKILL'))
     const client = await WireClient.connect(port)
     const acknowledged: number[] = []
     const load = workUntilClosed(client, acknowledged)
