@@ -22,12 +22,22 @@ async function openTargets(stage: Stage, options: BenchOptions): Promise<Target[
   return targets
 }
 
-/** Every target after the other in every run: what else the machine does hits all alike. */
-async function measure(targets: readonly Target[], loads: readonly Workload[], runs: number): Promise<Measurements> {
+/** Every target after the other in every run: what else the machine does hits all alike. `stop` ends it early. */
+async function measure(
+  targets: readonly Target[],
+  loads: readonly Workload[],
+  { runs, stop }: { runs: number; stop: AbortSignal },
+): Promise<Measurements> {
   const measurements = new Map(loads.map((load) => [load, new Map(targets.map((target) => [target, [] as Outcome[]]))]))
   for (let run = 1; run <= runs; run++) {
     for (const [load, byTarget] of measurements) {
-      for (const [target, outcomes] of byTarget) outcomes.push(await target.measure(load))
+      for (const [target, outcomes] of byTarget) {
+        const outcome = await target.measure(load).catch((error: unknown) => {
+          if (!stop.aborted) throw error // else it is fio that was interrupted as well
+        })
+        if (stop.aborted || !outcome) return measurements
+        outcomes.push(outcome)
+      }
       const line = Array.from(byTarget, ([{ label }, all]) => `${label} ${all.at(-1)?.speed.toFixed(0) ?? ''}`)
       console.error(`run ${run} of ${runs}, ${load.name}, ${load.unit}: ${line.join(', ')}`)
     }
@@ -46,11 +56,11 @@ async function reportMemory(targets: readonly Target[]): Promise<Record<string, 
   return peaks
 }
 
-async function bench(stage: Stage, options: BenchOptions): Promise<void> {
+async function bench(stage: Stage, options: BenchOptions, stop: AbortSignal): Promise<void> {
   const loads = workloads(options.size).filter(({ name }) => name.includes(options.only))
   if (loads.length === 0) throw new Error(`--only ${options.only}: no workload has that in its name`)
   const targets = await openTargets(stage, options)
-  const measurements = await measure(targets, loads, options.runs)
+  const measurements = await measure(targets, loads, { runs: options.runs, stop })
   console.log(`\n${reportText(measurements)}\n`)
   const peakMemory = await reportMemory(targets)
   if (options.json === undefined) return
@@ -58,11 +68,17 @@ async function bench(stage: Stage, options: BenchOptions): Promise<void> {
   await writeFile(options.json, `${JSON.stringify(record, null, 2)}\n`)
 }
 
-const stage = new Stage()
+const stage = new Stage({ ignoresTerminal: true })
+const stop = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    stop.abort()
+  })
+}
 try {
   const options = parseBenchOptions()
   if (options.help) console.log(USAGE)
-  else await bench(stage, options)
+  else await bench(stage, options, stop.signal)
 } catch (error) {
   console.error(`bench: ${errorText(error)}`)
   process.exitCode = 1
