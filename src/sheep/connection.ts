@@ -13,6 +13,8 @@ export interface ConnectionOptions {
   readonly deadlineMs: () => number
   /** Whether the cluster is one that cuts zeros from reads (up to 0.7); else a short read is a broken stream. */
   readonly trimsZeros: () => boolean
+  /** Told when a request has gone unanswered for `afterMs`, and when none has any more. */
+  readonly silence?: { readonly afterMs: number; readonly onChange: (isSilent: boolean) => void }
 }
 
 /** `hadChanges`: requests that may change something were in flight, and may still be executed. */
@@ -46,6 +48,7 @@ export class Connection {
   readonly #onClosed: OnClosed
   #nextId = 1
   #isCorked = false
+  #isSilent = false
   #closed: SheepfsError | undefined
   #deadlineTimer: NodeJS.Timeout | undefined
   #failConnect: ((error: SheepfsError) => void) | undefined
@@ -85,6 +88,11 @@ export class Connection {
   /** Requests without a response. */
   get inFlight(): number {
     return this.#pending.size
+  }
+
+  /** Whether a request has gone unanswered for longer than is usual. */
+  get isSilent(): boolean {
+    return this.#isSilent
   }
 
   /** Why the connection has ended; undefined while it serves. */
@@ -148,7 +156,8 @@ export class Connection {
     this.#socket.once('connect', () => {
       clearTimeout(timer)
       this.#failConnect = undefined
-      const checkMs = Math.min(LONGEST_DEADLINE_CHECK_MS, this.#options.deadlineMs() / 4)
+      const { deadlineMs, silence } = this.#options
+      const checkMs = Math.min(LONGEST_DEADLINE_CHECK_MS, deadlineMs() / 4, (silence?.afterMs ?? Infinity) / 4)
       this.#deadlineTimer = setInterval(() => {
         this.#checkDeadline()
       }, checkMs).unref()
@@ -231,12 +240,16 @@ export class Connection {
   }
 
   #checkDeadline(): void {
-    for (const { sentAt } of this.#pending.values()) {
-      const waitedMs = performance.now() - sentAt
-      if (waitedMs > this.#options.deadlineMs()) {
-        this.#lose('timeout', `no answer for ${Math.round(waitedMs / 1000)} s`)
-      }
-      return // the first is the oldest
-    }
+    const [oldest] = this.#pending.values()
+    const waitedMs = oldest ? performance.now() - oldest.sentAt : 0
+    if (waitedMs > this.#options.deadlineMs()) this.#lose('timeout', `no answer for ${Math.round(waitedMs / 1000)} s`)
+    else this.#noticeSilence(waitedMs)
+  }
+
+  #noticeSilence(waitedMs: number): void {
+    const { silence } = this.#options
+    if (!silence || waitedMs > silence.afterMs === this.#isSilent) return
+    this.#isSilent = !this.#isSilent
+    silence.onChange(this.#isSilent)
   }
 }

@@ -77,7 +77,7 @@ export class Gateways {
       const { connection } = sheep
       if (!sheep.isWorthTrying) continue
       if (!connection) this.#connectAside(sheep)
-      else if (!best || connection.inFlight < best.inFlight) best = connection
+      else if (!connection.isSilent && (!best || connection.inFlight < best.inFlight)) best = connection
     }
     return best ? Promise.resolve(best) : this.home()
   }
@@ -116,12 +116,27 @@ export class Gateways {
     const key = addressText(address)
     let sheep = this.#sheep.get(key)
     if (!sheep) {
-      sheep = new Sheep(address, this.#options, (lost, error) => {
-        if (!this.#isClosed) this.#log.warn({ sheep: addressText(lost.address) }, `lost a sheep: ${error.message}`)
+      sheep = new Sheep(address, this.#options, {
+        onLost: (lost, error) => {
+          if (!this.#isClosed) this.#log.warn({ sheep: addressText(lost.address) }, `lost a sheep: ${error.message}`)
+        },
+        onSilence: (silent, isSilent) => {
+          this.#tellSilence(silent, isSilent)
+        },
       })
       this.#sheep.set(key, sheep)
     }
     return sheep
+  }
+
+  #tellSilence({ address }: Sheep, isSilent: boolean): void {
+    const fields = { sheep: addressText(address) }
+    const { silenceMs } = this.#options.timing
+    if (isSilent) {
+      const limitMs = this.#options.deadlineMs()
+      const text = `a sheep has not answered for ${silenceMs / 1000} s; it counts as lost after ${limitMs / 1000} s`
+      this.#log.warn(fields, text)
+    } else this.#log.info(fields, 'the sheep answers again')
   }
 
   async #chooseHome(): Promise<Connection> {

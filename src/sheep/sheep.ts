@@ -13,6 +13,13 @@ export interface SheepOptions extends ConnectionOptions {
   readonly protoVer: () => number
 }
 
+/** Who is told what happens to the connection. */
+export interface SheepWatcher {
+  readonly onLost: (sheep: Sheep, error: SheepfsError) => void
+  /** Requests go unanswered for longer than is usual, or do no more. */
+  readonly onSilence: (sheep: Sheep, isSilent: boolean) => void
+}
+
 /**
  * One daemon of the cluster and the connection to it, made when first needed and again after a loss. When it was lost with
  * changes under way, the next connection waits until they are over: then nothing of ours keeps the sheep busy and it can
@@ -21,7 +28,7 @@ export interface SheepOptions extends ConnectionOptions {
 export class Sheep {
   readonly address: Address
   readonly #options: SheepOptions
-  readonly #onLost: (sheep: Sheep, error: SheepfsError) => void
+  readonly #watcher: SheepWatcher
   #connection: Connection | undefined
   #connecting: Promise<Connection> | undefined
   #settling: Promise<void> | undefined
@@ -29,10 +36,10 @@ export class Sheep {
   #retryAt = 0
   #destroyed: SheepfsError | undefined
 
-  constructor(address: Address, options: SheepOptions, onLost: (sheep: Sheep, error: SheepfsError) => void) {
+  constructor(address: Address, options: SheepOptions, watcher: SheepWatcher) {
     this.address = address
     this.#options = options
-    this.#onLost = onLost
+    this.#watcher = watcher
   }
 
   /** The open connection; undefined when there is none now. */
@@ -78,7 +85,7 @@ export class Sheep {
     let connection: Connection | undefined
     try {
       if (this.#settling) await Promise.race([this.#settling, pause(settleSilentMs, undefined, { ref: false })])
-      connection = await Connection.open(this.address, this.#options, (error, hadChanges) => {
+      connection = await Connection.open(this.address, this.#connectionOptions(), (error, hadChanges) => {
         this.#lost(connection, error, hadChanges)
       })
       await this.#probe(connection)
@@ -94,6 +101,13 @@ export class Sheep {
     this.#connection = connection
     this.#backoffMs = 0
     return connection
+  }
+
+  #connectionOptions(): ConnectionOptions {
+    const onChange = (isSilent: boolean): void => {
+      this.#watcher.onSilence(this, isSilent)
+    }
+    return { ...this.#options, silence: { afterMs: this.#options.timing.silenceMs, onChange } }
   }
 
   /** A stopped process still takes connections: only one that answers is of use. Any sheep in any state knows this question. */
@@ -118,7 +132,7 @@ export class Sheep {
     this.#connection = undefined
     this.holdOff()
     if (hadChanges && !this.#destroyed) this.#settle()
-    this.#onLost(this, error)
+    this.#watcher.onLost(this, error)
   }
 
   #settle(): void {

@@ -8,6 +8,8 @@ export interface Timing {
   readonly deadlineMs: number
   /** The same when requests may wait less than that: what a sheep that is well may need. */
   readonly shortestDeadlineMs: number
+  /** A request without a response for this long is worth telling: the sheep is slow, stopped, or waits for another. */
+  readonly silenceMs: number
   /** A sheep that failed is not preferred for this long, doubled with each failure. */
   readonly firstBackoffMs: number
   readonly lastBackoffMs: number
@@ -33,6 +35,7 @@ export const DEFAULT_TIMING: Timing = {
   headStartMs: 1_000,
   deadlineMs: 60_000,
   shortestDeadlineMs: 5_000,
+  silenceMs: 5_000,
   firstBackoffMs: 500,
   lastBackoffMs: 30_000,
   firstPauseMs: 50,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { pino } from 'pino'
 import { type ClusterState } from '../../src/sheep/outage.ts'
 import { type Timing } from '../../src/sheep/timing.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
@@ -61,6 +62,26 @@ test('a gateway that stops answering is left at the deadline', LIMIT, async (con
   await cluster.change(writeObject(OBJECT, 0, ONE))
   assert.deepEqual(cluster.homeAddress, second.address)
 })
+
+test(
+  'a sheep that leaves requests unanswered is told of once, and once more when it answers',
+  LIMIT,
+  async (context) => {
+    const { open, first } = await staged(context)
+    const lines: string[] = []
+    const log = pino({ base: null, timestamp: false }, { write: (line) => void lines.push(line) })
+    const cluster = await open({ log, timing: { ...FAST, deadlineMs: 10_000 } })
+    first.script = inTurn(Opcode.READ_OBJ, { kind: 'answer', beforeMs: 200 }, { kind: 'answer', beforeMs: 200 })
+    await Promise.all([cluster.read(readObject(OBJECT, 0, 1)), cluster.read(readObject(OBJECT, 0, 1))])
+    while (lines.length < 2) await pause(5)
+    const sheep = `127.0.0.1:${first.address.port}`
+    const told = lines.map((line) => JSON.parse(line) as unknown)
+    assert.deepEqual(told, [
+      { level: 40, sheep, msg: 'a sheep has not answered for 0.05 s; it counts as lost after 10 s' },
+      { level: 30, sheep, msg: 'the sheep answers again' },
+    ])
+  },
+)
 
 test('a gateway that is shutting down is left for another', LIMIT, async (context) => {
   const { open, first, second } = await staged(context, 2)

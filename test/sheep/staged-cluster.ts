@@ -12,6 +12,7 @@ export const FAST: Timing = {
   headStartMs: 50,
   deadlineMs: 150,
   shortestDeadlineMs: 150,
+  silenceMs: 50,
   firstBackoffMs: 5,
   lastBackoffMs: 40,
   firstPauseMs: 2,
