@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'node:test'
 import { dataOid } from '../../src/wire/object-id.ts'
 import { createObject, writeIndex, writeObject } from '../../src/wire/object-ops.ts'
@@ -29,11 +28,12 @@ test('data of a snapshot is read-only, its index is not', limit, async (t) => {
 
 test('a publish between the two halves of a snapshot is answered and lost', limit, async (t) => {
   const { client, lamb } = await startLamb(t)
-  lamb.faults.snapshotPauseMs = 60
+  lamb.faults.snapshotPauseMs = 500
   const vid = await makeVdi(client, 'v')
   assert.equal((await client.call(createObject(dataOid(vid, 4), 0, Buffer.from('data')))).result, 0)
   const snapshot = derive(client, 'v', vid, true)
-  await sleep(20)
+  const probe = () => client.call(writeObject(dataOid(vid, 4), 0, Buffer.alloc(0)))
+  while ((await probe()).result !== Result.READONLY);
   assert.equal((await client.call(writeIndex(vid, 4, [vid]))).result, Result.SUCCESS)
   const working = await snapshot
   assert.deepEqual(await readIndex(client, vid, 4, 1), [0])
