@@ -33,6 +33,8 @@ export function newFuseMessage(size: number): FuseMessage {
 
 /** What fuse_attr says of a node. Sizes in bytes, the time in milliseconds since 1970 (shown as all three times). */
 export interface FuseAttributes {
+  /** What the kernel knows the node by. */
+  readonly nodeid: number
   readonly ino: number
   readonly size: number
   readonly allocated: number
@@ -69,13 +71,13 @@ export function entryOut(attributes: FuseAttributes, entryValidS: number): FuseM
   return reply
 }
 
-/** Writes a struct fuse_entry_out at `at`; node id and inode number are the same here. */
+/** Writes a struct fuse_entry_out at `at`. */
 export function setEntry(
   view: DataView,
   attributes: FuseAttributes,
   { entryValidS, at }: { entryValidS: number; at: number },
 ): void {
-  FuseEntryOut.nodeid.set(view, attributes.ino, at)
+  FuseEntryOut.nodeid.set(view, attributes.nodeid, at)
   FuseEntryOut.entryValid.set(view, entryValidS, at)
   FuseEntryOut.attrValid.set(view, attributes.validS, at)
   setAttr(view, attributes, at + FUSE_ENTRY_OUT_ATTR)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { after, before, describe, test } from 'node:test'
 import { missing, TESTED_ENGINES } from './stage/ability.ts'
 import { succeed } from './stage/program.ts'
@@ -86,6 +87,16 @@ for (const engine of TESTED_ENGINES) {
       }
       assert.equal(await readFile(sheepfs.path('config/sheep_info'), 'utf8'), `${addressText(sheep.address)}\n`)
       assert.match(await readFile(sheepfs.path('vdi/list'), 'utf8'), new RegExp(name))
+    })
+
+    test('the size of a text file follows its text', async () => {
+      const list = sheepfs.path('vdi/list')
+      const { size } = await stat(list)
+      const other = await sheep.createVdi(VOLUME_SIZE)
+      while (!(await readFile(list, 'utf8')).includes(other)) await delay(100)
+      const now = await stat(list)
+      assert.equal(now.size, (await readFile(list)).length)
+      assert.ok(now.size > size)
     })
 
     test('ls, stat, df and du work on all of it', async () => {

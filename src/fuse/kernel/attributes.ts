@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { type Node } from '../../tree/node.ts'
+import { type Attributes, type Node } from '../../tree/node.ts'
 import { Fattr, FileType } from '../../wire/fuse-abi.ts'
 import { attrOut, entryOut, statfsOut, type FuseAttributes } from '../../wire/fuse-reply.ts'
 import { FuseSetattrIn } from '../../wire/fuse-structs.ts'
@@ -8,9 +8,12 @@ import { ARGS, type Reply, type Request, type Served } from './operation.ts'
 const { ENOENT, ENOTDIR, ESTALE } = constants.errno
 
 /** A name that goes away is also notified; the limit only bounds the moment in between. */
-export const ENTRY_VALID_S = 1
+const ENTRY_VALID_S = 1
 /** Longer than any client looks: changes are notified. */
 const ATTR_VALID_S = 3600
+
+/** What fits above the tree's id in the 53 bits of a number. */
+const TEXT_SIZE_LIMIT = 2 ** 21
 
 const STATFS_BLOCK = 4096
 const NAME_MAX = 255
@@ -22,7 +25,7 @@ export function lookup(served: Served, request: Request): Reply | Promise<Reply>
   if (directory.kind !== 'directory') return ENOTDIR
   const node = directory.lookup(nameOf(request))
   if (node === undefined) return ENOENT
-  return attributesOf(node).then((attributes) => entryOut(attributes, ENTRY_VALID_S))
+  return attributesOf(node).then((attributes) => entryOut(attributes, entryValidS(attributes)))
 }
 
 /** GETATTR. */
@@ -56,11 +59,27 @@ export async function statfs(served: Served): Promise<Reply> {
   })
 }
 
+/** Seconds for which the kernel need not look a name up again: none where the node id may be another then. */
+export function entryValidS({ validS }: FuseAttributes): number {
+  return validS === 0 ? 0 : ENTRY_VALID_S
+}
+
+/**
+ * With write-back a kernel keeps the size it first saw of a node id, so a text of another size gets another one: the
+ * size is its upper half, which nobody else looks at (see `Request`).
+ */
+function nodeidOf(node: Node, { size, validity }: Attributes): number {
+  const isText = node.kind === 'file' && validity === 'never' && size < TEXT_SIZE_LIMIT
+  return isText ? node.id + size * 2 ** 32 : node.id
+}
+
 /** A node's attributes as the kernel wants them. */
 export async function attributesOf(node: Node): Promise<FuseAttributes> {
-  const { size, allocated, mode, uid, gid, modifiedMs, blockSize, validity } = await node.attributes()
+  const attributes = await node.attributes()
+  const { size, allocated, mode, uid, gid, modifiedMs, blockSize, validity } = attributes
   const isDirectory = node.kind === 'directory'
   return {
+    nodeid: nodeidOf(node, attributes),
     ino: node.id,
     size,
     allocated,

@@ -4,7 +4,7 @@ import { DirentType } from '../../wire/fuse-abi.ts'
 import { DirentWriter, type FuseDirectoryEntry } from '../../wire/fuse-dirent.ts'
 import { openOut } from '../../wire/fuse-reply.ts'
 import { FuseReadIn, FuseReleaseIn } from '../../wire/fuse-structs.ts'
-import { attributesOf, ENTRY_VALID_S } from './attributes.ts'
+import { attributesOf, entryValidS } from './attributes.ts'
 import { ARGS, type Reply, type Request, type Served } from './operation.ts'
 
 const { ENOTDIR, ESTALE } = constants.errno
@@ -46,7 +46,8 @@ export async function readdirplus(served: Served, request: Request): Promise<Rep
   for (const [index, entry] of rest.entries()) {
     const result = attributes[index]
     const known = result?.status === 'fulfilled' ? result.value : undefined
-    if (!writer.add(direntOf(entry, start + index), { attributes: known, entryValidS: ENTRY_VALID_S })) break
+    const plus = { attributes: known, entryValidS: known === undefined ? 0 : entryValidS(known) }
+    if (!writer.add(direntOf(entry, start + index), plus)) break
   }
   return writer.reply()
 }

@@ -17,6 +17,7 @@ export class Request {
   readonly view: DataView
   readonly length: number
   readonly opcode: number
+  /** The tree's id: the lower half of what the kernel knows the node by. */
   readonly nodeid: number
   readonly uniqueLow: number
   readonly uniqueHigh: number
@@ -30,7 +31,7 @@ export class Request {
     this.view = view
     this.length = length
     this.opcode = FuseInHeader.opcode.get(view)
-    this.nodeid = FuseInHeader.nodeid.get(view)
+    this.nodeid = FuseInHeader.nodeid.low(view)
     this.uniqueLow = FuseInHeader.uniqueLow.get(view)
     this.uniqueHigh = FuseInHeader.uniqueHigh.get(view)
   }
