@@ -2,11 +2,12 @@ import { resultError } from '../sheep/result-error.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { readObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
+import { Missing } from './missing.ts'
 import { type VolumeCore } from './volume-core.ts'
 
 /** Fills `into` from `offset` of object `index`. Errors: io, stale, no others when the cluster can be waited for. */
 export async function readFromObject(core: VolumeCore, index: number, offset: number, into: Uint8Array): Promise<void> {
-  const since = performance.now()
+  let missing: Missing | undefined
   for (;;) {
     if (core.failure) throw core.failure
     const known = core.index.owner(index)
@@ -20,8 +21,11 @@ export async function readFromObject(core: VolumeCore, index: number, offset: nu
     const message = readObject(oid, offset, into.length, core.cluster.objectFlags)
     const { result } = await core.cluster.read(message, { into, near })
     if (result === Result.SUCCESS) return
-    if (result !== Result.NO_OBJ) throw resultError(result, `${core.text}: read of object ${index}`)
-    const isStillOwner = (await core.index.owner(index)) === owner
-    if (isStillOwner) await core.awaitMissing(index, since)
+    const failure = resultError(result, `${core.text}: read of object ${index}`)
+    if (result !== Result.NO_OBJ && result !== Result.EIO) throw failure
+    await core.checkAlive()
+    if ((await core.index.owner(index)) !== owner) continue
+    missing ??= new Missing(core.cluster)
+    await missing.wait(() => failure)
   }
 }

@@ -1,12 +1,11 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { resultError } from '../sheep/result-error.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { createObject, readObject, writeObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
+import { Missing } from './missing.ts'
 import { type RangeHold } from './range-locks.ts'
 import { type VolumeCore } from './volume-core.ts'
-
-const REMOVAL_PAUSE_MS = 20
-const REMOVAL_LIMIT_MS = 10_000
 
 /**
  * Writes `data` at `offset` of object `index`. The first write of an object creates it, alone, and publishes it; those
@@ -14,7 +13,7 @@ const REMOVAL_LIMIT_MS = 10_000
  * Resolves when all of it is on the cluster and reachable after a crash. Errors: read-only, no-space, stale, io.
  */
 export async function writeToObject(core: VolumeCore, index: number, offset: number, data: Uint8Array): Promise<void> {
-  const since = performance.now()
+  const missing = new Missing(core.cluster)
   for (;;) {
     const known = core.index.owner(index)
     const owner = typeof known === 'number' ? known : await known
@@ -25,7 +24,7 @@ export async function writeToObject(core: VolumeCore, index: number, offset: num
         : core.locks.acquire(index, 0, core.objectSize)
     try {
       if (hold.granted) await hold.granted
-      if (await writeHeld({ core, index, hold, since }, offset, data)) return
+      if (await writeHeld({ core, index, hold, missing }, offset, data)) return
     } finally {
       hold.release()
     }
@@ -36,7 +35,7 @@ interface Write {
   readonly core: VolumeCore
   readonly index: number
   readonly hold: RangeHold
-  readonly since: number
+  readonly missing: Missing
 }
 
 /** One try with the range held; false when it has to be held anew because the object's owner changed. */
@@ -55,12 +54,7 @@ async function writeHeld(write: Write, offset: number, data: Uint8Array): Promis
   const isWholeObjectHeld = hold.start === 0 && hold.end === core.objectSize
   if (!isWholeObjectHeld) return false
   if (!(await createHeld(write, { vid, base: owner }, offset, data))) return false
-  const published = await core.change(vid, async () => {
-    await core.index.publish(index, vid)
-    return true
-  })
-  if (published) core.unprobed = index
-  return published === true
+  return core.update(vid, () => core.index.publish(index, vid))
 }
 
 async function createHeld(
@@ -79,22 +73,28 @@ async function createHeld(
 }
 
 /** What a result means for the write: done, or try again after what had to be waited for. */
-async function isDone({ core, index, since }: Write, vid: number, result: number): Promise<boolean> {
+async function isDone({ core, index, missing }: Write, vid: number, result: number): Promise<boolean> {
   if (result === Result.SUCCESS) return true
-  if (result === Result.READONLY) await core.recover(vid)
-  else if (result === Result.NO_OBJ) await core.awaitMissing(index, since)
-  else throw resultError(result, `${core.text}: write of object ${index}`)
+  if (result === Result.READONLY) {
+    await core.recover(vid)
+    return false
+  }
+  const failure = resultError(result, `${core.text}: write of object ${index}`)
+  if (result !== Result.NO_OBJ && result !== Result.EIO) throw failure
+  await core.checkAlive()
+  await missing.wait(() => failure)
   return false
 }
 
 /** Waits until a discarded object is really gone: its removal, still under way, would take a new one with it. */
 async function awaitRemoval(core: VolumeCore, vid: number, index: number): Promise<void> {
-  const until = performance.now() + REMOVAL_LIMIT_MS
-  const message = readObject(dataOid(vid, index), 0, 1)
+  const { removalLimitMs, removalPauseMs } = core.cluster.timing
+  const until = performance.now() + removalLimitMs
+  const message = readObject(dataOid(vid, index), 0, 1, core.cluster.objectFlags)
   while (performance.now() < until) {
     const { result } = await core.cluster.read(message)
     if (result === Result.NO_OBJ) break
-    await new Promise((resolve) => setTimeout(resolve, REMOVAL_PAUSE_MS))
+    await pause(removalPauseMs)
   }
   core.removing.delete(index)
 }

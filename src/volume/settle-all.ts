@@ -1,7 +1,8 @@
 /**
- * Waits until all have ended, well or not; then rejects with the first failure. Memory that they share is used by none of
- * them any more when this settles.
+ * As Promise.all, but waits until all have ended before it rejects with the first failure: memory that they share is used
+ * by none of them any more when this settles.
  */
-export async function settleAll(work: readonly Promise<unknown>[]): Promise<void> {
-  for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason
+export async function settleAll<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(work)
+  return Promise.all(work)
 }

@@ -1,52 +1,71 @@
 import { SheepfsError, isSheepfsError } from '../errors.ts'
 import { resultError } from '../sheep/result-error.ts'
 import { lookupVdi, readInodeHeader } from '../sheep/vdi-lookup.ts'
+import { type InodeHeader } from '../wire/inode.ts'
 import { dataOid } from '../wire/object-id.ts'
-import { createObject } from '../wire/object-ops.ts'
+import { createObject, writeVdiSize } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
-import { settleAll } from './settle-all.ts'
 import { loadIndex } from './load-index.ts'
+import { Missing, whileMissing } from './missing.ts'
 import { acquireVdiLock, releaseVdiLock, type VdiLock } from './vdi-lock.ts'
 import { checkLayout, StorePolicy } from './volume-layout.ts'
-import { type VolumeCore } from './volume-core.ts'
+import { settleAll } from './settle-all.ts'
+import { type Incarnation, type VolumeCore } from './volume-core.ts'
 import { type VolumeIndex } from './volume-index.ts'
 
 const EMPTY = new Uint8Array(0)
 const PARALLEL_REPAIRS = 16
-const INODE_LIMIT_MS = 15_000
-const INODE_PAUSE_MS = 100
+const MAX_ANCESTORS = 10_000
 
 /**
  * Somebody made a snapshot of the inode a volume works on (sheet 5.7): takes the VDI's new inode, and publishes there what
- * was acknowledged on the old one and got lost between the two. Nothing else changes the VDI meanwhile. Errors: read-only
- * when there is no new inode, or its index is a tree, of which sheep counts no references; stale when the VDI is gone.
+ * was acknowledged on the old one and got lost between the two. Nothing else changes the VDI meanwhile. Can be done again
+ * when it fails. Errors: read-only when there is no new inode, or its index is a tree, of which sheep counts no references;
+ * stale when the VDI is gone or has other content.
  */
 export async function recoverFromSnapshot(core: VolumeCore): Promise<void> {
-  const oldVid = core.vid
-  const old = core.index
-  const lock = await lockSuccessor(core) // a lock belongs to an inode, not to a name
-  const { vid } = lock
-  const header = await headerOf(core, vid)
-  checkLayout(header, core.text)
-  const index = await loadIndex(core.cluster, header)
-  const repaired = await reconcile({ core, oldVid, vid, old, index })
-  core.incarnation = { header, index }
-  if (core.lock) await releaseVdiLock(core.cluster, core.lock)
-  core.lock = lock
+  for (;;) {
+    const lock = await lockSuccessor(core) // a lock belongs to an inode, not to a name
+    const went = await goOver(core, lock.vid)
+    if (went) {
+      await exchangeLock(core, lock)
+      return
+    }
+    core.log.info(`${core.text}: another snapshot was taken before the first was dealt with`)
+    await releaseVdiLock(core.cluster, lock)
+    core.nextLock = undefined
+  }
+}
+
+/** False when the new inode takes no changes either. */
+async function goOver(core: VolumeCore, vid: number): Promise<boolean> {
+  const from = core.vid
+  const to = await loadSuccessor(core, vid)
+  const lost = await lostUpdates(core, to.index)
+  for (let done = 0; done < lost.length; done += PARALLEL_REPAIRS) {
+    const group = lost.slice(done, done + PARALLEL_REPAIRS)
+    const isRepaired = await settleAll(group.map((index) => repair(core, to, index)))
+    if (isRepaired.includes(false)) return false
+  }
+  core.incarnation = to
   core.removing.clear()
+  core.updates += lost.length
   core.log.info(
-    { from: oldVid.toString(16), to: vid.toString(16), repaired },
+    { from: from.toString(16), to: vid.toString(16), repaired: lost.length },
     `${core.text}: a snapshot was taken; writing goes on in the new inode`,
   )
+  return true
 }
 
 async function lockSuccessor(core: VolumeCore): Promise<VdiLock> {
+  const spec = { name: core.spec.name }
   try {
-    const spec = { name: core.spec.name }
     const { vid } = await lookupVdi(core.cluster, spec)
     if (vid !== core.vid) {
       checkSnapshots(core)
-      return await acquireVdiLock(core.cluster, spec)
+      const ownGateways = core.nextLock?.gateway ? [core.nextLock.gateway] : []
+      core.nextLock = await acquireVdiLock(core.cluster, spec, { ownGateways })
+      return core.nextLock
     }
   } catch (error) {
     if (!isSheepfsError(error, 'not-found')) throw error
@@ -60,49 +79,77 @@ function checkSnapshots({ header, text }: VolumeCore): void {
   throw new SheepfsError('read-only', `${text} takes no writes: it is a hyper volume and was made a snapshot`)
 }
 
+async function exchangeLock(core: VolumeCore, lock: VdiLock): Promise<void> {
+  const { lock: old } = core
+  core.lock = lock
+  core.nextLock = undefined
+  if (!old) return
+  await releaseVdiLock(core.cluster, old).catch((error: unknown) => {
+    core.log.warn({ err: error }, `${core.text}: the lock of the snapshot could not be released`)
+  })
+}
+
 /** The new inode is written after it is announced, so that for a moment it may be missing. */
-async function headerOf(core: VolumeCore, vid: number): ReturnType<typeof readInodeHeader> {
-  const until = performance.now() + INODE_LIMIT_MS
+async function loadSuccessor(core: VolumeCore, vid: number): Promise<Incarnation> {
+  const read = await whileMissing(core.cluster, () => readInodeHeader(core.cluster, vid))
+  checkLayout(read, core.text)
+  const isSameKind = read.blockSizeShift === core.header.blockSizeShift && read.storePolicy === core.header.storePolicy
+  if (!isSameKind || !(await isDescendant(core, read))) {
+    throw new SheepfsError('stale', `${core.text} was replaced or rolled back while attached: attach it again`)
+  }
+  const header = await keepSize(core, read)
+  return { header, index: await loadIndex(core.cluster, header) }
+}
+
+/** Whether the VDI's new inode goes back to the one in use: else it has other content. */
+async function isDescendant(core: VolumeCore, header: InodeHeader): Promise<boolean> {
+  let { parentVdiId } = header
+  for (let steps = 0; parentVdiId !== 0 && steps < MAX_ANCESTORS; steps++) {
+    if (parentVdiId === core.vid) return true
+    const vid = parentVdiId
+    ;({ parentVdiId } = await whileMissing(core.cluster, () => readInodeHeader(core.cluster, vid)))
+  }
+  return false
+}
+
+/** A size that was acknowledged on the old inode while the new one was made from what it was before. */
+async function keepSize(core: VolumeCore, header: InodeHeader): Promise<InodeHeader> {
+  const { vdiSize } = core.header
+  if (header.vdiSize >= vdiSize) return header
+  const { result } = await core.cluster.change(writeVdiSize(header.vdiId, vdiSize))
+  if (result !== Result.SUCCESS) throw resultError(result, `${core.text}: size after a snapshot`)
+  return { ...header, vdiSize }
+}
+
+/** The objects whose acknowledged change did not reach the new inode. */
+async function lostUpdates({ vid, index: old }: VolumeCore, index: VolumeIndex): Promise<number[]> {
+  const lost = new Set<number>()
+  for (let i = await old.next(0, 'data'); i < old.objectCount; i = await old.next(i + 1, 'data')) {
+    if ((await old.owner(i)) === vid && (await index.owner(i)) !== vid) lost.add(i)
+  }
+  for (let i = await index.next(0, 'data'); i < old.objectCount; i = await index.next(i + 1, 'data')) {
+    if ((await old.owner(i)) === 0) lost.add(i)
+  }
+  return [...lost]
+}
+
+/** False when the new inode has become a snapshot too. */
+async function repair(core: VolumeCore, { header, index }: Incarnation, i: number): Promise<boolean> {
+  if ((await core.index.owner(i)) === 0) {
+    await index.publish(i, 0)
+    return true
+  }
+  const base = dataOid(core.vid, i)
+  const message = createObject(dataOid(header.vdiId, i), 0, EMPTY, { base, flags: core.cluster.objectFlags })
+  const missing = new Missing(core.cluster)
   for (;;) {
-    try {
-      return await readInodeHeader(core.cluster, vid)
-    } catch (error) {
-      if (!isSheepfsError(error, 'stale') || performance.now() > until) throw error
-      await new Promise((resolve) => setTimeout(resolve, INODE_PAUSE_MS))
-    }
+    const { result } = await core.cluster.change(message)
+    if (result === Result.READONLY) return false
+    if (result === Result.SUCCESS) break
+    const failure = resultError(result, `${core.text}: repair of object ${i} after a snapshot`)
+    if (result !== Result.NO_OBJ && result !== Result.EIO) throw failure
+    await missing.wait(() => failure)
   }
-}
-
-interface Reconciliation {
-  readonly core: VolumeCore
-  readonly oldVid: number
-  readonly vid: number
-  readonly old: VolumeIndex
-  readonly index: VolumeIndex
-}
-
-/** Repairs every entry whose acknowledged change did not reach the new inode; resolves with how many there were. */
-async function reconcile(reconciliation: Reconciliation): Promise<number> {
-  const { old, index, oldVid } = reconciliation
-  const lost: number[] = []
-  for (let i = 0; i < old.objectCount; i++) {
-    const had = await old.owner(i)
-    const has = await index.owner(i)
-    const isLostCreate = had === oldVid && has !== oldVid
-    const isLostDiscard = had === 0 && has !== 0
-    if (isLostCreate || isLostDiscard) lost.push(i)
-  }
-  for (let done = 0; done < lost.length; done += PARALLEL_REPAIRS) {
-    const group = lost.slice(done, done + PARALLEL_REPAIRS)
-    await settleAll(group.map((i) => repair(reconciliation, i)))
-  }
-  return lost.length
-}
-
-async function repair({ core, oldVid, vid, old, index }: Reconciliation, i: number): Promise<void> {
-  if ((await old.owner(i)) === 0) return index.publish(i, 0)
-  const message = createObject(dataOid(vid, i), 0, EMPTY, { base: dataOid(oldVid, i) })
-  const { result } = await core.cluster.change(message)
-  if (result !== Result.SUCCESS) throw resultError(result, `${core.text}: repair of object ${i} after a snapshot`)
-  await index.publish(i, vid)
+  await index.publish(i, header.vdiId)
+  return true
 }

@@ -1,19 +1,20 @@
-import { SheepfsError } from '../errors.ts'
+import { isSheepfsError, SheepfsError, type ErrorCode } from '../errors.ts'
 import { type Logger } from '../log.ts'
 import { type Cluster } from '../sheep/cluster.ts'
 import { readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
 import { erasureStrips, type InodeHeader } from '../wire/inode.ts'
 import { type VdiSpec } from '../wire/vdi-ops.ts'
+import { whileMissing } from './missing.ts'
 import { RangeLocks } from './range-locks.ts'
 import { recoverFromSnapshot } from './snapshot-recovery.ts'
 import { type VdiLock } from './vdi-lock.ts'
 import { type VolumeIndex } from './volume-index.ts'
 
-/** How long an object that the index names may be missing before that counts as an error: nodes come and go. */
-const MISSING_LIMIT_MS = 15_000
-const MISSING_PAUSE_MS = 200
 /** Erasure-coded objects are read, changed and written back by the gateway in units of this. */
 const STRIPE_SIZE = 512
+
+/** Ends of going over to another inode that no later try can change. */
+const FINAL = new Set<ErrorCode>(['stale', 'locked', 'not-supported', 'too-large'])
 
 /** The inode a volume works on at the moment, and its index. Replaced together when the VDI gets another inode. */
 export interface Incarnation {
@@ -34,8 +35,11 @@ export class VolumeCore {
   readonly removing = new Set<number>()
   /** Held while the volume may be written to; undefined when it is attached for reading. */
   lock: VdiLock | undefined
-  /** An object published since the last `sync`; undefined when there is none. */
-  unprobed: number | undefined
+  /** The lock of the inode that comes next, when it was taken and going over to it failed. */
+  nextLock: VdiLock | undefined
+  /** Changes of the inode acknowledged so far, and how many of them are known not to have been lost to a snapshot. */
+  updates = 0
+  confirmedUpdates = 0
   #incarnation: Incarnation
   #recovering: Promise<void> | undefined
   #failure: SheepfsError | undefined
@@ -114,6 +118,19 @@ export class VolumeCore {
     }
   }
 
+  /**
+   * As `change`, for what changes the inode: it counts until it is known that no snapshot has lost it. Resolves with false
+   * when nothing was sent.
+   */
+  async update(vid: number, send: () => Promise<unknown>): Promise<boolean> {
+    const isSent = await this.change(vid, async () => {
+      await send()
+      this.updates++
+      return true
+    })
+    return isSent ?? false
+  }
+
   /** The inode `vid` has turned out to be a snapshot: goes over to its successor. Errors: read-only, stale. */
   recover(vid: number): Promise<void> {
     if (this.#recovering) return this.#recovering
@@ -131,25 +148,13 @@ export class VolumeCore {
     this.log.error({ code: failure.code }, failure.message)
   }
 
-  /**
-   * An object that the index names was not found. Pauses, so that the caller can try again, for some seconds after
-   * `since`; rejects when the VDI was deleted or rolled back (stale) or the object stays away (io).
-   */
-  async awaitMissing(index: number, since: number): Promise<void> {
-    await this.checkAlive()
-    const limitMs = Math.min(MISSING_LIMIT_MS, this.cluster.ioTimeoutMs)
-    if (performance.now() - since > limitMs) {
-      throw new SheepfsError('io', `${this.text}: object ${index} is missing in the cluster`)
-    }
-    await new Promise((resolve) => setTimeout(resolve, MISSING_PAUSE_MS))
-  }
-
   /** Reads the inode's head. Errors, also for all later requests: stale when the VDI was deleted or rolled back. */
   async checkAlive(): Promise<InodeHeader> {
     if (this.#failure) throw this.#failure
-    const vid = this.vid
-    const header = await readInodeHeader(this.cluster, vid)
-    if (header.name.length > 0 || vid !== this.vid) return header
+    const known = this.header
+    const header = await whileMissing(this.cluster, () => readInodeHeader(this.cluster, known.vdiId))
+    const isSame = header.createSeconds === known.createSeconds && Buffer.compare(header.name, known.name) === 0
+    if (isSame || known.vdiId !== this.vid) return header
     const failure = new SheepfsError('stale', `${this.text} was deleted or rolled back while attached: attach it again`)
     this.fail(failure)
     throw failure
@@ -165,7 +170,7 @@ export class VolumeCore {
     try {
       await recoverFromSnapshot(this)
     } catch (error) {
-      if (error instanceof SheepfsError) this.fail(error)
+      if (isSheepfsError(error) && FINAL.has(error.code)) this.fail(error)
       throw error
     }
   }

@@ -5,11 +5,13 @@ import { flushDelCache, flushVdi, writeVdiSize } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { readFromObject } from './object-read.ts'
 import { writeToObject } from './object-write.ts'
+import { confirmUpdates } from './probe.ts'
+import { reloadIncarnation } from './reload-incarnation.ts'
 import { releaseVdiLock } from './vdi-lock.ts'
 import { settleAll } from './settle-all.ts'
 import { type VolumeCore } from './volume-core.ts'
 import { maxObjects, splitRange } from './volume-layout.ts'
-import { hasBecomeSnapshot, zeroRange } from './zero-range.ts'
+import { zeroRange } from './zero-range.ts'
 
 /**
  * A VDI, or a snapshot of one, as bytes. Any position and length; requests are cut into objects and those are served in
@@ -19,6 +21,9 @@ export class Volume {
   readonly #core: VolumeCore
   #modifiedMs: number
   #isClosed = false
+  #closing: Promise<void> | undefined
+  /** The last request to grow, however it ended: two at a time could leave the smaller size in the inode. */
+  #growing: Promise<void> = Promise.resolve()
 
   constructor(core: VolumeCore) {
     this.#core = core
@@ -116,10 +121,8 @@ export class Volume {
   async sync(): Promise<void> {
     this.#check()
     if (this.isReadOnly) return
-    const { unprobed, vid } = this.#core
-    if (unprobed !== undefined) {
-      this.#core.unprobed = undefined
-      await hasBecomeSnapshot(this.#core, vid, unprobed)
+    if (this.#core.confirmedUpdates < this.#core.updates) {
+      await confirmUpdates(this.#core)
       await this.#core.checkAlive()
     }
     if (this.#core.cluster.objectCache) await this.#flushCache()
@@ -150,7 +153,13 @@ export class Volume {
   }
 
   /** Makes the VDI larger, in the cluster. Errors: not-permitted when it would be smaller, too-large, read-only. */
-  async grow(size: number): Promise<void> {
+  grow(size: number): Promise<void> {
+    const growing = this.#growing.then(() => this.#growNow(size))
+    this.#growing = growing.catch(() => undefined) // told to who asked for it
+    return growing
+  }
+
+  async #growNow(size: number): Promise<void> {
     this.#checkWritable()
     const { header, text } = this.#core
     if (size === this.size) return
@@ -161,36 +170,47 @@ export class Volume {
     if (!Number.isSafeInteger(size) || count > maxObjects(header.storePolicy)) {
       throw new SheepfsError('too-large', `${text}: ${size} bytes are more than its index can address`)
     }
-    const vid = this.vid
-    const response = await this.#core.change(vid, () => this.#core.cluster.change(writeVdiSize(vid, size)))
-    if (!response) return this.grow(size)
-    if (response.result !== Result.SUCCESS) throw resultError(response.result, `${text}: grow`)
-    this.#adoptSize(size)
+    const { vid } = this
+    const isSent = await this.#core.update(vid, async () => {
+      const { result } = await this.#core.cluster.change(writeVdiSize(vid, size))
+      if (result !== Result.SUCCESS) throw resultError(result, `${text}: grow`)
+      this.#adoptSize(size)
+    })
+    if (!isSent) return this.#growNow(size)
+    await confirmUpdates(this.#core)
   }
 
   /**
-   * Looks what others have done to the VDI: adopts a larger size, goes over to the new inode after a snapshot. Resolves
-   * with true when the size changed. Errors: stale.
+   * Looks what others have done to the VDI: adopts a larger size, goes over to the new inode after a snapshot. Attached for
+   * reading, a VDI that others may write to is read as it is now from then on. Resolves with true when the size changed.
+   * Errors: stale.
    */
   async refresh(): Promise<boolean> {
     this.#check()
     const { vid } = this.#core
     const before = this.size
+    const wasSnapshot = this.#core.header.isSnapshot
     const header = await this.#core.checkAlive()
-    if (header.isSnapshot && !this.isReadOnly) await this.#core.recover(vid)
+    if (this.isReadOnly && !wasSnapshot) await reloadIncarnation(this.#core)
+    else if (header.isSnapshot && !wasSnapshot) await this.#core.recover(vid)
     else if (vid === this.vid) this.#adoptSize(header.vdiSize)
     return this.size !== before
   }
 
   /** Flushes and lets go of the VDI. What is in flight is finished by the caller before. Idempotent. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const { cluster, failure, lock } = this.#core
     try {
-      if (!this.#core.failure) await this.sync()
-      if (this.#core.cluster.objectCache) await this.#core.cluster.change(flushDelCache(this.vid))
+      if (!failure) await this.sync()
+      if (cluster.objectCache) await cluster.change(flushDelCache(this.vid, cluster.protoVer))
     } finally {
       this.#isClosed = true
-      if (this.#core.lock) await releaseVdiLock(this.#core.cluster, this.#core.lock)
+      if (lock) await releaseVdiLock(cluster, this.#core.lock ?? lock)
     }
   }
 

@@ -1,7 +1,5 @@
-import { dataOid } from '../wire/object-id.ts'
-import { Result } from '../wire/sd-proto.ts'
-import { writeObject } from '../wire/object-ops.ts'
 import { writeToObject } from './object-write.ts'
+import { hasBecomeSnapshot } from './probe.ts'
 import { settleAll } from './settle-all.ts'
 import { type VolumeCore } from './volume-core.ts'
 import { splitRange, type ObjectPart } from './volume-layout.ts'
@@ -70,32 +68,13 @@ async function releaseBatch(core: VolumeCore, batch: readonly number[]): Promise
 /** False when the VDI has got another inode meanwhile and it is to be done again there. */
 async function releaseHeld(core: VolumeCore, batch: readonly number[]): Promise<boolean> {
   const vid = core.vid
+  if (await hasBecomeSnapshot(core, vid)) return false // a discard there would take the snapshot's data
   const owners = await Promise.all(batch.map(async (index) => core.index.owner(index)))
+  if (vid !== core.vid) return false
   const allocated = batch.filter((_, i) => owners[i] !== 0)
-  const [some] = allocated
-  if (some === undefined) return true
-  if (await hasBecomeSnapshot(core, vid, some)) return false
-  const isReleased = await core.change(vid, async () => {
-    await settleAll(allocated.map((index) => core.index.publish(index, 0)))
-    return true
-  })
-  if (!isReleased) return false
+  if (allocated.length === 0) return true
   batch.forEach((index, i) => {
     if (owners[i] === vid) core.removing.add(index)
   })
-  return true
-}
-
-/**
- * A zero-length write asks whether the inode still takes changes (sheet 5.7); if not, goes over to its successor. Index
- * updates themselves are accepted by snapshots too, and a discard there would take the snapshot's data.
- */
-export async function hasBecomeSnapshot(core: VolumeCore, vid: number, index: number): Promise<boolean> {
-  const message = writeObject(dataOid(vid, index), 0, new Uint8Array(0))
-  const response = await core.change(vid, () => core.cluster.change(message))
-  if (response?.result === Result.READONLY) {
-    await core.recover(vid)
-    return true
-  }
-  return response === undefined
+  return core.update(vid, () => settleAll(allocated.map((index) => core.index.publish(index, 0))))
 }

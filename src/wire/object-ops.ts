@@ -1,7 +1,7 @@
 import { Inode, indexEntryOffset } from './inode.ts'
 import { newMessage, type Message } from './message.ts'
 import { inodeOid, writeOid, type ObjectId } from './object-id.ts'
-import { Flag, Opcode, ReqObj, RspObj } from './sd-proto.ts'
+import { Flag, Opcode, Req, ReqObj, RspObj } from './sd-proto.ts'
 import { u32, viewOf } from './field.ts'
 
 /** READ_OBJ: `length` bytes at `offset` of an object. Never flag WRITE (sheet 0, rule 2). Result NO_OBJ when missing. */
@@ -69,9 +69,11 @@ export function flushVdi(vid: number): Message {
   return withObject(newMessage(Opcode.FLUSH_VDI, {}), inodeOid(vid), 0)
 }
 
-/** FLUSH_DEL_CACHE: flushes and drops the gateway's cache of `vid`. */
-export function flushDelCache(vid: number): Message {
-  return withObject(newMessage(Opcode.FLUSH_DEL_CACHE, {}), inodeOid(vid), 0)
+/** FLUSH_DEL_CACHE: flushes and drops the gateway's cache of `vid`. `protoVer` is the internal version. */
+export function flushDelCache(vid: number, protoVer: number): Message {
+  const message = withObject(newMessage(Opcode.FLUSH_DEL_CACHE, {}), inodeOid(vid), 0)
+  Req.protoVer.set(message.header, protoVer)
+  return message
 }
 
 /** EXIST: whether the asked sheep itself stores the object. */

@@ -25,8 +25,8 @@ export const LIES: readonly Lie[] = [
 /** What becomes of a request. */
 export type Fate =
   | { readonly kind: 'answer'; readonly beforeMs?: number; readonly afterMs?: number }
-  /** Answered with this result, and not executed. */
-  | { readonly kind: 'refuse'; readonly result: number; readonly payload?: Uint8Array }
+  /** Answered with this result, and only executed if it says so. */
+  | { readonly kind: 'refuse'; readonly result: number; readonly payload?: Uint8Array; readonly execute?: boolean }
   /** The connection breaks: before the request is executed, after it was, or it is executed some time later. */
   | { readonly kind: 'cut'; readonly execute: 'never' | 'first' | 'later'; readonly laterMs?: number }
   | { readonly kind: 'silent'; readonly execute: boolean }
@@ -54,6 +54,8 @@ export class ScriptedSheep {
   isStopped = false
   #port = 0
   #active = 0
+  /** Counts the deaths of the process: what it had not executed is gone with it. */
+  #life = 0
 
   constructor(model: ModelCluster, rules: SheepRules) {
     this.#model = model
@@ -92,6 +94,7 @@ export class ScriptedSheep {
   /** The process dies: nobody listens any more. */
   async stop(): Promise<void> {
     if (!this.#server.listening) return
+    this.#life++
     const closed = once(this.#server, 'close')
     this.#server.close()
     this.cutAll()
@@ -128,13 +131,14 @@ export class ScriptedSheep {
     this.requests.push(request)
     this.#rules.arrive(request)
     const fate = this.script(request)
-    if (fate.kind === 'refuse' || (fate.kind === 'cut' && fate.execute === 'never')) this.#rules.finish(request)
+    if (fate.kind === 'cut' && fate.execute === 'never') this.#rules.finish(request)
     switch (fate.kind) {
       case 'answer':
-        if (fate.beforeMs !== undefined) await pause(fate.beforeMs)
-        await this.#answer(socket, request, fate.afterMs)
+        await this.#answer(socket, request, fate)
         break
       case 'refuse':
+        if (fate.execute === true) await this.#execute(request)
+        else this.#rules.finish(request)
         this.#send(socket, request, { result: fate.result, payload: fate.payload ?? new Uint8Array(0) })
         break
       case 'cut':
@@ -155,8 +159,12 @@ export class ScriptedSheep {
     }
   }
 
-  async #answer(socket: Socket, request: SheepRequest, afterMs?: number): Promise<void> {
-    const answer = await this.#execute(request)
+  async #answer(
+    socket: Socket,
+    request: SheepRequest,
+    { beforeMs, afterMs }: { beforeMs?: number; afterMs?: number } = {},
+  ): Promise<void> {
+    const answer = await this.#execute(request, beforeMs)
     if (afterMs !== undefined) await pause(afterMs)
     this.#send(socket, request, answer)
   }
@@ -164,8 +172,10 @@ export class ScriptedSheep {
   async #execute(request: SheepRequest, laterMs?: number): Promise<Answer> {
     const isActive = isGatewayRequest(request)
     if (isActive) this.#active++
+    const life = this.#life
     try {
       if (laterMs !== undefined) await pause(laterMs)
+      if (life !== this.#life) return { result: Result.KILLED, payload: new Uint8Array(0) }
       this.#rules.execute(request)
       return await execute(this.#model, request, this.#active)
     } finally {

@@ -35,7 +35,7 @@ const REQUESTS: Readonly<Record<number, (payload: Uint8Array) => Message>> = {
   8: () => info.statCluster(INTERNAL, 1, 1),
   9: () => info.statSheep(INTERNAL),
   16: () => object.flushVdi(0x9df2c9),
-  17: () => object.flushDelCache(0x9df2c9),
+  17: () => object.flushDelCache(0x9df2c9, 0x0a),
   19: () => vdi.getVdiInfo(demo),
   20: () => vdi.newVdi({ ...demo, size: 64 * MIB }),
   21: () => vdi.newVdi({ ...demo, size: 64 * MIB }),

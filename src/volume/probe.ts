@@ -1,0 +1,43 @@
+import { isSheepfsError } from '../errors.ts'
+import { dataOid } from '../wire/object-id.ts'
+import { writeObject } from '../wire/object-ops.ts'
+import { Result } from '../wire/sd-proto.ts'
+import { type VolumeCore } from './volume-core.ts'
+
+const EMPTY = new Uint8Array(0)
+
+/**
+ * A zero-length write, to any object, asks whether the inode `vid` still takes changes (sheet 5.7); if not, goes over to
+ * its successor and resolves with true. Updates of the inode itself are accepted by snapshots too.
+ */
+export async function hasBecomeSnapshot(core: VolumeCore, vid: number): Promise<boolean> {
+  const message = writeObject(dataOid(vid, 0), 0, EMPTY, core.cluster.objectFlags)
+  const response = await core.change(vid, () => core.cluster.change(message))
+  if (response?.result === Result.READONLY) {
+    await core.recover(vid)
+    return true
+  }
+  return response === undefined
+}
+
+/**
+ * Makes sure that every update of the inode acknowledged so far has reached the inode the VDI has now: one that was sent
+ * while somebody took a snapshot may have been lost (sheet 5.7), and is only known here until it is repaired.
+ */
+export async function confirmUpdates(core: VolumeCore): Promise<void> {
+  let wanted = core.updates
+  while (core.confirmedUpdates < wanted) {
+    const seen = core.updates
+    if (await hasSuccessor(core)) wanted = core.updates
+    else core.confirmedUpdates = Math.max(core.confirmedUpdates, seen)
+  }
+}
+
+async function hasSuccessor(core: VolumeCore): Promise<boolean> {
+  try {
+    return await hasBecomeSnapshot(core, core.vid)
+  } catch (error) {
+    if (isSheepfsError(error, 'read-only')) return false // cloned without a snapshot: it is still the VDI's inode
+    throw error
+  }
+}

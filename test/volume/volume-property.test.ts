@@ -1,0 +1,42 @@
+import { test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { runSchedule } from './schedule.ts'
+
+/** One schedule takes well under a second; longer means that something waits for ever. */
+const SCHEDULE_LIMIT_MS = 30_000
+const DEFAULT_SECONDS = process.env['CI'] === undefined ? 8 : 60
+
+const { SHEEPFS_SEED: seed, SHEEPFS_SCHEDULES: schedules, SHEEPFS_SECONDS: seconds } = process.env
+const limitMs = 1000 * Number(seconds ?? DEFAULT_SECONDS)
+
+async function runNamed(named: number): Promise<void> {
+  const hang = new AbortController()
+  const limit = pause(SCHEDULE_LIMIT_MS, undefined, { signal: hang.signal }).then(() => {
+    throw new Error('it does not end')
+  })
+  try {
+    await Promise.race([runSchedule(named), limit])
+  } catch (cause) {
+    throw new Error(`schedule failed; to see it again: SHEEPFS_SEED=${named}`, { cause })
+  } finally {
+    limit.catch(() => undefined)
+    hang.abort()
+  }
+}
+
+/**
+ * SHEEPFS_SEED=n replays one schedule; SHEEPFS_SCHEDULES=n runs so many, SHEEPFS_SECONDS=s as many as fit (a minute in
+ * continuous integration).
+ */
+test('every acknowledged byte is there, whatever schedule and faults', { timeout: 3_600_000 }, async (context) => {
+  if (seed !== undefined) {
+    await runNamed(Number(seed))
+    return
+  }
+  const first = Math.floor(Math.random() * 2 ** 31)
+  const until = performance.now() + limitMs
+  let done = 0
+  const isMore = (): boolean => (schedules === undefined ? performance.now() < until : done < Number(schedules))
+  while (isMore()) await runNamed(first + done++)
+  context.diagnostic(`${done} schedules, from seed ${first} on`)
+})
