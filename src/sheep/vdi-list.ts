@@ -32,7 +32,12 @@ export async function listVdiHeaders(cluster: Cluster): Promise<InodeHeader[]> {
 /** As `listVdiHeaders`, with the objects each has; reads the part of every index that is in use. */
 export async function listVdis(cluster: Cluster): Promise<VdiSummary[]> {
   const headers = await listVdiHeaders(cluster)
-  return mapInOrder(headers, PARALLEL_INODES, async (header) => ({ header, ...(await countObjects(cluster, header)) }))
+  return mapInOrder(headers, PARALLEL_INODES, (header) => summarizeVdi(cluster, header))
+}
+
+/** Counts the objects of one VDI. */
+export async function summarizeVdi(cluster: Cluster, header: InodeHeader): Promise<VdiSummary> {
+  return { header, ...(await countObjects(cluster, header)) }
 }
 
 async function listVids(cluster: Cluster): Promise<number[]> {

@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox'
 import { Bytes, Time, Vid, VolumeNameText } from './scalars.ts'
 
 const Text = (what: string) =>
-  Type.String({ minLength: 1, description: `${what} of 1 to 255 bytes, without NUL; bytes that are not UTF-8 as %XX` })
+  Type.String({ minLength: 1, description: `${what} of 1 to 255 bytes of UTF-8, without NUL` })
 
 const Size = Type.Integer({
   minimum: 1,

@@ -1,0 +1,82 @@
+import { type ClusterInfo, type Node } from '../api/schema/cluster.ts'
+import { type CloneCreate, type Resize, type SnapshotCreate, type Vdi, type VdiCreate } from '../api/schema/vdi.ts'
+import { SheepfsError } from '../errors.ts'
+import { readClusterStatus, readNodes, readStoreSpace } from '../sheep/cluster-info.ts'
+import { type Cluster } from '../sheep/cluster.ts'
+import { listVdis, summarizeVdi } from '../sheep/vdi-list.ts'
+import { parseVolumeName, vdiSpecs } from '../tree/volume-name.ts'
+import { createVdi, type Redundancy } from '../volume/manage/create-vdi.ts'
+import { deleteVdi, type OnProgress } from '../volume/manage/delete-vdi.ts'
+import { resizeVdi } from '../volume/manage/resize-vdi.ts'
+import { cloneVdi, snapshotVdi } from '../volume/manage/snapshot-vdi.ts'
+import { type InodeHeader } from '../wire/inode.ts'
+import { clusterJson, compareVdis, nodeJson, vdiJson } from './vdi-json.ts'
+
+/**
+ * The cluster of a mount in the words of the control API, for whoever holds the connection to it. VDIs are named as volumes
+ * are. Errors: as in `api/supervisor.ts`.
+ */
+export class ClusterService {
+  readonly #cluster: Cluster
+  readonly #isAttached: (volume: string) => boolean
+
+  /** `isAttached` tells whether a volume (canonical name) is in use here, and so not to be deleted. */
+  constructor(cluster: Cluster, isAttached: (volume: string) => boolean) {
+    this.#cluster = cluster
+    this.#isAttached = isAttached
+  }
+
+  async info(): Promise<ClusterInfo> {
+    return clusterJson(await readClusterStatus(this.#cluster))
+  }
+
+  async nodes(): Promise<Node[]> {
+    const nodes = await readNodes(this.#cluster)
+    return Promise.all(nodes.map(async (node) => nodeJson(node, await readStoreSpace(this.#cluster, node))))
+  }
+
+  async vdis(): Promise<Vdi[]> {
+    return (await listVdis(this.#cluster)).map(vdiJson).sort(compareVdis)
+  }
+
+  async createVdi({ name, size, copies, object_size_shift, hyper }: VdiCreate): Promise<Vdi> {
+    const redundancy = copies === undefined ? undefined : parseRedundancy(copies)
+    const options = { name, size, redundancy, blockSizeShift: object_size_shift, isHyper: hyper }
+    return this.#toJson(await createVdi(this.#cluster, options))
+  }
+
+  async deleteVdi(vdi: string, onProgress: OnProgress): Promise<void> {
+    const name = parseVolumeName(vdi)
+    if (this.#isAttached(name.text)) {
+      throw new SheepfsError('busy', `VDI "${name.text}" is attached here: detach it before it is deleted`)
+    }
+    await deleteVdi(this.#cluster, vdiSpecs(name), onProgress)
+  }
+
+  async snapshotVdi(vdi: string, { tag }: SnapshotCreate): Promise<Vdi> {
+    const name = parseVolumeName(vdi)
+    if (name.snapshot !== undefined) {
+      throw new SheepfsError('read-only', `"${name.text}" is a snapshot: snapshots are made of working VDIs`)
+    }
+    return this.#toJson(await snapshotVdi(this.#cluster, name.vdi, tag))
+  }
+
+  async cloneVdi(vdi: string, { name }: CloneCreate): Promise<Vdi> {
+    return this.#toJson(await cloneVdi(this.#cluster, vdiSpecs(parseVolumeName(vdi)), name))
+  }
+
+  async resizeVdi(vdi: string, { size }: Resize): Promise<Vdi> {
+    return this.#toJson(await resizeVdi(this.#cluster, vdiSpecs(parseVolumeName(vdi)), size))
+  }
+
+  async #toJson(header: InodeHeader): Promise<Vdi> {
+    return vdiJson(await summarizeVdi(this.#cluster, header))
+  }
+}
+
+/** Reads "2" and "4:2" (checked by the schema of the body). */
+function parseRedundancy(text: string): Redundancy {
+  const [first, parity] = text.split(':').map(Number)
+  if (parity === undefined) return { kind: 'copies', copies: first ?? 0 }
+  return { kind: 'strips', data: first ?? 0, parity }
+}

@@ -1,0 +1,128 @@
+import { SheepfsError } from '../../errors.ts'
+import { type Cluster } from '../../sheep/cluster.ts'
+import { resultError } from '../../sheep/result-error.ts'
+import { readInode } from '../../sheep/vdi-lookup.ts'
+import { INODE_HEADER_SIZE, MAX_DATA_OBJS, type InodeHeader } from '../../wire/inode.ts'
+import { writeIndex } from '../../wire/object-ops.ts'
+import { Result } from '../../wire/sd-proto.ts'
+import { deleteVdi as deleteVdiMessage, type VdiSpec } from '../../wire/vdi-ops.ts'
+import { settleAll } from '../settle-all.ts'
+import { acquireVdiLock, releaseVdiLock, type VdiLock } from '../vdi-lock.ts'
+import { StorePolicy } from '../volume-layout.ts'
+import { findVdi, headerText, requireVdi, specOf } from './find-vdi.ts'
+
+/** Told how many of how many objects are released. */
+export type OnProgress = (done: number, total: number) => void
+
+/** Most entries that one index update clears; each makes the cluster remove or dereference an object. */
+const LONGEST_RUN = 128
+/** Index updates in flight. */
+const PARALLEL_RUNS = 4
+/** How often a request whose answer was lost is sent again. */
+const ATTEMPTS = 5
+
+/**
+ * Deletes a VDI or a snapshot with its objects, as far as no other shares them. Errors: not-found, locked. What is cleared
+ * when it fails half-way stays cleared; another attempt goes on from there.
+ */
+export async function deleteVdi(
+  cluster: Cluster,
+  specs: readonly VdiSpec[],
+  onProgress: OnProgress,
+): Promise<InodeHeader> {
+  const header = await requireVdi(cluster, specs)
+  const lock = header.isSnapshot ? undefined : await acquireVdiLock(cluster, specOf(header))
+  try {
+    await requireSame(cluster, header)
+    // sheep walks the tree of a hyper volume itself; clearing its "index" would remove objects of others (sheet 4.7)
+    if (header.storePolicy === StorePolicy.ARRAY) await clearIndex(cluster, header, onProgress)
+    await sendDelete(cluster, header)
+    return header
+  } finally {
+    await release(cluster, lock)
+  }
+}
+
+async function release(cluster: Cluster, lock: VdiLock | undefined): Promise<void> {
+  if (lock) await releaseVdiLock(cluster, lock)
+}
+
+/**
+ * Makes every entry of the index 0, which is what lets the cluster release the objects: DEL_VDI with one that is not
+ * hides the VDI and keeps its space (sheet 2.2).
+ */
+async function clearIndex(cluster: Cluster, header: InodeHeader, onProgress: OnProgress): Promise<void> {
+  const what = headerText(header)
+  const index = await readIndex(cluster, header.vdiId, 0, MAX_DATA_OBJS)
+  const runs = [...mappedRuns(index, 0)]
+  const total = runs.reduce((sum, { length }) => sum + length, 0)
+  let done = 0
+  onProgress(done, total)
+  const queue = runs.values()
+  const clearNext = async (): Promise<void> => {
+    for (const run of queue) {
+      await clearRun(cluster, header.vdiId, what, run)
+      done += run.length
+      onProgress(done, total)
+    }
+  }
+  await settleAll(Array.from({ length: PARALLEL_RUNS }, clearNext))
+}
+
+interface Run {
+  readonly first: number
+  readonly length: number
+}
+
+/** Neighbours that are not 0, at most LONGEST_RUN at a time. `offset` is the index of the first entry given. */
+function* mappedRuns(entries: Uint32Array, offset: number): Generator<Run> {
+  for (let first = 0; first < entries.length;) {
+    let end = first
+    while (end < entries.length && end - first < LONGEST_RUN && entries[end] !== 0) end++
+    if (end > first) yield { first: first + offset, length: end - first }
+    first = Math.max(end, first + 1)
+  }
+}
+
+/** An update that may have been executed is not repeated blindly: only entries that still are not 0 (sheet 0, rule 6). */
+async function clearRun(cluster: Cluster, vid: number, what: string, run: Run): Promise<void> {
+  let pending: readonly Run[] = [run]
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    let isLost = false
+    for (const { first, length } of pending) {
+      const response = await cluster.changeOnce(writeIndex(vid, first, new Array<number>(length).fill(0)))
+      if (!response) isLost = true
+      else if (response.result !== Result.SUCCESS) throw resultError(response.result, `index of ${what}`)
+    }
+    if (!isLost) return
+    pending = [...mappedRuns(await readIndex(cluster, vid, run.first, run.length), run.first)]
+    if (pending.length === 0) return
+  }
+  throw new SheepfsError('io', `index of ${what}: the cluster lost the request ${ATTEMPTS} times`)
+}
+
+async function readIndex(cluster: Cluster, vid: number, first: number, count: number): Promise<Uint32Array> {
+  const entries = new Uint32Array(count)
+  await readInode(cluster, vid, INODE_HEADER_SIZE + 4 * first, new Uint8Array(entries.buffer))
+  return entries
+}
+
+/** Throws stale when the name means another inode by now: after a snapshot it is one that nobody asked to delete. */
+async function requireSame(cluster: Cluster, header: InodeHeader): Promise<boolean> {
+  const present = await findVdi(cluster, specOf(header))
+  if (!present) return false
+  if (present.vdiId === header.vdiId) return true
+  throw new SheepfsError('stale', `${headerText(header)} was replaced by another while it was being deleted`)
+}
+
+async function sendDelete(cluster: Cluster, header: InodeHeader): Promise<void> {
+  const what = headerText(header)
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    if (!(await requireSame(cluster, header))) return
+    const response = await cluster.changeOnce(deleteVdiMessage(specOf(header)))
+    if (!response) continue
+    if (response.result === Result.SUCCESS || response.result === Result.NO_VDI) return
+    throw resultError(response.result, what)
+  }
+  throw new SheepfsError('io', `${what}: the cluster lost the request ${ATTEMPTS} times`)
+}
