@@ -7,6 +7,7 @@ import { ClusterTree } from '../tree/cluster-tree.ts'
 import { parseVolumeName } from '../tree/volume-name.ts'
 import { openVolume } from '../volume/open-volume.ts'
 import { factsOf } from '../tree/cluster-facts.ts'
+import { KernelSizes } from './kernel-sizes.ts'
 
 /** What a mount shall be. */
 export interface MountSpec {
@@ -32,12 +33,15 @@ export class ServedMount {
   readonly #cluster: Cluster
   readonly #tree: ClusterTree
   readonly #mounted: Mounted
+  readonly #sizes: KernelSizes
 
-  private constructor(mountpoint: string, cluster: Cluster, tree: ClusterTree, mounted: Mounted) {
-    this.mountpoint = mountpoint
+  private constructor(spec: MountSpec, cluster: Cluster, tree: ClusterTree, mounted: Mounted) {
+    this.mountpoint = spec.mountpoint
     this.#cluster = cluster
     this.#tree = tree
     this.#mounted = mounted
+    this.#sizes = new KernelSizes(tree, spec.mountpoint, spec.log)
+    if (spec.engine.capabilities.writeBack) this.#sizes.start()
   }
 
   /** Resolves when the mount serves requests; otherwise nothing is left. Errors: of the cluster, VDIs and the engine. */
@@ -59,7 +63,7 @@ export class ServedMount {
         log: spec.log,
       })
       tree.start()
-      return new ServedMount(mountpoint, cluster, tree, mounted)
+      return new ServedMount({ ...spec, mountpoint }, cluster, tree, mounted)
     } catch (error) {
       await tree.close().catch((cause: unknown) => {
         spec.log.error({ err: cause }, 'a volume could not be closed')
@@ -74,6 +78,7 @@ export class ServedMount {
     try {
       await this.#mounted.ended
     } finally {
+      this.#sizes.stop()
       this.#cluster.ioTimeoutMs = Math.min(this.#cluster.ioTimeoutMs, STOP_IO_TIMEOUT_MS)
       await this.#tree.close().finally(() => {
         this.#cluster.close()

@@ -6,7 +6,7 @@ import { Connection } from '../../../src/sheep/connection.ts'
 import { SheepfsError } from '../../../src/errors.ts'
 import { INODE_HEAD_SIZE, objectCount, parseInodeHeader } from '../../../src/wire/inode.ts'
 import { inodeOid } from '../../../src/wire/object-id.ts'
-import { readObject, writeIndex } from '../../../src/wire/object-ops.ts'
+import { readObject, writeIndex, writeVdiSize } from '../../../src/wire/object-ops.ts'
 import { type Message, type Response } from '../../../src/wire/message.ts'
 import { Req, Result, resultName } from '../../../src/wire/sd-proto.ts'
 import { deleteVdi, getVdiInfo, newVdi, parseVdiAnswer } from '../../../src/wire/vdi-ops.ts'
@@ -41,6 +41,11 @@ export class Sheep {
   /** The vid of a working VDI. */
   async vidOf(name: string): Promise<number> {
     return parseVdiAnswer(await this.#succeed(getVdiInfo({ name: Buffer.from(name) }))).vid
+  }
+
+  /** Writes another size into the inode of a working VDI, as `dog vdi resize` does. */
+  async resizeVdi(name: string, size: number): Promise<void> {
+    await this.#succeed(writeVdiSize(await this.vidOf(name), size))
   }
 
   /** The index is cleared first: with entries in it the inode would stay, and its objects with it. */
