@@ -69,8 +69,9 @@ test('a successor answers what a killed process had taken, and its open files go
   assert.deepEqual((await file.read(Buffer.alloc(1), 0, 1, 65536)).buffer, Buffer.from('w'))
   await file.close()
   assert.equal(await succeed('ls', [path]), 'config\nvdi\nvolume\n')
+  const exited = once(second.child, 'exit')
   await succeed('umount', [path])
-  assert.deepEqual(await once(second.child, 'exit'), [0, null])
+  assert.deepEqual(await exited, [0, null])
 })
 
 test('a process that ends before it has answered INIT is replaced too', WITH_MOUNT, async (t) => {
