@@ -8,10 +8,10 @@ import { SheepRules } from './sheep-rules.ts'
 
 /** Waits as short as they can be where everything runs in one process. */
 export const FAST: Timing = {
-  connectTimeoutMs: 400,
+  connectTimeoutMs: 1000,
   headStartMs: 50,
-  deadlineMs: 150,
-  shortestDeadlineMs: 150,
+  deadlineMs: 400,
+  shortestDeadlineMs: 400,
   silenceMs: 50,
   firstBackoffMs: 5,
   lastBackoffMs: 40,

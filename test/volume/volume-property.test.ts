@@ -4,6 +4,8 @@ import { runSchedule } from './schedule.ts'
 
 /** One schedule takes well under a second; longer means that something waits for ever. */
 const SCHEDULE_LIMIT_MS = 30_000
+/** They mostly wait. */
+const PARALLEL_SCHEDULES = 8
 const DEFAULT_SECONDS = process.env['CI'] === undefined ? 8 : 60
 
 const { SHEEPFS_SEED: seed, SHEEPFS_SCHEDULES: schedules, SHEEPFS_SECONDS: seconds } = process.env
@@ -37,6 +39,9 @@ test('every acknowledged byte is there, whatever schedule and faults', { timeout
   const until = performance.now() + limitMs
   let done = 0
   const isMore = (): boolean => (schedules === undefined ? performance.now() < until : done < Number(schedules))
-  while (isMore()) await runNamed(first + done++)
+  const worker = async (): Promise<void> => {
+    while (isMore()) await runNamed(first + done++)
+  }
+  await Promise.all(Array.from({ length: PARALLEL_SCHEDULES }, worker))
   context.diagnostic(`${done} schedules, from seed ${first} on`)
 })
