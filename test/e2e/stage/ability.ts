@@ -13,6 +13,7 @@ const CHECKS = {
   fuse: () => (existsSync('/dev/fuse') ? undefined : 'no /dev/fuse'),
   root: () => (process.getuid?.() === 0 ? undefined : 'only root may mount and take loop devices'),
   loop: () => (existsSync('/dev/loop-control') ? undefined : 'no /dev/loop-control'),
+  dog: () => program('dog'),
   fio: () => program('fio'),
   mkfs: () => program('mkfs.ext4'),
   fusermount: () => program('fusermount'),

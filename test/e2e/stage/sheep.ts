@@ -17,6 +17,13 @@ import { type Stage } from './stage.ts'
 const CLEARED_AT_ONCE = 65536
 const LAMB = join(import.meta.dirname, '../../../src/lamb/lamb.js')
 
+/** What `createVdi` may be told; `storePolicy` 1 makes a hyper volume. */
+export interface VdiOptions {
+  readonly name?: string
+  readonly blockSizeShift?: number
+  readonly storePolicy?: number
+}
+
 /** A sheep to test with: the one of SHEEPFS_TEST_SHEEP (host:port), or an own lamb. */
 export class Sheep {
   readonly address: Address
@@ -30,12 +37,17 @@ export class Sheep {
   }
 
   /** Makes a VDI, with a name of its own unless given; removed with the stage. Resolves with its name. */
-  async createVdi(size: number, options: { name?: string; blockSizeShift?: number } = {}): Promise<string> {
+  async createVdi(size: number, options: VdiOptions = {}): Promise<string> {
     const { name = `sheepfs-test-${randomBytes(6).toString('hex')}`, ...rest } = options
     const bytes = Buffer.from(name)
     const { vid } = parseVdiAnswer(await this.#succeed(newVdi({ name: bytes, size, ...rest })))
-    this.#stage.defer(() => this.#removeVdi(bytes, vid))
+    this.removeLater(bytes, vid)
     return name
+  }
+
+  /** A VDI that something else has made goes with the stage too. */
+  removeLater(name: Uint8Array, vid: number): void {
+    this.#stage.defer(() => this.#removeVdi(name, vid))
   }
 
   /** The vid of a working VDI. */
@@ -48,11 +60,14 @@ export class Sheep {
     await this.#succeed(writeVdiSize(await this.vidOf(name), size))
   }
 
-  /** The index is cleared first: with entries in it the inode would stay, and its objects with it. */
+  /**
+   * An array index is cleared first: with entries in it the inode would stay, and its objects with it. In the tree of a hyper
+   * volume the same would destroy what other VDIs have.
+   */
   async #removeVdi(name: Uint8Array, vid: number): Promise<void> {
     const head = await this.#succeed(readObject(inodeOid(vid), 0, INODE_HEAD_SIZE))
-    const { vdiSize, blockSizeShift } = parseInodeHeader(head.payload)
-    const count = objectCount(vdiSize, blockSizeShift)
+    const { vdiSize, blockSizeShift, storePolicy } = parseInodeHeader(head.payload)
+    const count = storePolicy === 0 ? objectCount(vdiSize, blockSizeShift) : 0
     for (let first = 0; first < count; first += CLEARED_AT_ONCE) {
       const zeros = new Array<number>(Math.min(CLEARED_AT_ONCE, count - first)).fill(0)
       await this.#succeed(writeIndex(vid, first, zeros))
