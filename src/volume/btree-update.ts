@@ -14,11 +14,12 @@ import {
   type PlaceRange,
 } from './leaf-entries.ts'
 
-/** A leaf to be written: the entries at `places`, or all of them and their count. */
+/** A leaf to be written: the entries at `places`, then their count when they are new ones at its end; or all of it. */
 export interface LeafWrite {
   readonly ref: LeafRef
   readonly entries: LeafEntries
   readonly places: PlaceRange | 'all'
+  readonly isAppended: boolean
 }
 
 /**
@@ -119,16 +120,17 @@ class Plan {
     const last = fitting.at(-1)?.index ?? ref.last
     if (vidOf(ref.oid) !== this.#tree.vid) return [...lower, this.#create(merged.entries, last), ...chunks]
     const after = last === ref.last ? ref : { last, oid: ref.oid }
-    const isInPlace = !top && merged.inserted === 0 && isAsStored
-    const places = isInPlace && merged.touched ? merged.touched : 'all'
+    const isAppended = !top && merged.inserted > 0 && merged.touched?.first === countOf(entries)
+    const isInPlace = !top && merged.inserted === 0
+    const places = (isAppended || isInPlace) && isAsStored && merged.touched ? merged.touched : 'all'
     const list = top ? this.#trims : this.#writes
-    list.push({ ref: after, entries: merged.entries, places })
+    list.push({ ref: after, entries: merged.entries, places, isAppended })
     return [...lower, after, ...chunks]
   }
 
   #create(entries: LeafEntries, last = indexAt(entries, countOf(entries) - 1)): LeafRef {
     const ref = { last, oid: btreeOid(this.#tree.vid, this.#nextNumber++) }
-    this.#creates.push({ ref, entries, places: 'all' })
+    this.#creates.push({ ref, entries, places: 'all', isAppended: false })
     return ref
   }
 

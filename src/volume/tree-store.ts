@@ -9,14 +9,13 @@ import {
   LEAF_ENTRY_SIZE,
   parseNode,
   parseNodeHead,
-  wireBytes,
   type BtreeNode,
   type LeafRef,
   type NodeHead,
 } from '../wire/btree.ts'
 import { viewOf } from '../wire/field.ts'
 import { Inode } from '../wire/inode.ts'
-import { type Message, type Response } from '../wire/message.ts'
+import { type Response } from '../wire/message.ts'
 import { dataOid, inodeOid, kindOf, oidText, vidOf, type ObjectId } from '../wire/object-id.ts'
 import { createObject, readObject, removeObject, writeObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
@@ -79,12 +78,12 @@ export class TreeStore {
     )
   }
 
-  async writeLeaf({ ref, entries, places }: LeafWrite): Promise<void> {
-    const message =
-      places === 'all'
-        ? writeObject(ref.oid, 0, encodeNode({ depth: 1, entries }))
-        : writePlaces(ref.oid, entries, places)
-    await this.#succeed(ref.oid, () => this.#cluster.change(message))
+  async writeLeaf({ ref, entries, places, isAppended }: LeafWrite): Promise<void> {
+    const node = encodeNode({ depth: 1, entries })
+    if (places === 'all') return this.#write(ref.oid, 0, node)
+    const from = BTREE_HEAD_SIZE + LEAF_ENTRY_SIZE * places.first
+    await this.#write(ref.oid, from, node.subarray(from, BTREE_HEAD_SIZE + LEAF_ENTRY_SIZE * (places.last + 1)))
+    if (isAppended) await this.#write(ref.oid, 0, node.subarray(0, BTREE_HEAD_SIZE))
   }
 
   /** Writes the root up to the last of `places`, and the counter. Errors: stale when the inode is gone. */
@@ -95,8 +94,7 @@ export class TreeStore {
     const payload = new Uint8Array(PREFIX_SIZE + used)
     payload.set(this.#prefix)
     payload.set(node.subarray(0, used), PREFIX_SIZE)
-    const inode = inodeOid(this.#vid)
-    await this.#succeed(inode, () => this.#cluster.change(writeObject(inode, PREFIX_OFFSET, payload)))
+    await this.#write(inodeOid(this.#vid), PREFIX_OFFSET, payload)
   }
 
   /**
@@ -121,6 +119,10 @@ export class TreeStore {
     const into = new Uint8Array(length)
     await this.#succeed(oid, () => this.#cluster.read(readObject(oid, offset, length), { into }))
     return into
+  }
+
+  async #write(oid: ObjectId, offset: number, bytes: Uint8Array): Promise<void> {
+    await this.#succeed(oid, () => this.#cluster.change(writeObject(oid, offset, bytes)))
   }
 
   /** Sends until the node is there. */
@@ -159,12 +161,6 @@ export class TreeStore {
 /** The C code has left leaves behind whose last index is 0, so that two may be alike. */
 function isInOrder(leaves: readonly LeafRef[]): boolean {
   return leaves.every(({ last }, position) => last >= (leaves[position - 1]?.last ?? 0))
-}
-
-/** The entries from the first to the last place, without the index of the first. */
-function writePlaces(oid: ObjectId, entries: Uint32Array<ArrayBuffer>, { first, last }: PlaceRange): Message {
-  const words = entries.subarray(2 * first + 1, 2 * last + 2)
-  return writeObject(oid, BTREE_HEAD_SIZE + LEAF_ENTRY_SIZE * first + 4, wireBytes(words))
 }
 
 /** The counter, unless an update that did not come to its end left it behind the leaves there are. */

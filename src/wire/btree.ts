@@ -91,6 +91,6 @@ export function encodeNode(node: BtreeNode): Uint8Array {
 }
 
 /** The memory of words; on the hosts sheep runs on it has the order of the wire. */
-export function wireBytes(words: Uint32Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+function wireBytes(words: Uint32Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return new Uint8Array(words.buffer, words.byteOffset, words.byteLength)
 }

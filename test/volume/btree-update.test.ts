@@ -118,7 +118,10 @@ describe('an update of a tree with leaves', () => {
     const update = planUpdate(tree(first, second), leafOf, [{ index: 99, vid: VID }], capacity)
     assert.deepEqual(update.tree.root, { depth: 2, leaves: [first, { last: 99, oid: second.oid }] })
     assert.deepEqual(update.creates, [])
-    assert.equal(update.writes[0]?.places, 'all')
+    assert.deepEqual(
+      update.writes.map(({ places, isAppended }) => [places, isAppended]),
+      [[{ first: 2, last: 2 }, true]],
+    )
   })
 
   test('an entry that only changes leaves the root alone', () => {

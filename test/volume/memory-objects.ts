@@ -68,6 +68,11 @@ export class MemoryCluster implements ObjectCalls {
   dieAfter = Infinity
   /** Whether the next change in line is executed too, its answer lost. */
   isLastExecuted = false
+  /** Requests take up to so many turns of the event loop, so that those sent together end in another order. */
+  turns = 0
+  /** Most changes of one object that were under way at the same time. */
+  mostAtOnce = 0
+  readonly #underWay = new Map<string, number>()
   #changes = 0
 
   constructor(store: MemoryObjects) {
@@ -75,12 +80,27 @@ export class MemoryCluster implements ObjectCalls {
   }
 
   async read(message: Message, { into }: { into?: Uint8Array } = {}): Promise<Response> {
-    await Promise.resolve()
-    return response(this.#store.execute(message, into))
+    await this.#delay()
+    const answer = response(this.#store.execute(message, into))
+    await this.#delay()
+    return answer
   }
 
   async change(message: Message): Promise<Response> {
-    await Promise.resolve()
+    const oid = oidText(readOid(message.header, ReqObj.oid.offset))
+    const atOnce = (this.#underWay.get(oid) ?? 0) + 1
+    this.#underWay.set(oid, atOnce)
+    this.mostAtOnce = Math.max(this.mostAtOnce, atOnce)
+    try {
+      await this.#delay()
+      return this.#execute(message)
+    } finally {
+      await this.#delay()
+      this.#underWay.set(oid, (this.#underWay.get(oid) ?? 1) - 1)
+    }
+  }
+
+  #execute(message: Message): Response {
     if (this.#changes >= this.dieAfter) {
       if (this.isLastExecuted && this.#changes++ === this.dieAfter) this.#store.execute(message)
       throw new SheepfsError('closed', 'the client died')
@@ -88,6 +108,12 @@ export class MemoryCluster implements ObjectCalls {
     this.#changes++
     this.sent.push(textOf(message))
     return response(this.#store.execute(message))
+  }
+
+  async #delay(): Promise<void> {
+    await Promise.resolve()
+    const turns = Math.floor(Math.random() * (this.turns + 1))
+    for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
   }
 }
 
