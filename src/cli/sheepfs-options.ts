@@ -14,6 +14,7 @@ export interface SheepfsOptions {
   readonly engine: 'auto' | 'kernel' | 'fuse-native'
   readonly attach: readonly string[]
   readonly breakLock: boolean
+  readonly source: string
 }
 
 const ENGINE_CHOICES = ['auto', 'kernel', 'fuse-native'] as const
@@ -32,6 +33,7 @@ Mounts a Sheepdog cluster: its volumes as files, and its state.
       --break-lock         take the lock of these VDIs from a client that is gone for good
       --engine ENGINE      auto, kernel or fuse-native (default: auto)
       --allow-other        let other users in; file permissions still hold
+      --source NAME        what mount(8) shows as the source (default: sheepfs)
       --version            print the version and exit
 
 With the mount at MNT, "echo VDI > MNT/vdi/mount" attaches a VDI as MNT/volume/VDI,
@@ -65,6 +67,7 @@ export function parseSheepfsOptions(args: readonly string[]): SheepfsOptions | '
     engine,
     attach: values.attach ?? [],
     breakLock: values['break-lock'] ?? false,
+    source: values.source,
   }
 }
 
@@ -85,6 +88,7 @@ function parse(args: readonly string[]) {
         'break-lock': { type: 'boolean' },
         engine: { type: 'string', default: 'auto' },
         'allow-other': { type: 'boolean' },
+        source: { type: 'string', default: 'sheepfs' },
         version: { type: 'boolean' },
       },
     })

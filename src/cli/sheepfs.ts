@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { runSheepfs } from '../daemon/sheepfs-process.ts'
 import { errorText } from '../errors.ts'
 import { startInBackground } from './background.ts'
+import { programVersion } from './program-version.ts'
 import { parseSheepfsOptions, SHEEPFS_USAGE, type SheepfsOptions } from './sheepfs-options.ts'
 
 const FAILURE = 1
@@ -23,12 +23,6 @@ function readOptions(): SheepfsOptions | 'help' | 'version' | undefined {
   }
 }
 
-/** Of the package, three levels above this file. */
-function version(): string {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
-}
-
 async function mount(options: SheepfsOptions): Promise<void> {
   const request = { ...options, mountpoint: resolve(options.mountpoint) }
   try {
@@ -41,5 +35,5 @@ async function mount(options: SheepfsOptions): Promise<void> {
 
 const options = readOptions()
 if (options === 'help') process.stdout.write(SHEEPFS_USAGE)
-else if (options === 'version') process.stdout.write(`sheepfs ${version()}\n`)
+else if (options === 'version') process.stdout.write(`sheepfs ${programVersion()}\n`)
 else if (options) await mount(options)

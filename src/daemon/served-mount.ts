@@ -21,6 +21,8 @@ export interface MountSpec {
   readonly volumes: readonly string[]
   /** Take the locks of `volumes` from whoever has them. */
   readonly breakLock: boolean
+  /** Shown by mount(8). */
+  readonly source: string
   readonly log: Logger
 }
 
@@ -56,7 +58,7 @@ export class ServedMount {
       )
       const mounted = await spec.engine.mount(tree, {
         mountpoint,
-        source: 'sheepfs',
+        source: spec.source,
         allowOther: spec.allowOther,
         caching: spec.pageCache ? 'cached' : 'direct',
         writeBack: true,

@@ -15,6 +15,7 @@ export interface SheepfsRequest {
   readonly allowOther: boolean
   readonly attach: readonly string[]
   readonly breakLock: boolean
+  readonly source: string
   readonly debug: boolean
 }
 
@@ -51,6 +52,7 @@ async function toSpec(request: SheepfsRequest, log: Logger): Promise<MountSpec> 
     allowOther: request.allowOther,
     volumes: request.attach,
     breakLock: request.breakLock,
+    source: request.source,
     log,
   }
 }

@@ -1,0 +1,72 @@
+#!/usr/bin/env node
+import { stat } from 'node:fs/promises'
+import { SheepfsError, errorText } from '../errors.ts'
+import { ExitStatus, exitStatusOf } from './mount/exit-status.ts'
+import { MOUNT_USAGE, parseMountArguments, type MountArguments } from './mount/mount-arguments.ts'
+import { parseMountOptions } from './mount/mount-options.ts'
+import { parseMountSource, type MountSource } from './mount/mount-source.ts'
+import { findMountAt, recordedSource, resolveMountpoint } from './mount/mount-table.ts'
+import { type MountRequest } from './mount/mount-request.ts'
+import { mountStandaloneTree, mountStandaloneVolume } from './mount/standalone-mount.ts'
+import { UndoList } from './mount/undo-list.ts'
+import { programVersion } from './program-version.ts'
+
+async function mount(args: MountArguments, signal: AbortSignal): Promise<void> {
+  const source = parseMountSource(args.source)
+  const options = parseMountOptions(args.options, source)
+  const directory = await resolveMountpoint(args.directory)
+  const present = await findMountAt(directory)
+  if (present && (present.source === args.source || recordedSource(present) === args.source)) return
+  if (!present) await checkDirectory(directory)
+  if (args.isFake) return
+  const undo = new UndoList()
+  const tell = (step: string): void => {
+    if (args.isVerbose) process.stdout.write(`mount.sheepfs: ${step}\n`)
+  }
+  try {
+    await mountSource(source, { args, options, directory, signal, undo, tell })
+  } catch (error) {
+    const left = await undo.undoAll()
+    if (left.length === 0) throw error
+    throw new SheepfsError('io', `${errorText(error)}; not undone: ${left.join('; ')}`, { cause: error })
+  }
+}
+
+async function mountSource(source: MountSource, request: MountRequest): Promise<void> {
+  if (source.volume !== undefined && process.geteuid?.() !== 0) {
+    throw new SheepfsError('not-permitted', 'only root can mount the file system in a volume: it takes a loop device')
+  }
+  switch (source.kind) {
+    case 'standalone':
+      await (source.volume === undefined ? mountStandaloneTree : mountStandaloneVolume)(source, request)
+      break
+    case 'instance':
+      throw new SheepfsError('not-supported', 'instances are not supported yet')
+  }
+}
+
+async function checkDirectory(directory: string): Promise<void> {
+  const found = await stat(directory).catch((cause: unknown) => {
+    throw new SheepfsError('not-found', `mountpoint "${directory}" does not exist: create the directory first`, {
+      cause,
+    })
+  })
+  if (!found.isDirectory()) throw new SheepfsError('invalid', `mountpoint "${directory}" is not a directory`)
+}
+
+const interrupted = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(name, () => {
+    interrupted.abort()
+  })
+}
+try {
+  const args = parseMountArguments(process.argv.slice(2))
+  if (args === 'help') process.stdout.write(MOUNT_USAGE)
+  else if (args === 'version') process.stdout.write(`mount.sheepfs ${programVersion()}\n`)
+  else await mount(args, interrupted.signal)
+} catch (error) {
+  const isInterrupted = interrupted.signal.aborted
+  process.stderr.write(`mount.sheepfs: ${isInterrupted ? 'interrupted' : errorText(error)}\n`)
+  process.exitCode = isInterrupted ? ExitStatus.USER : exitStatusOf(error)
+}

@@ -1,0 +1,106 @@
+import { SheepfsError } from '../../errors.ts'
+import { type MountSource } from './mount-source.ts'
+
+/** The options of `-o`, taken apart: those of sheepfs, and the rest, which is for mount(8) and the file system. */
+export interface MountOptions {
+  /** Type of the file system in a volume; undefined: mount(8) finds out. */
+  readonly fstype: string | undefined
+  /** Of the volume's partition table, from 1; undefined: the file system fills the volume. */
+  readonly partition: number | undefined
+  /** Which mount of the instance. */
+  readonly mount: string | undefined
+  readonly isReadOnly: boolean
+  readonly breakLock: boolean
+  readonly pageCache: boolean
+  readonly objectCache: boolean
+  readonly allowOther: boolean
+  /** Everything else, in order. */
+  readonly rest: readonly string[]
+}
+
+type Kind = 'tree' | 'volume' | 'standalone tree' | 'standalone volume'
+
+const VOLUMES: readonly Kind[] = ['volume', 'standalone volume']
+const STANDALONE: readonly Kind[] = ['standalone tree', 'standalone volume']
+
+/** The options of sheepfs: where each may stand, and whether it has a value. */
+const OWN: Readonly<Record<string, { readonly for: readonly Kind[]; readonly hasValue: boolean }>> = {
+  fstype: { for: VOLUMES, hasValue: true },
+  partition: { for: VOLUMES, hasValue: true },
+  mount: { for: ['tree', 'volume'], hasValue: true },
+  break_lock: { for: VOLUMES, hasValue: false },
+  page_cache: { for: STANDALONE, hasValue: false },
+  object_cache: { for: STANDALONE, hasValue: false },
+  allow_other: { for: ['standalone tree'], hasValue: false },
+}
+/** Of mount(8), for loop devices: this one takes its own. */
+const OF_LOOP = new Set(['loop', 'offset', 'sizelimit'])
+const MOST_PARTITIONS = 256
+
+/** Reads the value of `-o`. Errors: invalid, naming the option and what would be right. */
+export function parseMountOptions(text: string, source: MountSource): MountOptions {
+  const kind = kindOf(source)
+  const own = new Map<string, string>()
+  const rest: string[] = []
+  let isReadOnly = false
+  for (const option of splitOptions(text)) {
+    const equals = option.indexOf('=')
+    const name = equals === -1 ? option : option.slice(0, equals)
+    if (option === 'ro' || option === 'rw') isReadOnly = option === 'ro'
+    if (OF_LOOP.has(name)) {
+      throw new SheepfsError('invalid', `option ${name} is not for sheepfs, which takes a loop device by itself`)
+    }
+    if (Object.hasOwn(OWN, name)) own.set(name, checkOwn(option, kind))
+    else rest.push(option)
+  }
+  const partition = own.get('partition')
+  return {
+    fstype: own.get('fstype'),
+    partition: partition === undefined ? undefined : parsePartition(partition),
+    mount: own.get('mount'),
+    isReadOnly,
+    breakLock: own.has('break_lock'),
+    pageCache: own.has('page_cache'),
+    objectCache: own.has('object_cache'),
+    allowOther: own.has('allow_other'),
+    rest,
+  }
+}
+
+function kindOf({ kind, volume }: MountSource): Kind {
+  const what = volume === undefined ? 'tree' : 'volume'
+  return kind === 'instance' ? what : `standalone ${what}`
+}
+
+/** At commas outside of double quotes, as mount(8) does. */
+function splitOptions(text: string): string[] {
+  return (text.match(/(?:"[^"]*"|[^,"]|")+/g) ?? []).filter((option) => option !== '')
+}
+
+/** The value of an option of sheepfs. Errors: invalid when it does not fit the source, or its value is wrong. */
+function checkOwn(option: string, kind: Kind): string {
+  const [name = '', ...values] = option.split('=')
+  const value = values.join('=')
+  const own = OWN[name]
+  if (own?.for.includes(kind) !== true) {
+    throw new SheepfsError('invalid', `option ${name} does not fit this source: it is for a ${own?.for.join(' or a ')}`)
+  }
+  if (own.hasValue && value === '') {
+    throw new SheepfsError('invalid', `option ${name} needs a value: ${name}=…`)
+  }
+  if (!own.hasValue && values.length > 0) {
+    throw new SheepfsError('invalid', `option ${name} takes no value, found "${value}"`)
+  }
+  return value
+}
+
+function parsePartition(text: string): number {
+  const partition = Number(text)
+  if (!/^\d+$/.test(text) || partition < 1 || partition > MOST_PARTITIONS) {
+    throw new SheepfsError(
+      'invalid',
+      `option partition: expected a number from 1 to ${MOST_PARTITIONS}, found "${text}"`,
+    )
+  }
+  return partition
+}

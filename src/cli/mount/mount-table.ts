@@ -1,0 +1,59 @@
+import { realpath } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { SheepfsError, errorText } from '../../errors.ts'
+import { runSystemProgram } from './system-program.ts'
+
+/** A mount as findmnt(8) tells of it: of the kernel's table, with what mount(8) remembers besides. */
+export interface MountedAt {
+  readonly target: string
+  /** For example `/dev/loop0`, or the name of a mount of sheepfs. */
+  readonly source: string
+  readonly fstype: string
+  /** As far as mount(8) remembers them: `x-…` among them. */
+  readonly options: string
+}
+
+/** The option by which a mount of a volume is recognized later; mount(8) keeps what begins with `x-`. */
+const SOURCE_OPTION = 'x-sheepfs.source='
+
+/** What is mounted, in the order of mounting. Touches none of it. */
+export async function listMounts(): Promise<readonly MountedAt[]> {
+  const columns = 'TARGET,SOURCE,FSTYPE,OPTIONS'
+  const table = await runSystemProgram('findmnt', [
+    '--json',
+    '--list',
+    '--nocanonicalize',
+    '--mtab',
+    '--output',
+    columns,
+  ])
+  return (JSON.parse(table) as { filesystems: MountedAt[] }).filesystems
+}
+
+/** The topmost mount at a path without symbolic links. */
+export async function findMountAt(directory: string): Promise<MountedAt | undefined> {
+  return (await listMounts()).findLast(({ target }) => target === directory)
+}
+
+/** The option that records `source`; nothing in it ends an option. */
+export function sourceOption(source: string): string {
+  return SOURCE_OPTION + encodeURIComponent(source)
+}
+
+/** The source that mount.sheepfs was given for this mount; undefined for any other. */
+export function recordedSource(mount: MountedAt): string | undefined {
+  const option = mount.options.split(',').find((candidate) => candidate.startsWith(SOURCE_OPTION))
+  return option === undefined ? undefined : decodeURIComponent(option.slice(SOURCE_OPTION.length))
+}
+
+/** The path of a mountpoint without symbolic links; the mountpoint itself is not touched. Errors: not-found, not-permitted. */
+export async function resolveMountpoint(directory: string): Promise<string> {
+  const parent = dirname(directory)
+  try {
+    const name = basename(directory)
+    return name === '' ? '/' : join(await realpath(parent), name)
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause && cause.code === 'EACCES' ? 'not-permitted' : 'not-found'
+    throw new SheepfsError(code, `mountpoint "${directory}": ${errorText(cause)}`, { cause })
+  }
+}

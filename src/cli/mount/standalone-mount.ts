@@ -1,0 +1,67 @@
+import { mkdir, mkdtemp, readdir, rmdir } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { SheepfsError } from '../../errors.ts'
+import { type MountRequest } from './mount-request.ts'
+import { type StandaloneSource } from './mount-source.ts'
+import { runSystemProgram } from './system-program.ts'
+import { mountVolume } from './volume-mount.ts'
+
+const SHEEPFS = fileURLToPath(new URL('../sheepfs.js', import.meta.url))
+const RUNTIME_DIRECTORY = '/run/sheepfs'
+
+/**
+ * The scope keeps the daemon alive when the session or unit that mounts ends, and, at shutdown, until the network mounts
+ * are unmounted: what is mounted here counts as one of them.
+ */
+const SCOPE = ['--scope', '--quiet', '--collect', '--slice=system.slice', '--property=Before=remote-fs-pre.target']
+
+/** Mounts the tree of a cluster with a daemon of its own, which ends with the mount. Errors: those of sheepfs. */
+export async function mountStandaloneTree(source: StandaloneSource, request: MountRequest): Promise<void> {
+  const { options, directory, undo } = request
+  await startSheepfs(source, request, [...(options.allowOther ? ['--allow-other'] : []), directory])
+  undo.add(() => unmount(directory))
+}
+
+/**
+ * Mounts the file system in a volume with a daemon of its own. Its tree is detached as soon as the loop device has the
+ * volume open: from then on the kernel ends it with the loop device. Errors: of sheepfs, the loop device and mount(8).
+ */
+export async function mountStandaloneVolume(source: StandaloneSource, request: MountRequest): Promise<void> {
+  const { options, undo } = request
+  await mkdir(RUNTIME_DIRECTORY, { recursive: true, mode: 0o755 })
+  const tree = await mkdtemp(join(RUNTIME_DIRECTORY, 'mount.'))
+  undo.add(() => rmdir(tree))
+  const lock = options.breakLock ? ['--break-lock'] : []
+  await startSheepfs(source, request, ['--attach', source.volume ?? '', ...lock, tree])
+  undo.add(() => unmount(tree))
+  const [file] = await readdir(join(tree, 'volume'))
+  if (file === undefined) throw new SheepfsError('io', `${source.text}: sheepfs has attached no volume`)
+  await mountVolume(join(tree, 'volume', file), request)
+  await runSystemProgram('umount', ['-i', '--lazy', tree])
+  await rmdir(tree)
+}
+
+async function startSheepfs(source: StandaloneSource, request: MountRequest, args: readonly string[]): Promise<void> {
+  const { options, signal, tell } = request
+  const caches = [...(options.pageCache ? ['--pagecache'] : []), ...(options.objectCache ? ['--objectcache'] : [])]
+  const sheepfs = [SHEEPFS, '-a', source.addresses, '--source', source.text, ...caches, ...args]
+  const [program = '', ...command] = [...scope(), process.execPath, ...sheepfs]
+  try {
+    await runSystemProgram(program, command, { signal })
+  } catch (error) {
+    if (!(error instanceof SheepfsError) || error.code !== 'io') throw error
+    throw new SheepfsError('io', error.message.replace(/^sheepfs: /, ''), { cause: error })
+  }
+  tell(`a sheepfs of its own serves ${source.addresses}`)
+}
+
+function scope(): readonly string[] {
+  const isSystemd = existsSync('/run/systemd/system') && process.geteuid?.() === 0
+  return isSystemd ? ['systemd-run', ...SCOPE, '--'] : []
+}
+
+async function unmount(directory: string): Promise<void> {
+  await runSystemProgram('umount', ['-i', directory])
+}

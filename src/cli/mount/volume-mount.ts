@@ -1,0 +1,45 @@
+import { errorText, SheepfsError } from '../../errors.ts'
+import { freeLoopDevice, partitionDevice, takeLoopDevice } from './loop-device.ts'
+import { type MountRequest } from './mount-request.ts'
+import { sourceOption } from './mount-table.ts'
+import { runSystemProgram } from './system-program.ts'
+
+/**
+ * Mounts the file system in the volume at `path` through a loop device, which goes with the mount, whoever unmounts it.
+ * Errors: not-found (partition), busy, io (what mount(8) complains of).
+ */
+export async function mountVolume(path: string, request: MountRequest): Promise<void> {
+  const { options, directory, args, signal, undo, tell } = request
+  const { isReadOnly, partition } = options
+  const loop = await takeLoopDevice(path, { isReadOnly, hasPartitions: partition !== undefined, signal })
+  tell(`${loop.path} is over ${path}`)
+  undo.add(() => freeLoopDevice(loop))
+  const device = partition === undefined ? loop.path : await partitionDevice(loop, partition, signal)
+  try {
+    await runSystemProgram('mount', [...mountFlags(request), device, directory], { signal })
+  } catch (error) {
+    throw error instanceof SheepfsError && error.code === 'io' ? mountError(args.source, error) : error
+  }
+  tell(`${device} is mounted at ${directory}`)
+  undo.add(() => runSystemProgram('umount', ['-i', directory]).then(() => undefined))
+  await freeLoopDevice(loop) // it is in use: the kernel frees it with the last unmount
+}
+
+function mountFlags({ args, options }: MountRequest): string[] {
+  const { fstype, isReadOnly, rest } = options
+  // by the marker "helper" umount(8) finds umount.sheepfs, which waits until everything is undone
+  const recorded = [...rest, ...(isReadOnly ? ['ro'] : []), 'helper=sheepfs', sourceOption(args.source)]
+  return [
+    ...(fstype === undefined ? [] : ['-t', fstype]),
+    ...(args.isSloppy ? ['-s'] : []),
+    ...(args.isUnrecorded ? ['-n'] : []),
+    '-o',
+    recorded.join(','),
+  ]
+}
+
+/** What mount(8) says begins with "mount: DIR: ", which the caller knows. */
+function mountError(source: string, cause: SheepfsError): SheepfsError {
+  const why = errorText(cause).replace(/^mount: \S+: /, '')
+  return new SheepfsError('io', `the file system in ${source} cannot be mounted: ${why}`, { cause })
+}

@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+import { SheepfsError, errorText } from '../errors.ts'
+import { ExitStatus, exitStatusOf } from './mount/exit-status.ts'
+import { backingFile, isLoopFreed, loopDeviceOf } from './mount/loop-device.ts'
+import { findMountAt, listMounts, resolveMountpoint } from './mount/mount-table.ts'
+import { runSystemProgram } from './mount/system-program.ts'
+import { parseUmountArguments, UMOUNT_USAGE, type UmountArguments } from './mount/umount-arguments.ts'
+import { programVersion } from './program-version.ts'
+
+/** How long the kernel may take to free a loop device after its last unmount. */
+const FREE_LIMIT_MS = 10_000
+
+/**
+ * Unmounts, and returns when nothing of the mount is left. umount(8) calls this for the mounts of volumes; without it the
+ * kernel and the daemon undo the same a moment later.
+ */
+async function umount({ directory, flags }: UmountArguments): Promise<void> {
+  const mount = await findMountAt(await resolveMountpoint(directory))
+  if (!mount) throw new SheepfsError('invalid', `"${directory}" is not mounted`)
+  const loop = loopDeviceOf(mount.source)
+  const file = loop === undefined ? '' : await backingFile(loop)
+  await runSystemProgram('umount', ['-i', ...flags, mount.target])
+  const isInUse = (await listMounts()).some(({ source }) => loopDeviceOf(source) === loop)
+  if (loop === undefined || file === '' || isInUse || flags.includes('-l')) return
+  if (await isLoopFreed(loop, file, FREE_LIMIT_MS)) return
+  process.stderr.write(`umount.sheepfs: ${mount.target} is unmounted, but somebody else still uses ${loop}\n`)
+}
+
+try {
+  const args = parseUmountArguments(process.argv.slice(2))
+  if (args === 'help') process.stdout.write(UMOUNT_USAGE)
+  else if (args === 'version') process.stdout.write(`umount.sheepfs ${programVersion()}\n`)
+  else await umount(args)
+} catch (error) {
+  process.stderr.write(`umount.sheepfs: ${errorText(error).replace(/^umount: /, '')}\n`)
+  process.exitCode = error instanceof SheepfsError ? exitStatusOf(error) : ExitStatus.INTERNAL
+}
