@@ -1,0 +1,45 @@
+import { readdir } from 'node:fs/promises'
+import { ControlClient } from '../api/client.ts'
+import { instanceFiles, type Environment } from '../daemon/environment.ts'
+import { SheepfsError } from '../errors.ts'
+
+/** The instance that is meant: the one named, or the only one that runs. Errors: not-running, invalid (there are several). */
+export async function chooseInstance(named: string | undefined, environment: Environment): Promise<string> {
+  const wanted = named ?? environment.instance
+  if (wanted !== undefined) return checkName(wanted)
+  const running = await runningInstances(environment)
+  const [only, ...others] = running
+  if (only === undefined) {
+    const where = environment.runtimeDirectory
+    throw new SheepfsError(
+      'not-running',
+      `no instance runs below ${where}: start one with "systemctl start sheepfs@NAME"`,
+    )
+  }
+  if (others.length === 0) return only
+  throw new SheepfsError('invalid', `several instances run: choose one with --instance, of ${running.join(', ')}`)
+}
+
+function checkName(name: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name)) return name
+  throw new SheepfsError(
+    'invalid',
+    `"${name}" is not the name of an instance: expected letters, digits, "_", "." and "-"`,
+  )
+}
+
+async function runningInstances(environment: Environment): Promise<string[]> {
+  const names = await readdir(environment.runtimeDirectory).catch(() => [])
+  const isRunning = await Promise.all(names.map((name) => answers(instanceFiles(name, environment).controlSocket)))
+  return names.filter((_, i) => isRunning[i]).sort()
+}
+
+/** One that may not be used by this user runs all the same. */
+async function answers(socket: string): Promise<boolean> {
+  try {
+    await new ControlClient(socket).status()
+    return true
+  } catch (error) {
+    return error instanceof SheepfsError && error.code !== 'not-running' && error.code !== 'closed'
+  }
+}

@@ -1,0 +1,124 @@
+import { parseArgs } from 'node:util'
+import { nearestName } from '../api/nearest-name.ts'
+import { SheepfsError, errorText } from '../errors.ts'
+import { EXIT, EXIT_TEXT } from './exit-code.ts'
+import { type Command, type CommandOption, type Values } from './sheepfsctl-command.ts'
+import { LOOK_COMMANDS } from './sheepfsctl-look.ts'
+import { MOUNT_COMMANDS } from './sheepfsctl-mount.ts'
+import { VDI_COMMANDS } from './sheepfsctl-vdi.ts'
+
+/** Everything that sheepfsctl does. */
+export const COMMANDS: readonly Command[] = [...LOOK_COMMANDS, ...MOUNT_COMMANDS, ...VDI_COMMANDS]
+
+const GENERAL: Readonly<Record<string, CommandOption & { readonly short?: string }>> = {
+  instance: { type: 'string', short: 'i', value: 'NAME', help: 'the instance (default: the only one running)' },
+  mount: { type: 'string', short: 'm', value: 'NAME', help: 'the mount (default: the only one of the instance)' },
+  json: { type: 'boolean', help: 'print JSON for programs' },
+  help: { type: 'boolean', short: 'h', help: 'print help, of the command if there is one' },
+  version: { type: 'boolean', help: 'print the version' },
+}
+
+/** A command line of sheepfsctl, taken apart. */
+export type CommandLine =
+  | { readonly kind: 'help'; readonly text: string }
+  | { readonly kind: 'version' }
+  | { readonly kind: 'command'; readonly command: Command; readonly args: readonly string[]; readonly values: Values }
+
+/** Reads the arguments after the program's name. Errors: invalid. */
+export function parseCommandLine(args: readonly string[]): CommandLine {
+  const { values, positionals } = parse(args)
+  if (values['version'] === true) return { kind: 'version' }
+  if (positionals.length === 0) return { kind: 'help', text: helpText() }
+  const command = findCommand(positionals)
+  if (values['help'] === true) return { kind: 'help', text: commandHelp(command) }
+  checkOptions(command, values)
+  const rest = positionals.slice(command.name.split(' ').length)
+  const [least, most] = command.count
+  if (rest.length < least || rest.length > most) {
+    const wanted = command.arguments === '' ? 'no arguments' : command.arguments
+    throw new SheepfsError('invalid', `${command.name}: found ${rest.length} arguments, expected ${wanted}`)
+  }
+  return { kind: 'command', command, args: rest, values }
+}
+
+function findCommand(words: readonly string[]): Command {
+  const [first = '', second] = words
+  const found = COMMANDS.find(({ name }) => name === first || name === `${first} ${second ?? ''}`)
+  if (found) return found
+  const family = COMMANDS.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name)
+  if (family.length > 0) throw new SheepfsError('invalid', `${first}: expected ${family.join(', ')}`)
+  const nearest = nearestName(
+    first,
+    COMMANDS.map(({ name }) => name.split(' ')[0] ?? ''),
+  )
+  const advice = nearest === undefined ? 'sheepfsctl --help lists all' : `did you mean ${nearest}?`
+  throw new SheepfsError('invalid', `unknown command "${first}": ${advice}`)
+}
+
+/** parseArgs knows the options of all commands; here is which of them belong to this one. */
+function checkOptions(command: Command, values: Values): void {
+  const known = [...Object.keys(GENERAL), ...Object.keys(command.options ?? {})]
+  const wrong = Object.keys(values).find((name) => !known.includes(name))
+  if (wrong === undefined) return
+  throw new SheepfsError('invalid', `${command.name} has no option --${wrong}: expected --${known.join(', --')}`)
+}
+
+function parse(args: readonly string[]): { values: Values; positionals: string[] } {
+  const all = Object.assign({}, ...COMMANDS.map(({ options }) => options ?? {}), GENERAL) as typeof GENERAL
+  const options = Object.fromEntries(
+    Object.entries(all).map(([name, { type, short, multiple = false }]) => [
+      name,
+      { type, multiple, ...(short !== undefined && { short }) },
+    ]),
+  )
+  try {
+    return parseArgs({ args: [...args], allowPositionals: true, options })
+  } catch (error) {
+    const [first = ''] = errorText(error).split(/\. |\n/)
+    throw new SheepfsError('invalid', first.charAt(0).toLowerCase() + first.slice(1), { cause: error })
+  }
+}
+
+function helpText(): string {
+  const width = Math.max(...COMMANDS.map((command) => usageOf(command).length))
+  const commands = COMMANDS.map((command) => `  ${usageOf(command).padEnd(width)}  ${command.summary}`)
+  const names = Object.keys(EXIT) as (keyof typeof EXIT)[]
+  const codes = names.map((name) => `  ${EXIT[name]}  ${EXIT_TEXT[name]}`)
+  return [
+    'Usage: sheepfsctl [OPTION]... COMMAND [ARGUMENT]...',
+    'Drives a running sheepfsd.',
+    '',
+    ...commands,
+    '',
+    ...optionLines(GENERAL),
+    '',
+    'Environment: SHEEPFS_INSTANCE, SHEEPFS_RUNTIME_DIR (default /run/sheepfs)',
+    '',
+    'Exit codes:',
+    ...codes,
+    '',
+  ].join('\n')
+}
+
+function commandHelp(command: Command): string {
+  const { summary, options } = command
+  const own = options === undefined ? [] : ['', ...optionLines(options)]
+  const head = [
+    `Usage: sheepfsctl [OPTION]... ${usageOf(command)}`,
+    `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`,
+  ]
+  return [...head, ...own, '', ...optionLines(GENERAL), ''].join('\n')
+}
+
+function usageOf({ name, arguments: args }: Command): string {
+  return args === '' ? name : `${name} ${args}`
+}
+
+function optionLines(options: Readonly<Record<string, CommandOption & { readonly short?: string }>>): string[] {
+  const entries = Object.entries(options).map(([name, { short, value, help }]) => {
+    const lead = short === undefined ? '    ' : `-${short}, `
+    return { text: `${lead}--${name}${value === undefined ? '' : ` ${value}`}`, help }
+  })
+  const width = Math.max(...entries.map(({ text }) => text.length))
+  return entries.map(({ text, help }) => `  ${text.padEnd(width)}  ${help}`)
+}

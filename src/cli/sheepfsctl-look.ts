@@ -1,0 +1,135 @@
+import { type Mount } from '../api/schema/mount.ts'
+import { examine } from '../daemon/doctor/doctor.ts'
+import { byteSizeText } from './byte-size.ts'
+import { EXIT } from './exit-code.ts'
+import { type Call, type Command } from './sheepfsctl-command.ts'
+import { tableText } from './table.ts'
+
+/** Commands that look at an instance and its mounts. */
+export const LOOK_COMMANDS: readonly Command[] = [
+  {
+    name: 'status',
+    arguments: '',
+    summary: 'the instance and its mounts',
+    count: [0, 0],
+    run: async (call) => {
+      const status = await call.client.status()
+      const { instance, state, pid, version, memory, mounts } = status
+      const head = `${instance} is ${state}: sheepfs ${version}, pid ${pid}, ${byteSizeText(memory)} of memory\n`
+      call.print(status, () => (mounts.length === 0 ? head : `${head}\n${mountTable(mounts)}`))
+      return EXIT.done
+    },
+  },
+  {
+    name: 'mounts',
+    arguments: '',
+    summary: 'all mounts',
+    count: [0, 0],
+    run: async (call) => {
+      const mounts = await call.client.mounts()
+      call.print(mounts, () => mountTable(mounts))
+      return EXIT.done
+    },
+  },
+  {
+    name: 'health',
+    arguments: '',
+    summary: `whether every mount serves; exit code ${EXIT.unhealthy} when one cannot be served`,
+    count: [0, 0],
+    run: async (call) => {
+      const health = await call.client.health()
+      const rows = health.mounts.map(({ name, state, reason }) => [name, state, reason ?? ''])
+      call.print(
+        health,
+        () => `${health.status}\n${rows.length === 0 ? '' : tableText(['MOUNT', 'STATE', 'REASON'], rows)}`,
+      )
+      return health.status === 'failed' ? EXIT.unhealthy : EXIT.done
+    },
+  },
+  {
+    name: 'metrics',
+    arguments: '',
+    summary: 'what is measured, as Prometheus reads it',
+    count: [0, 0],
+    run: async (call) => {
+      const metrics = await call.client.metrics()
+      call.print({ metrics }, () => metrics)
+      return EXIT.done
+    },
+  },
+  {
+    name: 'events',
+    arguments: '',
+    summary: 'what happens, until interrupted; one line each',
+    count: [0, 0],
+    run: printEvents,
+  },
+  {
+    name: 'doctor',
+    arguments: '',
+    summary: `what keeps mounts from working, and how to mend it; exit code ${EXIT.unhealthy} when something does`,
+    count: [0, 0],
+    run: runDoctor,
+  },
+]
+
+function mountTable(mounts: readonly Mount[]): string {
+  const rows = mounts.map((mount) => [
+    mount.name,
+    mount.state,
+    mount.mountpoint,
+    mount.worker ? String(mount.worker.pid) : '-',
+    mount.worker ? String(mount.worker.generation) : '-',
+    String(mount.open_files),
+    String(mount.volumes.length),
+    onOffText(mount.page_cache),
+    onOffText(mount.object_cache),
+    mount.gateway ?? '-',
+    mount.reason ?? '',
+  ])
+  const titles = [
+    'MOUNT',
+    'STATE',
+    'MOUNTPOINT',
+    'WORKER',
+    'GEN',
+    'OPEN',
+    'VOLUMES',
+    'PAGE',
+    'OBJECT',
+    'SHEEP',
+    'REASON',
+  ]
+  return tableText(titles, rows)
+}
+
+/** `on` or `off`. */
+export function onOffText(isOn: boolean): string {
+  return isOn ? 'on' : 'off'
+}
+
+async function printEvents(call: Call): Promise<number> {
+  for await (const event of call.client.events({ mount: call.text('mount') })) {
+    const { type, time, ...rest } = event
+    const details = Object.entries(rest).map(([key, value]) => `${key}=${String(value)}`)
+    call.print(event, () => `${[time, type, ...details].join(' ')}\n`)
+  }
+  return EXIT.done
+}
+
+const MARK = { ok: 'ok     ', warning: 'WARNING', problem: 'PROBLEM' } as const
+
+async function runDoctor(call: Call): Promise<number> {
+  const { instance, environment } = call
+  const status = await call.client.status().catch((error: unknown) => error as Error)
+  const findings = await examine({ instance, environment, status })
+  call.print(findings, () =>
+    findings
+      .map(({ check, status, detail, mend }) => {
+        const line = `${MARK[status]}  ${check}: ${detail}\n`
+        return mend === undefined ? line : `${line}         -> ${mend}\n`
+      })
+      .join(''),
+  )
+  return findings.some(({ status }) => status === 'problem') ? EXIT.unhealthy : EXIT.done
+}

@@ -1,0 +1,208 @@
+import { resolve } from 'node:path'
+import { type MountInput } from '../api/schema/config.ts'
+import { SheepfsError } from '../errors.ts'
+import { byteSizeText } from './byte-size.ts'
+import { EXIT } from './exit-code.ts'
+import { type Call, type Command, type CommandOption } from './sheepfsctl-command.ts'
+import { onOffText } from './sheepfsctl-look.ts'
+import { tableText } from './table.ts'
+
+const FORCE: CommandOption = { type: 'boolean', help: 'also while files are open: they fail from then on' }
+
+/** Commands that change mounts and what is attached to them. */
+export const MOUNT_COMMANDS: readonly Command[] = [
+  {
+    name: 'mount',
+    arguments: 'MOUNTPOINT',
+    summary: 'mounts until the daemon ends',
+    options: {
+      name: { type: 'string', value: 'NAME', help: 'its name (default: the instance)' },
+      sheep: {
+        type: 'string',
+        multiple: true,
+        value: 'ADDRESS',
+        help: "host:port, repeatable (default: the instance's)",
+      },
+      volume: { type: 'string', multiple: true, value: 'VOLUME', help: 'attached from the start, repeatable' },
+      engine: { type: 'string', value: 'ENGINE', help: 'auto, kernel or fuse-native' },
+      'page-cache': { type: 'string', value: 'on|off', help: 'let the kernel cache volume data' },
+      'object-cache': { type: 'string', value: 'on|off', help: "use the cluster's object cache" },
+      'allow-other': { type: 'boolean', help: 'let other users in' },
+      'io-timeout': { type: 'string', value: 'SECONDS', help: 'how long I/O waits for the cluster, or forever' },
+    },
+    count: [1, 1],
+    run: async (call) => {
+      const mount = await call.client.addMount(mountInput(call))
+      call.print(mount, () => `mounted ${mount.name} at ${mount.mountpoint}\n`)
+      return EXIT.done
+    },
+  },
+  {
+    name: 'unmount',
+    arguments: 'MOUNT',
+    summary: 'flushes and unmounts',
+    options: { force: FORCE },
+    count: [1, 1],
+    run: async (call) => {
+      await call.client.removeMount(call.argument(0), call.flag('force'))
+      call.print({ unmounted: call.argument(0) }, () => `unmounted ${call.argument(0)}\n`)
+      return EXIT.done
+    },
+  },
+  {
+    name: 'restart',
+    arguments: 'MOUNT...',
+    summary: 'a new worker under the running mount: an upgrade without unmounting',
+    count: [1, Infinity],
+    run: async (call) => {
+      for (const name of call.args) {
+        const mount = await call.client.restartMount(name)
+        const { pid, generation } = mount.worker ?? { pid: 0, generation: 0 }
+        call.print(mount, () => `${name} is served by worker ${pid}, number ${generation}\n`)
+      }
+      return EXIT.done
+    },
+  },
+  {
+    name: 'volumes',
+    arguments: '',
+    summary: 'attached volumes',
+    count: [0, 0],
+    run: async (call) => {
+      const volumes = await call.client.volumes(await call.mount())
+      const titles = ['VOLUME', 'SIZE', 'OPEN', 'MODE', 'LOCKED', 'PATH', '']
+      const rows = volumes.map((volume) => [
+        volume.name,
+        byteSizeText(volume.size),
+        String(volume.open_files),
+        volume.read_only ? 'ro' : 'rw',
+        volume.locked ? 'yes' : 'no',
+        volume.path,
+        volume.stale ? 'STALE: deleted or rolled back underneath, detach it' : '',
+      ])
+      call.print(volumes, () => tableText(titles, rows))
+      return EXIT.done
+    },
+  },
+  {
+    name: 'attach',
+    arguments: 'VOLUME...',
+    summary: 'makes VDIs (VDI, VDI@TAG or VDI@ID) files below the mountpoint',
+    options: { 'read-only': { type: 'boolean', help: 'refuse writing' } },
+    count: [1, Infinity],
+    run: attach,
+  },
+  {
+    name: 'detach',
+    arguments: 'VOLUME...',
+    summary: 'flushes volumes and takes them away',
+    options: { force: FORCE },
+    count: [1, Infinity],
+    run: async (call) => {
+      const mount = await call.mount()
+      for (const volume of call.args) {
+        await call.client.detach(mount, volume, call.flag('force'))
+        call.print({ detached: volume }, () => `detached ${volume}\n`)
+      }
+      return EXIT.done
+    },
+  },
+  {
+    name: 'cache',
+    arguments: '',
+    summary: 'shows or switches the caches; a switch holds for files opened afterwards',
+    options: {
+      page: { type: 'string', value: 'on|off', help: 'the page cache of the kernel' },
+      object: { type: 'string', value: 'on|off', help: 'the object cache of the cluster (up to sheepdog 0.9)' },
+    },
+    count: [0, 0],
+    run: switchCaches,
+  },
+  {
+    name: 'sheep',
+    arguments: '[ADDRESS...]',
+    summary: 'shows the sheep in use, or uses others from now on',
+    count: [0, Infinity],
+    run: async (call) => {
+      const mount = await call.mount()
+      const addresses = [...call.args]
+      const sheep =
+        addresses.length > 0 ? await call.client.putSheep(mount, { addresses }) : await call.client.sheep(mount)
+      call.print(sheep, () => sheep.addresses.map((a) => `${a}${a === sheep.gateway ? '  in use' : ''}\n`).join(''))
+      return EXIT.done
+    },
+  },
+  {
+    name: 'io-timeout',
+    arguments: 'forever|SECONDS',
+    summary: 'how long I/O waits for a cluster that is away before it fails',
+    count: [1, 1],
+    run: async (call) => {
+      const mount = await call.client.patchMount(await call.mount(), { io_timeout: parseIoTimeout(call.argument(0)) })
+      call.print(mount, () => `${mount.name} waits ${waitText(mount.io_timeout)}\n`)
+      return EXIT.done
+    },
+  },
+]
+
+function mountInput(call: Call): MountInput {
+  const [name, engine, ioTimeout] = [call.text('name'), call.text('engine'), call.text('io-timeout')]
+  const [pageCache, objectCache] = [call.onOff('page-cache'), call.onOff('object-cache')]
+  const sheep = call.list('sheep')
+  return {
+    mountpoint: resolve(call.argument(0)),
+    volumes: call.list('volume'),
+    allow_other: call.flag('allow-other'),
+    ...(name !== undefined && { name }),
+    ...(sheep.length > 0 && { sheep }),
+    ...(engine !== undefined && { engine: parseEngine(engine) }),
+    ...(pageCache !== undefined && { page_cache: pageCache }),
+    ...(objectCache !== undefined && { object_cache: objectCache }),
+    ...(ioTimeout !== undefined && { io_timeout: parseIoTimeout(ioTimeout) }),
+  }
+}
+
+function parseEngine(text: string): 'auto' | 'kernel' | 'fuse-native' {
+  if (text === 'auto' || text === 'kernel' || text === 'fuse-native') return text
+  throw new SheepfsError('invalid', `--engine "${text}": expected auto, kernel or fuse-native`)
+}
+
+function parseIoTimeout(text: string): 'forever' | number {
+  if (text === 'forever') return text
+  const seconds = Number(text)
+  if (text !== '' && Number.isFinite(seconds) && seconds >= 0) return seconds
+  throw new SheepfsError('invalid', `"${text}" is not a timeout: expected forever, or a number of seconds`)
+}
+
+function waitText(ioTimeout: 'forever' | number): string {
+  return ioTimeout === 'forever' ? 'for the cluster for ever' : `${ioTimeout} s for the cluster`
+}
+
+async function attach(call: Call): Promise<number> {
+  const mount = await call.mount()
+  for (const name of call.args) {
+    const { volume, isNew } = await call.client.attach(mount, name, call.flag('read-only') ? { read_only: true } : {})
+    const what = isNew ? 'attached' : 'was attached already:'
+    call.print(volume, () => `${what} ${volume.path}${volume.read_only ? ' (read-only)' : ''}\n`)
+  }
+  return EXIT.done
+}
+
+async function switchCaches(call: Call): Promise<number> {
+  const mount = await call.mount()
+  const [page, object] = [call.onOff('page'), call.onOff('object')]
+  const patch = {
+    ...(page !== undefined && { page_cache: page }),
+    ...(object !== undefined && { object_cache: object }),
+  }
+  const isChange = Object.keys(patch).length > 0
+  const cache = isChange ? await call.client.patchCache(mount, patch) : await call.client.cache(mount)
+  const count = cache.open_files_in_old_mode
+  const old = count === 0 ? '' : `${count} open files keep the old mode until they are closed\n`
+  const write = cache.write_back ? ' (write-back)' : ' (write-through)'
+  call.print(
+    cache,
+    () => `page cache ${onOffText(cache.page_cache)}${write}, object cache ${onOffText(cache.object_cache)}\n${old}`,
+  )
+  return EXIT.done
+}

@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs'
+import { ControlClient } from '../api/client.ts'
+import { instanceFiles, readEnvironment, type Environment } from '../daemon/environment.ts'
+import { errorText } from '../errors.ts'
+import { EXIT, exitCodeOf } from './exit-code.ts'
+import { chooseInstance } from './instance-choice.ts'
+import { parseCommandLine } from './sheepfsctl-arguments.ts'
+import { Call, type Values } from './sheepfsctl-command.ts'
+
+/** What a run of the program has besides its arguments. */
+export interface RunContext {
+  readonly variables: NodeJS.ProcessEnv
+  readonly write: (text: string) => void
+  readonly writeError: (text: string) => void
+  /** The error output is a terminal: progress is shown there. */
+  readonly showsProgress: boolean
+}
+
+/** Runs sheepfsctl with the arguments after its name. Resolves with the exit code; never rejects. */
+export async function runSheepfsctl(args: readonly string[], context: RunContext): Promise<number> {
+  try {
+    return await run(args, context)
+  } catch (error) {
+    context.writeError(`sheepfsctl: ${errorText(error)}\n`)
+    return exitCodeOf(error)
+  }
+}
+
+async function run(
+  args: readonly string[],
+  { variables, write, writeError, showsProgress }: RunContext,
+): Promise<number> {
+  const line = parseCommandLine(args)
+  if (line.kind === 'help') write(line.text)
+  if (line.kind === 'version') write(`sheepfsctl ${version()}\n`)
+  if (line.kind !== 'command') return EXIT.done
+  const { command, values } = line
+  const environment = readEnvironment(variables)
+  const instance = await instanceOf(command.name, values, environment)
+  const client = new ControlClient(instanceFiles(instance ?? '', environment).controlSocket)
+  // one line that is written over
+  const showProgress = (text: string): void => {
+    if (showsProgress) writeError(`\r\u001b[K${text}`)
+  }
+  try {
+    return await command.run(new Call({ instance, environment, client, args: line.args, values, write, showProgress }))
+  } finally {
+    showProgress('')
+  }
+}
+
+/** Only doctor does without one: it looks for why there is none. */
+async function instanceOf(command: string, values: Values, environment: Environment): Promise<string | undefined> {
+  const { instance } = values
+  try {
+    return await chooseInstance(typeof instance === 'string' ? instance : undefined, environment)
+  } catch (error) {
+    if (command === 'doctor' && exitCodeOf(error) === EXIT.notRunning) return undefined
+    throw error
+  }
+}
+
+/** Of the package, three levels above this file. */
+function version(): string {
+  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}

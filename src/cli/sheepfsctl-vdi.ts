@@ -1,0 +1,166 @@
+import { type Vdi, type VdiCreate } from '../api/schema/vdi.ts'
+import { SheepfsError } from '../errors.ts'
+import { byteSizeText, parseByteSize } from './byte-size.ts'
+import { EXIT } from './exit-code.ts'
+import { type Call, type Command } from './sheepfsctl-command.ts'
+import { tableText } from './table.ts'
+
+/** Commands about the cluster of a mount, and its VDIs. */
+export const VDI_COMMANDS: readonly Command[] = [
+  {
+    name: 'cluster',
+    arguments: '',
+    summary: 'the state of the cluster',
+    count: [0, 0],
+    run: async (call) => {
+      const cluster = await call.client.cluster(await call.mount())
+      const { state_text, epoch, copies, store, locking, created_at } = cluster
+      const lines = [
+        `state    ${state_text}`,
+        `epoch    ${epoch}`,
+        `copies   ${copies}`,
+        `store    ${store}`,
+        `locking  ${locking ? 'yes' : 'no'}`,
+        `created  ${created_at ?? '-'}`,
+      ]
+      call.print(cluster, () => `${lines.join('\n')}\n`)
+      return EXIT.done
+    },
+  },
+  {
+    name: 'nodes',
+    arguments: '',
+    summary: 'the sheep of the cluster',
+    count: [0, 0],
+    run: async (call) => {
+      const nodes = await call.client.nodes(await call.mount())
+      const rows = nodes.map(({ address, zone, vnodes, space }) => [
+        address,
+        String(zone),
+        String(vnodes),
+        space ? byteSizeText(space.total) : '-',
+        space ? byteSizeText(space.free) : 'does not answer',
+      ])
+      call.print(nodes, () => tableText(['SHEEP', 'ZONE', 'VNODES', 'SIZE', 'FREE'], rows))
+      return EXIT.done
+    },
+  },
+  {
+    name: 'vdi list',
+    arguments: '',
+    summary: 'VDIs and snapshots in the cluster',
+    count: [0, 0],
+    run: async (call) => {
+      const vdis = await call.client.vdis(await call.mount())
+      call.print(vdis, () =>
+        tableText(['VOLUME', 'KIND', 'SIZE', 'USED', 'SHARED', 'COPIES', 'CREATED'], vdis.map(vdiRow)),
+      )
+      return EXIT.done
+    },
+  },
+  {
+    name: 'vdi create',
+    arguments: 'NAME SIZE',
+    summary: 'makes an empty VDI of SIZE bytes (10G, 1.5T)',
+    options: {
+      copies: { type: 'string', value: 'N|D:P', help: "copies, or data and parity strips (default: the cluster's)" },
+      'object-size': { type: 'string', value: 'SIZE', help: 'a power of two from 1M to 2G (default: 4M)' },
+      hyper: { type: 'boolean', help: 'up to 8P, without snapshots' },
+    },
+    count: [2, 2],
+    run: async (call) => printVdi(call, 'created', await call.client.createVdi(await call.mount(), vdiCreate(call))),
+  },
+  {
+    name: 'vdi delete',
+    arguments: 'VDI',
+    summary: 'deletes a VDI, or a snapshot VDI@TAG, for good',
+    count: [1, 1],
+    run: deleteVdi,
+  },
+  {
+    name: 'snapshot',
+    arguments: 'VDI TAG',
+    summary: 'keeps the present content of a VDI as VDI@TAG',
+    count: [2, 2],
+    run: async (call) => {
+      const [vdi, tag] = [call.argument(0), call.argument(1)]
+      return printVdi(call, 'made', await call.client.snapshotVdi(await call.mount(), vdi, { tag }))
+    },
+  },
+  {
+    name: 'clone',
+    arguments: 'VDI@TAG NAME',
+    summary: 'makes a VDI of a snapshot',
+    count: [2, 2],
+    run: async (call) => {
+      const [vdi, name] = [call.argument(0), call.argument(1)]
+      return printVdi(call, 'made', await call.client.cloneVdi(await call.mount(), vdi, { name }))
+    },
+  },
+  {
+    name: 'resize',
+    arguments: 'VDI SIZE',
+    summary: 'grows a VDI to SIZE bytes; then "losetup -c" and the like grow what is on it',
+    count: [2, 2],
+    run: async (call) => {
+      const size = parseByteSize(call.argument(1))
+      return printVdi(call, 'resized', await call.client.resizeVdi(await call.mount(), call.argument(0), { size }))
+    },
+  },
+]
+
+function vdiRow(vdi: Vdi): string[] {
+  const kind = vdi.snapshot ? 'snapshot' : vdi.clone ? 'clone' : vdi.hyper ? 'hyper' : 'vdi'
+  const name = vdi.volume ?? JSON.stringify(vdi.name)
+  const sizes = [vdi.size, vdi.used, vdi.shared].map(byteSizeText)
+  return [name, kind, ...sizes, vdi.copies, vdi.created_at.slice(0, 16).replace('T', ' ')]
+}
+
+function printVdi(call: Call, done: string, vdi: Vdi): number {
+  call.print(vdi, () => `${done} ${vdi.volume ?? vdi.name}, ${byteSizeText(vdi.size)}\n`)
+  return EXIT.done
+}
+
+function vdiCreate(call: Call): VdiCreate {
+  const [copies, objectSize] = [call.text('copies'), call.text('object-size')]
+  return {
+    name: call.argument(0),
+    size: parseByteSize(call.argument(1)),
+    hyper: call.flag('hyper'),
+    ...(copies !== undefined && { copies }),
+    ...(objectSize !== undefined && { object_size_shift: shiftOf(objectSize) }),
+  }
+}
+
+function shiftOf(text: string): number {
+  const shift = Math.log2(parseByteSize(text))
+  if (Number.isInteger(shift)) return shift
+  throw new SheepfsError('invalid', `--object-size "${text}": expected a power of two from 1M to 2G`)
+}
+
+/** Follows the events while the daemon deletes. */
+async function deleteVdi(call: Call): Promise<number> {
+  const mount = await call.mount()
+  const vdi = call.argument(0)
+  const watch = new AbortController()
+  const watching = showProgress(call, { mount, vdi, signal: watch.signal })
+  try {
+    await call.client.deleteVdi(mount, vdi)
+  } finally {
+    watch.abort()
+    await watching
+  }
+  call.print({ deleted: vdi }, () => `deleted ${vdi}\n`)
+  return EXIT.done
+}
+
+async function showProgress(call: Call, watched: { mount: string; vdi: string; signal: AbortSignal }): Promise<void> {
+  const { mount, vdi, signal } = watched
+  try {
+    for await (const { type, vdi: of, done = 0, total = 0 } of call.client.events({ mount, signal })) {
+      if (type === 'progress' && of === vdi) call.showProgress(`${vdi}: ${done} of ${total} objects`)
+    }
+  } catch {
+    // without events there is no progress to see; the operation goes on
+  }
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+import { runSheepfsctl } from './sheepfsctl-run.ts'
+
+// the reader of a pipe may have had enough: "sheepfsctl events | head"
+process.stdout.once('error', () => process.exit())
+process.exitCode = await runSheepfsctl(process.argv.slice(2), {
+  variables: process.env,
+  write: (text) => process.stdout.write(text),
+  writeError: (text) => process.stderr.write(text),
+  showsProgress: process.stderr.isTTY,
+})

@@ -1,0 +1,96 @@
+import { execFile } from 'node:child_process'
+import { constants, readFileSync } from 'node:fs'
+import { access, readFile } from 'node:fs/promises'
+import { release } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { readMountTable } from '../../fuse/mount-table.ts'
+import { type AccessFacts } from './check-access.ts'
+import { type KernelFacts } from './check-kernel.ts'
+import { type MountFacts } from './check-mounts.ts'
+
+/** Requests that are there now and still after this long are waiting. */
+const LOOK_AGAIN_MS = 1000
+/** A mountpoint that does not answer within this is not dead, it hangs. */
+const STAT_LIMIT_MS = 2000
+
+export function gatherKernelFacts(): KernelFacts {
+  return {
+    release: release(),
+    fuseSetting: (name) => {
+      try {
+        return Number(readFileSync(`/proc/sys/fs/fuse/${name}`, 'utf8'))
+      } catch {
+        return undefined // a kernel that has no such setting
+      }
+    },
+  }
+}
+
+export async function gatherAccessFacts(workerUser: string, wantsAllowOther: boolean): Promise<AccessFacts> {
+  const folders = (process.env['PATH'] ?? '').split(delimiter)
+  const programs = folders.flatMap((folder) => [join(folder, 'fusermount3'), join(folder, 'fusermount')])
+  const fuseConf = await readFile('/etc/fuse.conf', 'utf8').catch(() => '')
+  const users = await readFile('/etc/passwd', 'utf8').catch(() => '')
+  return {
+    isRoot: process.geteuid?.() === 0,
+    device: await deviceState(),
+    hasFusermount: (await Promise.all(programs.map((program) => may(program, constants.X_OK)))).includes(true),
+    allowsOther: /^\s*user_allow_other\s*$/m.test(fuseConf),
+    wantsAllowOther,
+    workerUser: { name: workerUser, exists: users.split('\n').some((line) => line.startsWith(`${workerUser}:`)) },
+  }
+}
+
+/** `owned`: mountpoints that running daemons say are theirs. Touches only mounts that are nobody's. */
+export async function gatherMountFacts(owned: readonly string[]): Promise<MountFacts[]> {
+  const entries = (await readMountTable()).filter(({ type }) => type === 'fuse.sheepfs')
+  const before = await Promise.all(entries.map(({ minor }) => waitingOf(minor)))
+  if (before.some((count) => count !== undefined && count > 0)) await sleep(LOOK_AGAIN_MS)
+  return Promise.all(
+    entries.map(async ({ minor, mountpoint }, i) => {
+      const first = before[i]
+      const second = await waitingOf(minor)
+      const isOwned = owned.includes(mountpoint)
+      return {
+        mountpoint,
+        connection: minor,
+        waiting: first === undefined || second === undefined ? undefined : ([first, second] as const),
+        isOwned,
+        isDead: !isOwned && (await isDead(mountpoint)),
+      }
+    }),
+  )
+}
+
+async function deviceState(): Promise<AccessFacts['device']> {
+  if (await may('/dev/fuse', constants.R_OK | constants.W_OK)) return 'usable'
+  return (await may('/dev/fuse', constants.F_OK)) ? 'forbidden' : 'missing'
+}
+
+function may(path: string, mode: number): Promise<boolean> {
+  return access(path, mode).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function waitingOf(connection: number): Promise<number | undefined> {
+  try {
+    return Number(await readFile(`/sys/fs/fuse/connections/${connection}/waiting`, 'utf8'))
+  } catch {
+    return undefined // fusectl is not mounted, or not for this user
+  }
+}
+
+/** Asked by another process, which may hang instead of this one. */
+function isDead(mountpoint: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const options = { timeout: STAT_LIMIT_MS, killSignal: 'SIGKILL', env: { ...process.env, LC_ALL: 'C' } } as const
+    const child = execFile('stat', ['--', mountpoint], options, (_error, _stdout, stderr) => {
+      resolve(stderr.includes('not connected'))
+    })
+    child.unref()
+    setTimeout(resolve, STAT_LIMIT_MS * 2, false).unref()
+  })
+}

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { buildControlApp } from '../../src/api/control-app.ts'
+import { listenUnix } from '../../src/api/listen-unix.ts'
+import { EXIT } from '../../src/cli/exit-code.ts'
+import { COMMANDS } from '../../src/cli/sheepfsctl-arguments.ts'
+import { runSheepfsctl } from '../../src/cli/sheepfsctl-run.ts'
+import { SheepfsError } from '../../src/errors.ts'
+import { silentLogger } from '../../src/log.ts'
+import { FakeSupervisor, fakeMount } from '../api/fake-supervisor.ts'
+
+const limit = { timeout: 30_000 }
+
+/** A directory with running instances, and sheepfsctl looking into it. */
+async function stage(t: TestContext, instances: Record<string, FakeSupervisor> = { cluster1: new FakeSupervisor() }) {
+  const directory = await mkdtemp(join(tmpdir(), 'sheepfsctl-'))
+  t.after(() => rm(directory, { recursive: true, force: true }))
+  for (const [name, supervisor] of Object.entries(instances)) {
+    await mkdir(join(directory, name))
+    const app = await buildControlApp({ supervisor, log: silentLogger(), version: '0' })
+    const listening = await listenUnix(app, { path: join(directory, name, 'control.sock'), mode: 0o600 })
+    t.after(() => listening.close())
+  }
+  return async (...args: string[]) => {
+    let [out, errors] = ['', '']
+    const code = await runSheepfsctl(args, {
+      variables: { SHEEPFS_RUNTIME_DIR: directory },
+      write: (text) => (out += text),
+      writeError: (text) => (errors += text),
+      showsProgress: true,
+    })
+    return { code, out, errors }
+  }
+}
+
+test('the only instance and its only mount need no names', limit, async (t) => {
+  const ctl = await stage(t)
+  assert.deepEqual(await ctl('attach', 'web01', 'db01@nightly'), {
+    code: EXIT.done,
+    out: 'attached /srv/sheep/cluster1/volume/web01\nattached /srv/sheep/cluster1/volume/db01@nightly (read-only)\n',
+    errors: '\r\u001b[K',
+  })
+  assert.match((await ctl('attach', 'web01')).out, /^was attached already: /)
+  assert.match((await ctl('volumes')).out, /^VOLUME +SIZE +OPEN +MODE.*\nweb01 +4G +0 +rw/)
+  assert.equal((await ctl('detach', 'web01')).out, 'detached web01\n')
+})
+
+test('tables for people, JSON for programs', limit, async (t) => {
+  const ctl = await stage(t)
+  const { out } = await ctl('status')
+  assert.match(out, /^cluster1 is running: sheepfs 0\.1\.0, pid 4242, 50M of memory\n\nMOUNT +STATE +MOUNTPOINT/)
+  assert.match(out, /\ncluster1 +serving +\/srv\/sheep\/cluster1 +4711 +1 +0 +0 +off +off +10\.0\.0\.1:7000\n$/)
+  const json = JSON.parse((await ctl('--json', 'mounts')).out) as { name: string }[]
+  assert.deepEqual(
+    json.map(({ name }) => name),
+    ['cluster1'],
+  )
+  assert.match((await ctl('vdi', 'list')).out, /\ndb01@nightly +snapshot +4G +12M +0 +2 +2026-01-02 03:04\n/)
+  assert.match((await ctl('nodes')).out, /10\.0\.0\.2:7000 +2 +128 +- +does not answer/)
+  assert.match((await ctl('cluster')).out, /^state +running/)
+  assert.match((await ctl('metrics')).out, /# TYPE sheepfs_volumes gauge/)
+  assert.match((await ctl('health')).out, /^ok\n/)
+})
+
+test('mounts are made, changed, restarted and removed', limit, async (t) => {
+  const ctl = await stage(t)
+  assert.equal((await ctl('mount', '/mnt/two', '--name', 'two', '--page-cache', 'on')).out, 'mounted two at /mnt/two\n')
+  assert.match((await ctl('restart', 'two', 'cluster1')).out, /two is served by worker 4712, number 2\ncluster1 /)
+  assert.match((await ctl('cache', '-m', 'two')).out, /^page cache on \(write-back\), object cache off/)
+  assert.match(
+    (await ctl('cache', '-m', 'two', '--page', 'off', '--object', 'on')).out,
+    /^page cache off.*object cache on/,
+  )
+  assert.equal((await ctl('sheep', '-m', 'two', 'h:7001', 'h:7002')).out, 'h:7001  in use\nh:7002\n')
+  assert.equal((await ctl('io-timeout', '-m', 'two', '30')).out, 'two waits 30 s for the cluster\n')
+  assert.equal((await ctl('unmount', 'two')).out, 'unmounted two\n')
+})
+
+test('VDIs are created with sizes as people write them, and a delete shows its progress', limit, async (t) => {
+  const ctl = await stage(t)
+  assert.equal((await ctl('vdi', 'create', 'new', '1.5T')).out, 'created new, 1.5T\n')
+  assert.equal((await ctl('resize', 'new', '2T')).out, 'resized new, 2T\n')
+  assert.equal((await ctl('snapshot', 'new', 'a')).out, 'made new@a, 2T\n')
+  assert.equal((await ctl('clone', 'new@a', 'copy')).out, 'made copy, 4G\n')
+  const { code, out } = await ctl('vdi', 'delete', 'new@a')
+  assert.deepEqual([code, out], [EXIT.done, 'deleted new@a\n'])
+})
+
+test('exit codes tell not found, conflict, not running, unreachable and usage apart', limit, async (t) => {
+  const supervisor = new FakeSupervisor()
+  const ctl = await stage(t, { cluster1: supervisor })
+  await ctl('attach', 'web01')
+  supervisor.openVolumes.add('cluster1/web01')
+  assert.equal((await ctl('attach', 'nope')).code, EXIT.notFound)
+  assert.equal((await ctl('detach', 'web01')).code, EXIT.conflict)
+  assert.equal((await ctl('detach', 'web01', '--force')).code, EXIT.done)
+  assert.equal((await ctl('-i', 'other', 'status')).code, EXIT.notRunning)
+  assert.equal((await ctl('resize', 'web01', '1')).code, EXIT.notPermitted)
+  supervisor.failure = new SheepfsError('unreachable', 'no sheep answers')
+  assert.deepEqual(await ctl('-m', 'cluster1', 'vdi', 'list'), {
+    code: EXIT.unreachable,
+    out: '',
+    errors: '\r\u001b[Ksheepfsctl: no sheep answers\n',
+  })
+  Object.assign(await supervisor.mount('cluster1'), { state: 'failed', reason: 'the worker keeps crashing' })
+  assert.equal((await ctl('health')).code, EXIT.unhealthy)
+})
+
+test('wrong command lines are refused, saying what is expected', limit, async (t) => {
+  const ctl = await stage(t)
+  for (const [args, text] of [
+    [['atach', 'web01'], /unknown command "atach": did you mean attach\?/],
+    [['vdi'], /vdi: expected vdi list, vdi create, vdi delete/],
+    [['attach'], /attach: found 0 arguments, expected VOLUME\.\.\./],
+    [['status', 'x'], /status: found 1 arguments, expected no arguments/],
+    [['status', '--force'], /status has no option --force: expected --instance/],
+    [['status', '--nonsense'], /unknown option '--nonsense'/],
+    [['cache', '--page', 'yes'], /--page "yes": expected on or off/],
+    [['vdi', 'create', 'x', '10Q'], /"10Q" is not a size: expected bytes/],
+    [['vdi', 'create', 'x', '1G', '--object-size', '3M'], /expected a power of two from 1M to 2G/],
+    [['io-timeout', 'soon'], /"soon" is not a timeout/],
+    [['mount', '/x', '--engine', 'z'], /--engine "z": expected auto, kernel or fuse-native/],
+    [['-i', '../x', 'status'], /is not the name of an instance/],
+  ] as const) {
+    const { code, errors } = await ctl(...args)
+    assert.equal(code, EXIT.usage, args.join(' '))
+    assert.match(errors, text)
+  }
+})
+
+test('several instances and several mounts are told apart by name only', limit, async (t) => {
+  const two = new FakeSupervisor([fakeMount({ name: 'a' }), fakeMount({ name: 'b' })])
+  const ctl = await stage(t, { cluster1: new FakeSupervisor(), cluster2: two })
+  assert.match((await ctl('status')).errors, /several instances run: choose one with --instance, of cluster1, cluster2/)
+  assert.match((await ctl('-i', 'cluster2', 'volumes')).errors, /choose a mount with --mount, of a, b/)
+  assert.equal((await ctl('-i', 'cluster2', '-m', 'b', 'volumes')).code, EXIT.done)
+})
+
+test('without a running instance there is advice, and doctor looks at the machine', limit, async (t) => {
+  const ctl = await stage(t, {})
+  const { code, errors } = await ctl('status')
+  assert.equal(code, EXIT.notRunning)
+  assert.match(errors, /no instance runs below .*: start one with "systemctl start sheepfs@NAME"/)
+  const doctor = await ctl('doctor')
+  assert.match(doctor.out, /kernel: Linux/)
+  assert.match(doctor.out, /WARNING {2}configuration: no instance runs, and none was named\n +-> name the one/)
+})
+
+test('every command has a help page, and all of them are on the first', limit, async (t) => {
+  const ctl = await stage(t, {})
+  const all = await ctl()
+  assert.equal((await ctl('--help')).out, all.out)
+  assert.match(all.out, /Exit codes:\n {2}0 {2}done\n/)
+  for (const { name, summary } of COMMANDS) {
+    assert.ok(all.out.includes(summary), name)
+    const { code, out } = await ctl(...name.split(' '), '--help')
+    assert.equal(code, EXIT.done)
+    assert.match(out, new RegExp(`^Usage: sheepfsctl \\[OPTION\\]\\.\\.\\. ${name}`))
+  }
+  assert.match((await ctl('--version')).out, /^sheepfsctl \d/)
+})

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { checkAccess, type AccessFacts } from '../../../src/daemon/doctor/check-access.ts'
+import { checkKernel } from '../../../src/daemon/doctor/check-kernel.ts'
+import { checkMounts, type MountFacts } from '../../../src/daemon/doctor/check-mounts.ts'
+import { checkSheep } from '../../../src/daemon/doctor/check-sheep.ts'
+import { examine } from '../../../src/daemon/doctor/doctor.ts'
+import { type Finding } from '../../../src/daemon/doctor/finding.ts'
+import { readEnvironment } from '../../../src/daemon/environment.ts'
+import { SheepfsError } from '../../../src/errors.ts'
+import { Lamb } from '../../../src/lamb/server.ts'
+import { FakeSupervisor } from '../../api/fake-supervisor.ts'
+
+const brief = (findings: readonly Finding[]) => findings.map(({ check, status }) => `${check} ${status}`)
+
+test('a kernel is judged by its version and its settings', () => {
+  const kernel = (release: string, settings: Record<string, number> = {}) =>
+    checkKernel({ release, fuseSetting: (name) => settings[name] })
+  const fine = ['kernel ok', 'request size ok', 'fs.fuse.default_request_timeout ok', 'fs.fuse.max_request_timeout ok']
+  assert.deepEqual(brief(kernel('6.12.0-amd64', { default_request_timeout: 0, max_pages_limit: 256 })), fine)
+  assert.equal(brief(kernel('6.9.0'))[0], 'kernel ok')
+  assert.deepEqual(brief(kernel('6.8.12-1-pve')).slice(0, 2), ['kernel warning', 'request size ok'])
+  assert.deepEqual(brief(kernel('4.19.0')).slice(0, 2), ['kernel warning', 'request size warning'])
+  const aborting = kernel('6.18.0', { max_request_timeout: 120, max_pages_limit: 32 })
+  assert.equal(aborting[1]?.mend, 'sysctl -w fs.fuse.max_pages_limit=256')
+  assert.deepEqual(aborting[3], {
+    check: 'fs.fuse.max_request_timeout',
+    status: 'problem',
+    detail: 'the kernel aborts a mount when a request takes 120 s',
+    mend: 'sysctl -w fs.fuse.max_request_timeout=0',
+  })
+})
+
+test('root needs the device and the user of the workers, others need fusermount', () => {
+  const root: AccessFacts = {
+    isRoot: true,
+    device: 'usable',
+    hasFusermount: false,
+    allowsOther: false,
+    wantsAllowOther: true,
+    workerUser: { name: 'sheepfs', exists: true },
+  }
+  assert.deepEqual(brief(checkAccess(root)), ['/dev/fuse ok', 'worker user ok'])
+  const noUser = checkAccess({ ...root, device: 'missing', workerUser: { name: 'w', exists: false } })
+  assert.deepEqual(brief(noUser), ['/dev/fuse problem', 'worker user warning'])
+  assert.match(noUser[1]?.mend ?? '', /useradd --system .* w$/)
+  const user = { ...root, isRoot: false }
+  assert.deepEqual(brief(checkAccess(user)), ['/dev/fuse ok', 'fusermount problem', 'allow_other problem'])
+  assert.deepEqual(brief(checkAccess({ ...user, hasFusermount: true, allowsOther: true })), [
+    '/dev/fuse ok',
+    'fusermount ok',
+  ])
+  assert.equal(brief(checkAccess({ ...user, device: 'forbidden' }))[0], '/dev/fuse problem')
+})
+
+test('stale and stuck mounts are found, and how to be rid of them', () => {
+  const mount: MountFacts = { mountpoint: '/mnt/a', connection: 42, waiting: [0, 0], isOwned: true, isDead: false }
+  assert.deepEqual(brief(checkMounts([])), ['mounts ok'])
+  assert.deepEqual(brief(checkMounts([mount, { ...mount, waiting: [3, 0] }])), ['mounts ok'])
+  assert.deepEqual(brief(checkMounts([{ ...mount, waiting: [3, 4] }])), ['waiting requests warning'])
+  const [stuck] = checkMounts([{ ...mount, isOwned: false, waiting: [1, 1] }])
+  assert.match(stuck?.mend ?? '', /echo 1 > \/sys\/fs\/fuse\/connections\/42\/abort; umount \/mnt\/a/)
+  const [stale] = checkMounts([{ ...mount, isOwned: false, isDead: true }])
+  assert.deepEqual([stale?.check, stale?.mend], ['stale mount', 'umount /mnt/a'])
+  assert.deepEqual(brief(checkMounts([{ ...mount, waiting: undefined }])), ['waiting requests warning'])
+})
+
+test('every sheep is asked, and one that does not answer is a problem', { timeout: 30_000 }, async (t) => {
+  const store = await mkdtemp(join(tmpdir(), 'sheepfs-doctor-'))
+  const lamb = new Lamb({ store, port: 0 })
+  const unformatted = new Lamb({ store: join(store, 'b'), port: 0, isUnformatted: true })
+  t.after(async () => {
+    await lamb.close()
+    await unformatted.close()
+    await rm(store, { recursive: true, force: true })
+  })
+  const closed = createServer().listen(0, '127.0.0.1')
+  await once(closed, 'listening')
+  const address = closed.address() as { port: number }
+  closed.close()
+  const good = `127.0.0.1:${(await lamb.open()).port}`
+  const raw = `127.0.0.1:${(await unformatted.open()).port}`
+  const findings = await checkSheep([good, good, raw, `127.0.0.1:${address.port}`])
+  assert.deepEqual(brief(findings), [
+    `sheep ${good} ok`,
+    `sheep ${raw} problem`,
+    `sheep 127.0.0.1:${address.port} problem`,
+  ])
+  assert.match(findings[1]?.mend ?? '', /dog cluster format/)
+  assert.match(findings[2]?.mend ?? '', /start sheep there/)
+})
+
+test(
+  'an examination covers kernel, access, configuration, daemon, sheep and mounts',
+  { timeout: 30_000 },
+  async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), 'sheepfs-doctor-'))
+    t.after(() => rm(directory, { recursive: true, force: true }))
+    const file = join(directory, 'cluster1.toml')
+    const environment = readEnvironment({ SHEEPFS_CONFIG: file, SHEEPFS_RUNTIME_DIR: directory })
+    const status = new SheepfsError('not-running', 'no daemon listens')
+    const first = await examine({ instance: 'cluster1', environment, status })
+    assert.match(first.find(({ check }) => check === 'configuration')?.detail ?? '', /does not exist/)
+    assert.match(first.find(({ check }) => check === 'daemon')?.mend ?? '', /systemctl start sheepfs@cluster1/)
+    await writeFile(file, 'sheep = ["localhost"]')
+    const running = await new FakeSupervisor([]).status()
+    const second = await examine({ instance: 'cluster1', environment, status: running })
+    const mended = second.filter(({ check }) => check === 'configuration' || check === 'daemon')
+    assert.deepEqual(brief(mended), ['configuration ok', 'daemon ok'])
+  },
+)
