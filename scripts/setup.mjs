@@ -1,7 +1,7 @@
 // Makes a bare Debian machine ready for `npm test` or `npm run demo`: Debian packages, npm packages, the build.
 // Runs before anything is installed, so it uses nothing but Node.js. Usage: node scripts/setup.mjs test|demo
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
@@ -16,11 +16,16 @@ const NEEDED = [
   { library: 'libfuse.so.2', debian: 'libfuse2', for: ['test', 'demo'], without: 'the fuse-native engine cannot load' },
   { program: 'setpriv', debian: 'util-linux', for: ['test'], without: 'mounting without privileges is not tested' },
   { program: 'cc', debian: 'gcc libc6-dev', for: ['test'], without: 'structs are not compared with linux/fuse.h' },
+  { program: 'tgtd', debian: 'tgt', for: ['test'], without: 'no other client of sheepdog is tested against the lamb' },
+  { program: 'qemu-img', debian: 'qemu-utils', for: ['test'], without: 'images are not converted through volumes' },
+  { plugin: 'qemu/block-iscsi.so', debian: 'qemu-block-extra', for: ['test'], without: 'tgtd has no client' },
   { program: 'fio', debian: 'fio', for: ['test'], without: 'the load tests and the bench cannot run' },
 ]
 const PROGRAM_FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']
 
-function isMissing({ program, library }) {
+function isMissing({ program, library, plugin }) {
+  if (plugin !== undefined)
+    return !readdirSync('/usr/lib').some((folder) => existsSync(join('/usr/lib', folder, plugin)))
   if (program !== undefined) return !PROGRAM_FOLDERS.some((folder) => isExecutable(join(folder, program)))
   const known = spawnSync('ldconfig', ['-p'], { encoding: 'utf8', env: { PATH: PROGRAM_FOLDERS.join(delimiter) } })
   return !(known.stdout ?? '').includes(library)
@@ -55,7 +60,7 @@ function installPrograms(purpose) {
   }
   if (missing.length > 0) {
     console.error('setup: missing on this machine:')
-    for (const need of missing) console.error(`  ${need.program ?? need.library}: ${need.without}`)
+    for (const need of missing) console.error(`  ${need.program ?? need.library ?? need.plugin}: ${need.without}`)
     console.error(`setup: to install them: sudo apt-get install ${packagesOf(missing).join(' ')}`)
   }
   if (!existsSync('/dev/fuse')) console.error('setup: no /dev/fuse: nothing can be mounted (try: modprobe fuse)')

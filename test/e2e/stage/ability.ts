@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
 import { type EngineName } from '../../../src/fuse/engine.ts'
 
 /** The engines, each to be tested alike. */
@@ -16,12 +16,20 @@ const CHECKS = {
   dog: () => program('dog'),
   fio: () => program('fio'),
   mkfs: () => program('mkfs.ext4'),
+  tgtd: () => program('tgtd'),
+  qemuImg: () => program('qemu-img'),
+  qemuIscsi: () => (hasPlugin('qemu/block-iscsi.so') ? undefined : 'qemu-img cannot speak iSCSI: no block-iscsi.so'),
   fusermount: () => program('fusermount'),
 } as const
 
 function program(name: string): string | undefined {
   const folders = ['/usr/local/bin', '/usr/local/sbin', '/usr/bin', '/usr/sbin', '/bin', '/sbin']
   return folders.some((folder) => isExecutable(`${folder}/${name}`)) ? undefined : `no ${name}`
+}
+
+/** Below the folder of whatever architecture this is. */
+function hasPlugin(path: string): boolean {
+  return readdirSync('/usr/lib').some((folder) => existsSync(`/usr/lib/${folder}/${path}`))
 }
 
 function isExecutable(path: string): boolean {

@@ -83,10 +83,10 @@ export class Sheep {
   }
 }
 
-/** The sheep of SHEEPFS_TEST_SHEEP, or a lamb. */
-export async function startSheep(stage: Stage): Promise<Sheep> {
+/** The sheep of SHEEPFS_TEST_SHEEP, or a lamb with further arguments. */
+export async function startSheep(stage: Stage, lambArgs: readonly string[] = []): Promise<Sheep> {
   const address = process.env['SHEEPFS_TEST_SHEEP']
-  return address === undefined ? startLamb(stage) : useSheep(stage, parseAddress(address))
+  return address === undefined ? startLamb(stage, lambArgs) : useSheep(stage, parseAddress(address))
 }
 
 /** A sheep that runs already. */
@@ -104,9 +104,9 @@ export async function openConnection(address: Address): Promise<Connection> {
   return Connection.open(address, options, () => undefined)
 }
 
-/** A lamb with an empty store on a free port. */
-export async function startLamb(stage: Stage): Promise<Sheep> {
-  const lamb = stage.start(process.execPath, [LAMB, '--store', await stage.folder(), '--port', '0'])
+/** A lamb with an empty store, on a free port unless the arguments name one. */
+export async function startLamb(stage: Stage, args: readonly string[] = []): Promise<Sheep> {
+  const lamb = stage.start(process.execPath, [LAMB, '--store', await stage.folder(), '--port', '0', ...args])
   const stderr = textOf(lamb.stderr)
   const stdout = textOf(lamb.stdout)
   const spoke = once(lamb.stdout ?? lamb, 'data')
