@@ -211,7 +211,7 @@ export class BtreeIndex implements VolumeIndex {
     return this.#loadedSection(index, leaf, { root, ref })
   }
 
-  /** Looks again when the tree was split meanwhile: the leaf may be one that has lost its lower part. */
+  /** Looks again when the tree is another now: a load begun before a reload may find a leaf that was split after it. */
   async #loadedSection(
     index: number,
     loading: Promise<Leaf>,

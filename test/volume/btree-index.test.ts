@@ -169,6 +169,7 @@ describe('a hyper volume with small nodes', { timeout: TIMEOUT }, () => {
     const remaining = Array.from({ length: 300 }, (_, k) => (k * 769) % 2000).values()
     const writer = async (): Promise<void> => {
       for (const i of remaining) {
+        if (Math.random() < 0.5) await new Promise((resolve) => setImmediate(resolve)) // else all go in step
         await index.publish(i, VID)
         acknowledged.push(i)
       }
