@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { SheepfsError } from '../errors.ts'
 import { u64, viewOf } from '../wire/field.ts'
 import { newMessage } from '../wire/message.ts'
@@ -23,37 +24,39 @@ type Activity = 'quiet' | 'busy' | 'unknown'
  */
 export async function settled(address: Address, protoVer: number, timing: Timing): Promise<void> {
   const since = performance.now()
-  let quietAnswers = 0
-  while (quietAnswers < QUIET_ANSWERS) {
-    await new Promise((resolve) => setTimeout(resolve, timing.settlePollMs))
-    const limitMs = Math.max(timing.settlePollMs, timing.settleSilentMs - (performance.now() - since))
-    const activity = await askActivity(address, protoVer, limitMs)
-    quietAnswers = activity === 'quiet' ? quietAnswers + 1 : 0
-    const waitedMs = performance.now() - since
-    if (waitedMs >= (activity === 'unknown' ? timing.settleSilentMs : timing.settleBusyMs)) return
-  }
-}
-
-async function askActivity(address: Address, protoVer: number, limitMs: number): Promise<Activity> {
-  const message = newMessage(Opcode.STAT, { wanted: SD_STAT_SIZE })
-  Req.protoVer.set(message.header, protoVer)
-  const options = {
-    connectTimeoutMs: limitMs,
-    deadlineMs: () => limitMs,
-    trimsZeros: () => false,
-  }
   let connection: Connection | undefined
   try {
-    connection = await Connection.open(address, options, () => undefined)
-    if (protoVer !== SD_SHEEP_PROTO_VERS[0]) return 'unknown' // older ones count nothing, or other things
-    const { result, payload } = await connection.exchange(message)
-    if (result !== Result.SUCCESS || payload.length !== SD_STAT_SIZE) return 'unknown'
-    return gatewayActive.get(viewOf(payload)) === 0 ? 'quiet' : 'busy'
-  } catch (error) {
-    return isRefusal(error) ? 'quiet' : 'unknown'
+    for (let quietAnswers = 0; quietAnswers < QUIET_ANSWERS;) {
+      await pause(timing.settlePollMs)
+      const limitMs = Math.max(timing.settlePollMs, timing.settleSilentMs - (performance.now() - since))
+      let activity: Activity
+      try {
+        if (!connection || connection.closed) connection = await connect(address, limitMs)
+        activity = await askActivity(connection, protoVer)
+      } catch (error) {
+        activity = isRefusal(error) ? 'quiet' : 'unknown'
+      }
+      quietAnswers = activity === 'quiet' ? quietAnswers + 1 : 0
+      const waitedMs = performance.now() - since
+      if (waitedMs >= (activity === 'unknown' ? timing.settleSilentMs : timing.settleBusyMs)) return
+    }
   } finally {
     connection?.destroy(new SheepfsError('closed', 'asked'))
   }
+}
+
+function connect(address: Address, limitMs: number): Promise<Connection> {
+  const options = { connectTimeoutMs: limitMs, deadlineMs: () => limitMs, trimsZeros: () => false }
+  return Connection.open(address, options, () => undefined)
+}
+
+async function askActivity(connection: Connection, protoVer: number): Promise<Activity> {
+  if (protoVer !== SD_SHEEP_PROTO_VERS[0]) return 'unknown' // older ones count nothing, or other things
+  const message = newMessage(Opcode.STAT, { wanted: SD_STAT_SIZE })
+  Req.protoVer.set(message.header, protoVer)
+  const { result, payload } = await connection.exchange(message)
+  if (result !== Result.SUCCESS || payload.length !== SD_STAT_SIZE) return 'unknown'
+  return gatewayActive.get(viewOf(payload)) === 0 ? 'quiet' : 'busy'
 }
 
 /** The host answers and nobody listens: the process has ended, and with it all it was doing. */

@@ -8,7 +8,7 @@ import { type Cluster } from '../sheep/cluster.ts'
  */
 export class Missing {
   readonly #cluster: Cluster
-  #since: number | undefined
+  #waitedMs = 0
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster
@@ -17,8 +17,8 @@ export class Missing {
   /** Pauses before the next try; rejects with `failure` when it has lasted too long. */
   async wait(failure: () => SheepfsError): Promise<void> {
     const { missingLimitMs, missingPauseMs } = this.#cluster.timing
-    this.#since ??= performance.now()
-    if (performance.now() - this.#since > Math.min(missingLimitMs, this.#cluster.ioTimeoutMs)) throw failure()
+    if (this.#waitedMs >= Math.min(missingLimitMs, this.#cluster.ioTimeoutMs)) throw failure()
+    this.#waitedMs += missingPauseMs
     await pause(missingPauseMs)
   }
 }

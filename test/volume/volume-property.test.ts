@@ -1,5 +1,6 @@
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { runSchedule } from './schedule.ts'
 
 /** One schedule takes well under a second; longer means that something waits for ever. */
@@ -19,7 +20,7 @@ async function runNamed(named: number): Promise<void> {
   try {
     await Promise.race([runSchedule(named), limit])
   } catch (cause) {
-    throw new Error(`schedule failed; to see it again: SHEEPFS_SEED=${named}`, { cause })
+    throw new Error(`schedule failed (${inspect(cause)}); to see it again: SHEEPFS_SEED=${named}`, { cause })
   } finally {
     limit.catch(() => undefined)
     hang.abort()
