@@ -19,6 +19,7 @@ const NEEDED = [
   { program: 'tgtd', debian: 'tgt', for: ['test'], without: 'no other client of sheepdog is tested against the lamb' },
   { program: 'qemu-img', debian: 'qemu-utils', for: ['test'], without: 'images are not converted through volumes' },
   { plugin: 'qemu/block-iscsi.so', debian: 'qemu-block-extra', for: ['test'], without: 'tgtd has no client' },
+  { program: 'curl', debian: 'curl', for: ['test'], without: 'the examples of docs/control-api.md are not tested' },
   { program: 'fio', debian: 'fio', for: ['test'], without: 'the load tests and the bench cannot run' },
 ]
 const PROGRAM_FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']

@@ -1,4 +1,4 @@
-import { fastify, type FastifyInstance, type FastifyTypeProvider, type RawServerDefault } from 'fastify'
+import { fastify, LogController, type FastifyInstance, type FastifyTypeProvider, type RawServerDefault } from 'fastify'
 import { type IncomingMessage, type ServerResponse } from 'node:http'
 import { type Static, type TSchema } from 'typebox'
 import { type Logger } from '../log.ts'
@@ -24,7 +24,7 @@ const LONGEST_PARAMETER = 1024
 export function newApp(log: Logger): App {
   const app = fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     routerOptions: { maxParamLength: LONGEST_PARAMETER },
   }).withTypeProvider<SchemaTypes>()
