@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { silentLogger } from '../../src/log.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
 import { dataOid, inodeOid, kindOf } from '../../src/wire/object-id.ts'
@@ -200,9 +201,10 @@ test('two requests to grow at once leave the larger size', LIMIT, async (context
 })
 
 test('a VDI that was deleted underneath is stale for good', LIMIT, async (context) => {
-  const { volume, model } = await attached(context)
+  const { volume, model, vid } = await attached(context)
   await volume.write(0, filled(10, 1))
   model.deleteVdi('vdi')
+  while (model.has(dataOid(vid, 0))) await pause(1)
   await assert.rejects(volume.read(0, new Uint8Array(10)), { code: 'stale' })
   await assert.rejects(volume.write(0, filled(10, 1)), { code: 'stale' })
   await assert.rejects(volume.refresh(), { code: 'stale' })
