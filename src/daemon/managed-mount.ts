@@ -1,5 +1,6 @@
 import { truncate } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type MountMetrics } from '../api/mount-metrics.ts'
 import { type Event } from '../api/schema/event.ts'
 import { type MountConfig } from '../api/schema/config.ts'
 import { type Mount } from '../api/schema/mount.ts'
@@ -11,7 +12,19 @@ import { FIRST_VOLUME_ID } from '../tree/node-ids.ts'
 import { parseVolumeName } from '../tree/volume-name.ts'
 import { MountKeeper } from './mount-keeper.ts'
 import { type SavedVolume } from './saved-state.ts'
-import { type AttachedVolume, type MountState } from './worker-protocol.ts'
+import { type AttachedVolume, type MountState, type WorkerMetrics } from './worker-protocol.ts'
+
+/** Of a mount without a worker. */
+const NOTHING_MEASURED: WorkerMetrics = {
+  operations: [],
+  openFiles: 0,
+  sheepInFlight: 0,
+  reconnects: 0,
+  retries: 0,
+  resentRequests: 0,
+  waitingRequests: 0,
+  workerMemory: 0,
+}
 
 export interface ManagedMountOptions {
   readonly config: MountConfig
@@ -50,6 +63,9 @@ export class ManagedMount {
         onWorker: (reason) => {
           options.emit({ type: 'worker-started', mount: this.name, generation: this.keeper.restarts + 1, reason })
         },
+        onProgress: (progress) => {
+          options.emit({ type: 'progress', mount: this.name, ...progress })
+        },
         onGrown: (volume, size) => {
           void this.#tellSize(volume, size)
         },
@@ -59,6 +75,13 @@ export class ManagedMount {
 
   get name(): string {
     return this.config.name
+  }
+
+  /** Takes other settings; those of the worker hold from its next start. */
+  adopt(config: MountConfig): void {
+    this.config = config
+    this.isConfigured = true
+    this.keeper.spec = toSpec({ ...this.#options, config })
   }
 
   /** What the control API says of its state. */
@@ -109,6 +132,24 @@ export class ManagedMount {
       write_back: config.write_back,
       io_timeout: mountState.ioTimeoutMs === Infinity ? 'forever' : mountState.ioTimeoutMs / 1000,
       configured: this.isConfigured,
+    }
+  }
+
+  /** Counters of the worker start at 0 with each. */
+  async metrics(): Promise<MountMetrics> {
+    const { keeper } = this
+    const { mountState, restarts, waitingSinceMs } = keeper
+    const measured =
+      keeper.state === 'serving' ? await keeper.worker?.call('metrics').catch(() => undefined) : undefined
+    return {
+      ...(measured ?? NOTHING_MEASURED),
+      mount: this.name,
+      state: this.state,
+      volumes: mountState.volumes.length,
+      pageCache: mountState.pageCache,
+      objectCache: mountState.objectCache,
+      workerRestarts: restarts,
+      waitingSinceMs,
     }
   }
 

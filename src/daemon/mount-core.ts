@@ -1,4 +1,6 @@
 import { SheepfsError, isSheepfsError } from '../errors.ts'
+import { LATENCY_BOUNDS_S } from '../api/mount-metrics.ts'
+import { Meter } from '../fuse/meter.ts'
 import { type Mounted } from '../fuse/engine.ts'
 import { serveDevice } from '../fuse/kernel/open-device.ts'
 import { Session } from '../fuse/kernel/session.ts'
@@ -37,6 +39,7 @@ export class MountCore {
   readonly tree: ClusterTree
   readonly log: Logger
   readonly start: WorkerStart
+  readonly meter = new Meter(LATENCY_BOUNDS_S)
   readonly #send: (message: FromWorker) => void
   #service: Service | undefined
   #negotiated: Negotiated | undefined
@@ -220,6 +223,7 @@ export class MountCore {
       log,
       writeBack: spec.writeBack,
       generation,
+      meter: this.meter,
       ...(negotiated === undefined ? {} : { negotiated }),
     })
     if (this.isSuccessor) session.resend()

@@ -1,11 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SheepfsError, errorText, isSheepfsError } from '../errors.ts'
 import { type KernelMount, mountDevice } from '../fuse/kernel/kernel-mount.ts'
 import { detachPath } from '../fuse/unmount.ts'
+import { deferred, type Deferred } from '../fuse/kernel/deferred.ts'
 import { closeDevice, openDevice } from '../fuse/kernel/open-device.ts'
 import { type Logger } from '../log.ts'
 import { fromWireError } from './wire-error.ts'
 import { WorkerClient } from './worker-client.ts'
-import { type FromWorker, type MountState, type WorkerSpec } from './worker-protocol.ts'
+import { type FromWorker, type MountState, type Progress, type WorkerSpec } from './worker-protocol.ts'
 
 /** starting, serving, restarting: between two workers; failed: no worker can be kept; stopping; ended. */
 export type KeeperState = 'starting' | 'serving' | 'restarting' | 'failed' | 'stopping' | 'ended'
@@ -15,6 +17,7 @@ export interface KeeperWatcher {
   onChange(): void
   /** Another worker serves; `reason`: why its predecessor ended. */
   onWorker(reason: string): void
+  onProgress(progress: Progress): void
   /** The kernel does not know yet that a volume has another size. */
   onGrown(volume: string, size: number): void
 }
@@ -31,6 +34,8 @@ const PING_INTERVAL_MS = 2000
 const PING_LIMIT_MS = 10_000
 /** How long requests in flight may hold up a planned restart; the kernel sends the rest to the successor. */
 const HAND_OVER_LIMIT_MS = 5000
+/** How long whoever asks for a restart waits for its end. */
+const RESTART_LIMIT_MS = 60_000
 /** How long a worker may take to close its volumes once the mount has ended. */
 const END_LIMIT_MS = 30_000
 
@@ -39,7 +44,8 @@ const END_LIMIT_MS = 30_000
  * running mount; the kernel sends its unanswered requests again.
  */
 export class MountKeeper {
-  readonly spec: WorkerSpec
+  /** What the next worker is to serve; what is fixed while mounted must stay. */
+  spec: WorkerSpec
   readonly #log: Logger
   readonly #watcher: KeeperWatcher
   #mountState: MountState
@@ -49,11 +55,12 @@ export class MountKeeper {
   #sinceMs = Date.now()
   #reason: string | undefined
   #generation = 0
+  #lastPong = 0
   #earlyDeaths = 0
   #waiting: { readonly sinceMs: number; readonly reason: string } | undefined
   #pinger: NodeJS.Timeout | undefined
   #restartTimer: NodeJS.Timeout | undefined
-  #onServing: { resolve: () => void; reject: (error: unknown) => void } | undefined
+  #serving: Deferred<undefined> | undefined
   #onGone: (() => void) | undefined
   #endError: SheepfsError | undefined
   /** The present worker has said that its mount is over; without that, its end is a crash. */
@@ -94,6 +101,11 @@ export class MountKeeper {
     return this.#worker
   }
 
+  /** False when a worker that should serve has not given a sign of life for too long. */
+  get isAlive(): boolean {
+    return this.#state !== 'serving' || performance.now() - this.#lastPong < PING_LIMIT_MS + 2 * PING_INTERVAL_MS
+  }
+
   /** Workers this mount has had after the first. */
   get restarts(): number {
     return Math.max(0, this.#generation - 1)
@@ -126,10 +138,13 @@ export class MountKeeper {
     this.#setState('restarting', 'restarted on demand')
     this.#earlyDeaths = 0
     const serving = this.#nextServing()
-    const limit = new Promise((resolve) => setTimeout(resolve, HAND_OVER_LIMIT_MS).unref())
-    await Promise.race([worker.call('handOver').catch(() => undefined), limit])
+    await Promise.race([worker.call('handOver').catch(() => undefined), pause(HAND_OVER_LIMIT_MS)])
     worker.kill()
-    await serving
+    const late = new SheepfsError(
+      'timeout',
+      `no new worker serves "${this.spec.mount}" yet: it is started again and again`,
+    )
+    await Promise.race([serving, pause(RESTART_LIMIT_MS).then(() => Promise.reject(late))])
   }
 
   /**
@@ -193,12 +208,10 @@ export class MountKeeper {
     return serving
   }
 
+  /** When the next worker serves. Those who restart and the start itself wait for the same one. */
   #nextServing(): Promise<void> {
-    const promise = new Promise<void>((resolve, reject) => {
-      this.#onServing = { resolve, reject }
-    })
-    promise.catch(() => undefined) // not everybody who restarts waits for it
-    return promise
+    this.#serving ??= deferred<undefined>()
+    return this.#serving.promise
   }
 
   #hear(message: FromWorker): void {
@@ -207,11 +220,15 @@ export class MountKeeper {
         this.#watcher.onWorker(this.#reason ?? 'started')
         this.#setState('serving', undefined)
         this.#startPinging()
-        this.#onServing?.resolve()
+        this.#serving?.resolve(undefined)
+        this.#serving = undefined
         break
       case 'state':
         this.#mountState = message.state
         this.#watcher.onChange()
+        break
+      case 'progress':
+        this.#watcher.onProgress(message.progress)
         break
       case 'grown':
         this.#watcher.onGrown(message.volume, message.size)
@@ -223,12 +240,17 @@ export class MountKeeper {
       case 'ended':
         this.#hasEnded = message.error === undefined
         this.#endError = message.error && fromWireError(message.error)
-        if (this.#state !== 'restarting' || this.#endError) this.#onServing?.reject(this.#endError)
+        if (this.#state === 'starting') this.#failStart(this.#endError)
         break
       case 'answer':
       case 'refusal':
         break // WorkerClient keeps these
     }
+  }
+
+  #failStart(error: SheepfsError | undefined): void {
+    this.#serving?.reject(error ?? new SheepfsError('closed', 'the mount ended before it served'))
+    this.#serving = undefined
   }
 
   /** A worker is gone: expected, or to be replaced. */
@@ -239,7 +261,7 @@ export class MountKeeper {
     clearInterval(this.#pinger)
     this.#onGone?.()
     if (this.#state === 'starting') {
-      this.#onServing?.reject(this.#endError ?? new SheepfsError('io', `the worker ended with ${how}`))
+      this.#failStart(this.#endError ?? new SheepfsError('io', `the worker ended with ${how}`))
       return
     }
     if (this.#state === 'stopping' || this.#state === 'ended') return
@@ -318,16 +340,18 @@ export class MountKeeper {
 
   #startPinging(): void {
     clearInterval(this.#pinger)
+    this.#lastPong = performance.now()
     let askedAt: number | undefined
     this.#pinger = setInterval(() => {
       const worker = this.#worker
       if (!worker) return
       if (askedAt === undefined) {
         askedAt = performance.now()
-        worker.call('ping').then(
-          () => (askedAt = undefined),
-          () => (askedAt = undefined),
-        )
+        const onPong = (): void => {
+          askedAt = undefined
+          this.#lastPong = performance.now()
+        }
+        worker.call('ping').then(onPong, onPong)
       } else if (performance.now() - askedAt > PING_LIMIT_MS) {
         askedAt = undefined
         this.#log.error({ pid: worker.pid }, `the worker has not answered for ${PING_LIMIT_MS / 1000} s: it is stuck`)
@@ -374,4 +398,8 @@ export class MountKeeper {
     this.#reason = reason
     this.#watcher.onChange()
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return sleep(ms, undefined, { ref: false })
 }

@@ -1,27 +1,31 @@
 import { type ClusterInfo, type Node } from '../api/schema/cluster.ts'
-import { type Vdi } from '../api/schema/vdi.ts'
+import { type CloneCreate, type Resize, type SnapshotCreate, type Vdi, type VdiCreate } from '../api/schema/vdi.ts'
 import { type Volume, type VolumePut } from '../api/schema/volume.ts'
 import { SheepfsError } from '../errors.ts'
 import { type Mounted } from '../fuse/engine.ts'
 import { type Address } from '../sheep/address.ts'
-import { listVdis } from '../sheep/vdi-list.ts'
 import { parseVolumeName } from '../tree/volume-name.ts'
+import { ClusterService } from './cluster-service.ts'
 import { MountCore, type WorkerSurroundings } from './mount-core.ts'
-import { presentCluster, presentNodes, presentVdi } from './present-cluster.ts'
 import { presentVolume } from './present-volume.ts'
-import { type WorkerMethods, type WorkerReport, type WorkerStart } from './worker-protocol.ts'
+import { type WorkerMethods, type WorkerMetrics, type WorkerReport, type WorkerStart } from './worker-protocol.ts'
 
 /** What a supervisor can ask of a worker, done on the mount it serves. */
 export class MountWorker implements WorkerMethods {
   readonly #core: MountCore
+  readonly #surroundings: WorkerSurroundings
+  readonly #service: ClusterService
 
-  private constructor(core: MountCore) {
+  private constructor(core: MountCore, surroundings: WorkerSurroundings) {
     this.#core = core
+    this.#surroundings = surroundings
+    const { attachments } = core.tree
+    this.#service = new ClusterService(core.cluster, (volume) => attachments.find(volume) !== undefined)
   }
 
   /** Resolves when the mount serves requests. Errors: of the cluster, the volumes and the engine. */
   static async start(start: WorkerStart, surroundings: WorkerSurroundings): Promise<MountWorker> {
-    return new MountWorker(await MountCore.open(start, surroundings))
+    return new MountWorker(await MountCore.open(start, surroundings), surroundings)
   }
 
   /** Resolves when the mount has ended or was handed over. */
@@ -36,6 +40,21 @@ export class MountWorker implements WorkerMethods {
   report(): Promise<WorkerReport> {
     const openFiles = this.#core.tree.attachments.list().reduce((sum, file) => sum + file.openCount, 0)
     return Promise.resolve({ openFiles, gateway: this.#core.cluster.homeAddress })
+  }
+
+  async metrics(): Promise<WorkerMetrics> {
+    const { cluster, meter } = this.#core
+    const { openFiles } = await this.report()
+    return {
+      operations: meter.counts(),
+      openFiles,
+      sheepInFlight: cluster.inFlight,
+      reconnects: cluster.reconnects,
+      retries: cluster.retries,
+      resentRequests: meter.resent,
+      waitingRequests: cluster.state.kind === 'waiting' ? cluster.state.requests : 0,
+      workerMemory: process.memoryUsage.rss(),
+    }
   }
 
   volumes(): Promise<Volume[]> {
@@ -85,15 +104,37 @@ export class MountWorker implements WorkerMethods {
   }
 
   cluster(): Promise<ClusterInfo> {
-    return presentCluster(this.#core.cluster)
+    return this.#service.info()
   }
 
   nodes(): Promise<Node[]> {
-    return presentNodes(this.#core.cluster)
+    return this.#service.nodes()
   }
 
-  async vdis(): Promise<Vdi[]> {
-    return (await listVdis(this.#core.cluster)).map(presentVdi)
+  vdis(): Promise<Vdi[]> {
+    return this.#service.vdis()
+  }
+
+  createVdi(body: VdiCreate): Promise<Vdi> {
+    return this.#service.createVdi(body)
+  }
+
+  deleteVdi(vdi: string): Promise<void> {
+    return this.#service.deleteVdi(vdi, (done, total) => {
+      this.#surroundings.send({ kind: 'progress', progress: { operation: 'delete', vdi, done, total } })
+    })
+  }
+
+  snapshotVdi(vdi: string, body: SnapshotCreate): Promise<Vdi> {
+    return this.#service.snapshotVdi(vdi, body)
+  }
+
+  cloneVdi(vdi: string, body: CloneCreate): Promise<Vdi> {
+    return this.#service.cloneVdi(vdi, body)
+  }
+
+  resizeVdi(vdi: string, body: Resize): Promise<Vdi> {
+    return this.#service.resizeVdi(vdi, body)
   }
 
   handOver(): Promise<void> {

@@ -7,7 +7,7 @@ export interface SavedState {
   /** Mounts added through the control API. */
   readonly mounts: readonly MountConfig[]
   /** Volumes attached at run time, by mount. */
-  readonly volumes: Readonly<Record<string, readonly SavedVolume[]>>
+  readonly volumes: Readonly<Partial<Record<string, readonly SavedVolume[]>>>
 }
 
 export interface SavedVolume {

@@ -1,5 +1,6 @@
+import { type MountMetrics } from '../api/mount-metrics.ts'
 import { type ClusterInfo, type Node } from '../api/schema/cluster.ts'
-import { type Vdi } from '../api/schema/vdi.ts'
+import { type CloneCreate, type Resize, type SnapshotCreate, type Vdi, type VdiCreate } from '../api/schema/vdi.ts'
 import { type Volume, type VolumePut } from '../api/schema/volume.ts'
 import { type ErrorCode } from '../errors.ts'
 import { type EngineName } from '../fuse/engine.ts'
@@ -62,11 +63,25 @@ export interface WorkerReport {
   readonly gateway: Address | undefined
 }
 
+/** What a worker measures; the supervisor knows the rest of `MountMetrics`. */
+export type WorkerMetrics = Pick<
+  MountMetrics,
+  | 'operations'
+  | 'openFiles'
+  | 'sheepInFlight'
+  | 'reconnects'
+  | 'retries'
+  | 'resentRequests'
+  | 'waitingRequests'
+  | 'workerMemory'
+>
+
 /** What a worker does for its supervisor. Errors arrive as they are thrown. */
 export interface WorkerMethods {
   /** Answers at once, whatever the cluster does: who does not answer is stuck. */
   ping(): Promise<void>
   report(): Promise<WorkerReport>
+  metrics(): Promise<WorkerMetrics>
   volumes(): Promise<Volume[]>
   attach(volume: string, options: VolumePut): Promise<{ volume: Volume; isNew: boolean }>
   detach(volume: string, options: { readonly force: boolean }): Promise<void>
@@ -78,6 +93,11 @@ export interface WorkerMethods {
   cluster(): Promise<ClusterInfo>
   nodes(): Promise<Node[]>
   vdis(): Promise<Vdi[]>
+  createVdi(body: VdiCreate): Promise<Vdi>
+  deleteVdi(vdi: string): Promise<void>
+  snapshotVdi(vdi: string, body: SnapshotCreate): Promise<Vdi>
+  cloneVdi(vdi: string, body: CloneCreate): Promise<Vdi>
+  resizeVdi(vdi: string, body: Resize): Promise<Vdi>
   /** Takes no more requests and answers those in flight, for a successor. */
   handOver(): Promise<void>
   /** Engines that mount by themselves; the others are unmounted by the supervisor. */
@@ -102,12 +122,21 @@ export interface WireError {
   readonly message: string
 }
 
+/** How far a long operation has come. */
+export interface Progress {
+  readonly operation: 'delete'
+  readonly vdi: string
+  readonly done: number
+  readonly total: number
+}
+
 export type FromWorker =
   /** The mount serves requests. */
   | { readonly kind: 'serving' }
   | { readonly kind: 'state'; readonly state: MountState }
   /** Requests wait for the cluster; sinceMs undefined: none any more. */
   | { readonly kind: 'waiting'; readonly sinceMs: number | undefined; readonly reason: string }
+  | { readonly kind: 'progress'; readonly progress: Progress }
   /** A volume has grown, and not through the kernel. */
   | { readonly kind: 'grown'; readonly volume: string; readonly size: number }
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }

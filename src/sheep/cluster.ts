@@ -136,6 +136,16 @@ export class Cluster {
     return this.#gateways.inFlight
   }
 
+  /** Connections made again after a loss. */
+  get reconnects(): number {
+    return this.#gateways.reconnects
+  }
+
+  /** Requests sent again after a loss or a transient result. */
+  get retries(): number {
+    return this.#outage.waits
+  }
+
   /** Longest wait of a request through an outage, ms; Infinity: for ever. A change holds for those that wait already. */
   get ioTimeoutMs(): number {
     return this.#outage.timeoutMs

@@ -55,6 +55,13 @@ export class Gateways {
     return sum
   }
 
+  /** Connections made again after a loss. */
+  get reconnects(): number {
+    let sum = 0
+    for (const sheep of this.#sheep.values()) sum += sheep.reconnects
+    return sum
+  }
+
   set topology(topology: Topology) {
     this.#topology = topology
   }

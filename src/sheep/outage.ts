@@ -20,6 +20,7 @@ export class Outage {
   readonly #waiting = new Set<Patience>()
   readonly #timing: Timing
   #isTold = false
+  #waits = 0
   #reason = ''
   /** Longest wait of a request, ms; Infinity: for ever. May change at any time. */
   timeoutMs: number
@@ -37,6 +38,11 @@ export class Outage {
     return { kind: 'waiting', sinceMs: first.sinceMs, reason: this.#reason, requests: this.#waiting.size }
   }
 
+  /** How often a request has waited before it was sent again. */
+  get waits(): number {
+    return this.#waits
+  }
+
   /** The patience of one request. */
   patience(): Patience {
     return new Patience(this, this.#timing)
@@ -45,6 +51,7 @@ export class Outage {
   /** @internal for Patience */
   join(patience: Patience, failure: SheepfsError): void {
     this.#waiting.add(patience)
+    this.#waits++
     if (this.#isTold || performance.now() - patience.startedAt < QUIET_MS) return
     this.#isTold = true
     this.#reason = failure.message

@@ -32,6 +32,7 @@ export class Sheep {
   #connection: Connection | undefined
   #connecting: Promise<Connection> | undefined
   #settling: Promise<void> | undefined
+  #opened = 0
   #backoffMs = 0
   #retryAt = 0
   #destroyed: SheepfsError | undefined
@@ -45,6 +46,11 @@ export class Sheep {
   /** The open connection; undefined when there is none now. */
   get connection(): Connection | undefined {
     return this.#connection
+  }
+
+  /** Connections made again after a loss. */
+  get reconnects(): number {
+    return Math.max(0, this.#opened - 1)
   }
 
   /** False for a while after a failure, growing with each. */
@@ -99,6 +105,7 @@ export class Sheep {
       throw error
     }
     this.#connection = connection
+    this.#opened++
     this.#backoffMs = 0
     return connection
   }

@@ -4,8 +4,9 @@ import { type Logger } from '../../log.ts'
 import { type Tree } from '../../tree/node.ts'
 import { newFuseMessage, setReplyHeader, type FuseMessage } from '../../wire/fuse-reply.ts'
 import { notifyResend } from '../../wire/fuse-notify.ts'
-import { FuseInHeader, FuseOutHeader } from '../../wire/fuse-structs.ts'
+import { FuseInHeader, FuseOutHeader, FuseSize } from '../../wire/fuse-structs.ts'
 import { errnoOf } from '../errno.ts'
+import { type Meter } from '../meter.ts'
 import { BufferPool, LARGEST_BUFFER, type PooledBuffer } from './buffer-pool.ts'
 import { deferred } from './deferred.ts'
 import { type Device, type DeviceEnd } from './device.ts'
@@ -30,6 +31,7 @@ export interface SessionOptions {
   readonly negotiated?: Negotiated
   /** Bytes of requests and replies in flight, at least 4 MiB; beyond it requests wait in the kernel. */
   readonly memoryLimit?: number
+  readonly meter?: Meter
 }
 
 /** 'draining': no request is taken any more, those in flight are answered. */
@@ -42,6 +44,15 @@ const TRIAL_EVERY = 8
 /** A WRITE from this size keeps the buffer it was read into; a smaller one is copied out of it. */
 const KEEP_FROM = 128 * 1024
 
+/** Set in the upper half of `unique` when a request was sent again (FUSE_UNIQUE_RESEND). */
+const RESENT_BIT = 0x8000_0000
+
+/** Bytes that a request wrote or read. */
+function payloadBytes(request: Request, reply: Reply): number {
+  if (request.data !== undefined) return request.data.length
+  return request.replyBuffer !== undefined && typeof reply === 'object' ? reply.bytes.length - FuseSize.outHeader : 0
+}
+
 /** Serves one tree to the kernel over a device that somebody else opened, mounted and will close. */
 export class Session {
   readonly #options: SessionOptions
@@ -53,6 +64,7 @@ export class Session {
   readonly #served: Served
   readonly #ready = deferred<Negotiated>()
   readonly #ended = deferred<DeviceEnd | 'closed'>()
+  readonly #meter: Meter | undefined
   readonly #bare = newFuseMessage(0)
   #state: State = 'new'
   #incoming: PooledBuffer
@@ -65,6 +77,7 @@ export class Session {
     const { tree, device, log, generation } = options
     const numbers = new FileHandleNumbers(generation)
     this.#options = options
+    this.#meter = options.meter
     this.#device = device
     this.#log = log
     this.#buffers = new BufferPool(options.memoryLimit ?? MEMORY_LIMIT)
@@ -185,6 +198,9 @@ export class Session {
   }
 
   async #run(operation: Operation, request: Request): Promise<void> {
+    const meter = this.#meter?.operation(operation.name)
+    const since = meter?.begin() ?? 0
+    if (this.#meter && request.uniqueHigh >= RESENT_BIT) this.#meter.resent++
     let reply: Reply
     try {
       const outcome = operation.handle(this.#served, request)
@@ -192,6 +208,7 @@ export class Session {
     } catch (error) {
       reply = errnoOf(error, operation.name, this.#log)
     }
+    meter?.end(since, payloadBytes(request, reply), typeof reply === 'number' && reply !== 0)
     this.#answer(request, reply)
   }
 

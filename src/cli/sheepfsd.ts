@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+import { parseArgs } from 'node:util'
+import { readEnvironment } from '../daemon/environment.ts'
+import { runSheepfsd } from '../daemon/sheepfsd-process.ts'
+import { errorText, isSheepfsError, SheepfsError } from '../errors.ts'
+import { programVersion } from './program-version.ts'
+
+const USAGE = `Usage: sheepfsd [OPTION]... [INSTANCE]
+Owns the mounts of /etc/sheepfs/INSTANCE.toml and serves the control socket /run/sheepfs/INSTANCE/control.sock.
+
+  -h, --help     print this and exit
+      --version  print the version and exit
+
+Environment: SHEEPFS_INSTANCE (instead of INSTANCE), SHEEPFS_CONFIG (another configuration file), SHEEPFS_RUNTIME_DIR
+(default /run/sheepfs), SHEEPFS_LOG_LEVEL (default info), SHEEPFS_WORKER_USER (default sheepfs), SHEEPFS_STOP_TIMEOUT
+(seconds, default 60). SIGHUP reloads the configuration, SIGTERM unmounts everything and ends.
+`
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
+  })
+  if (values.help === true) process.stdout.write(USAGE)
+  else if (values.version === true) process.stdout.write(`sheepfsd ${programVersion()}\n`)
+  else {
+    const environment = readEnvironment(process.env)
+    const [instance = environment.instance, ...rest] = positionals
+    if (instance === undefined || rest.length > 0) {
+      throw new SheepfsError('invalid', 'expected the name of one instance: sheepfsd INSTANCE')
+    }
+    await runSheepfsd(instance, environment, programVersion())
+  }
+}
+
+try {
+  await main()
+} catch (error) {
+  const isExpected = isSheepfsError(error) || (error instanceof TypeError && 'code' in error)
+  process.stderr.write(
+    `sheepfsd: ${isExpected || !(error instanceof Error) ? errorText(error) : String(error.stack)}\n`,
+  )
+  process.exitCode = isSheepfsError(error, 'invalid') ? 2 : 1
+}

@@ -1,0 +1,162 @@
+import { execFile } from 'node:child_process'
+import { mkdir } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import { errorText } from '../errors.ts'
+import { buildControlApp, buildObserverApp } from '../api/control-app.ts'
+import { listenUnix, type Listening } from '../api/listen-unix.ts'
+import { type InstanceConfig } from '../api/schema/config.ts'
+import { createLogger, type Logger } from '../log.ts'
+import { readConfig } from './config.ts'
+import { instanceFiles, type Environment, type InstanceFiles } from './environment.ts'
+import { Instance } from './instance.ts'
+import { reloadInstance } from './instance-reload.ts'
+import { startMounts, stopMounts } from './instance-life.ts'
+import { readSavedState, SavedStateFile } from './saved-state.ts'
+import { connectServiceManager, type ServiceManager } from './service-manager.ts'
+import { statusText } from './status-text.ts'
+
+const CONTROL_MODE = 0o660
+const OBSERVER_MODE = 0o666
+
+/**
+ * The daemon of an instance: opens its sockets, mounts, tells systemd, and serves until SIGTERM or SIGINT. SIGHUP reloads
+ * the configuration. Resolves when everything has ended. Errors: of the configuration, the sockets, the mounts.
+ */
+export async function runSheepfsd(name: string, environment: Environment, version: string): Promise<void> {
+  const log = createLogger({ name: 'sheepfsd', level: environment.logLevel })
+  for (const unknown of environment.unknown) log.warn(`the environment variable ${unknown} means nothing`)
+  const files = instanceFiles(name, environment)
+  const config = await readConfig({ file: files.config, instance: name })
+  await mkdir(files.directory, { recursive: true, mode: 0o755 })
+  const instance = new Instance({
+    name,
+    version,
+    configFile: files.config,
+    config,
+    saved: await readSavedState(files.state, log),
+    stateFile: new SavedStateFile(files.state, log),
+    workerUser: await findWorkerUser(environment, log),
+    logLevel: environment.logLevel,
+    log,
+  })
+  await new Daemon({ instance, files, log, version, stopTimeoutMs: environment.stopTimeoutMs }).run()
+}
+
+/** Whom workers become: only root can become somebody else, and the account must be there. */
+async function findWorkerUser({ workerUser }: Environment, log: Logger): Promise<string | undefined> {
+  if (process.geteuid?.() !== 0) return undefined
+  const isThere = await promisify(execFile)('id', ['-u', '--', workerUser]).then(
+    () => true,
+    () => false,
+  )
+  if (!isThere) log.warn(`there is no user "${workerUser}": workers run as root`)
+  return isThere ? workerUser : undefined
+}
+
+interface DaemonOptions {
+  readonly instance: Instance
+  readonly files: InstanceFiles
+  readonly log: Logger
+  readonly version: string
+  readonly stopTimeoutMs: number
+}
+
+/** The life of the process around an instance. */
+class Daemon {
+  readonly #options: DaemonOptions
+  readonly #instance: Instance
+  readonly #log: Logger
+  readonly #manager: ServiceManager
+  readonly #sockets: Listening[] = []
+  #stopping: Promise<void> | undefined
+  #watchdog: NodeJS.Timeout | undefined
+
+  constructor(options: DaemonOptions) {
+    this.#options = options
+    this.#instance = options.instance
+    this.#log = options.log
+    this.#manager = connectServiceManager(options.log)
+  }
+
+  async run(): Promise<void> {
+    const stopped = new Promise<void>((resolve, reject) => {
+      const onSignal = (): void => {
+        this.#stopping ??= this.#stop().then(resolve, reject)
+      }
+      process.on('SIGTERM', onSignal)
+      process.on('SIGINT', onSignal)
+    })
+    stopped.catch(() => undefined)
+    process.on('SIGHUP', () => {
+      void this.#reload()
+    })
+    this.#instance.onChange(() => {
+      this.#manager.status(statusText(this.#instance))
+    })
+    try {
+      await this.#listen(this.#instance.config)
+      await startMounts(this.#instance, this.#log)
+    } catch (error) {
+      if (!this.#stopping) await this.#stop().catch(() => undefined)
+      throw error
+    }
+    if (!this.#stopping) this.#begin()
+    await stopped
+  }
+
+  async #listen(config: InstanceConfig): Promise<void> {
+    const { files, log, version } = this.#options
+    const options = { supervisor: this.#instance, log, version }
+    const group = config.socket_group
+    const control = { path: files.controlSocket, mode: CONTROL_MODE, group }
+    this.#sockets.push(await listenUnix(await buildControlApp(options), control))
+    if (!config.observer_socket) return
+    const observer = { path: files.observerSocket, mode: OBSERVER_MODE }
+    this.#sockets.push(await listenUnix(await buildObserverApp(options), observer))
+  }
+
+  #begin(): void {
+    this.#instance.state = 'running'
+    this.#manager.ready()
+    this.#manager.status(statusText(this.#instance))
+    this.#log.info({ mounts: this.#instance.managed.length }, 'ready')
+    const intervalMs = this.#manager.watchdogIntervalMs
+    if (intervalMs === undefined) return
+    this.#watchdog = setInterval(() => {
+      if (this.#instance.managed.every(({ keeper }) => keeper.isAlive)) this.#manager.watchdog()
+    }, intervalMs)
+  }
+
+  /** All or nothing: a configuration that is wrong changes nothing. */
+  async #reload(): Promise<void> {
+    if (this.#instance.state !== 'running') return
+    this.#instance.state = 'reloading'
+    this.#manager.reloading()
+    try {
+      const { files, log } = this.#options
+      const config = await readConfig({ file: files.config, instance: this.#instance.name })
+      await reloadInstance(this.#instance, config, log)
+      this.#instance.emit({ type: 'reloaded' })
+    } catch (error) {
+      this.#log.error(`not reloaded: ${errorText(error)}`)
+      this.#instance.emit({ type: 'reload-failed', reason: errorText(error) })
+    }
+    this.#instance.state = 'running'
+    this.#manager.ready()
+    this.#manager.status(statusText(this.#instance))
+  }
+
+  async #stop(): Promise<void> {
+    this.#log.info('stopping')
+    this.#manager.stopping()
+    clearInterval(this.#watchdog)
+    this.#instance.state = 'stopping'
+    try {
+      await stopMounts(this.#instance, this.#log, this.#options.stopTimeoutMs)
+    } finally {
+      for (const socket of this.#sockets) await socket.close()
+      await this.#instance.saved()
+    }
+    this.#log.info('stopped')
+  }
+}
