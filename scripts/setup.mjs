@@ -1,5 +1,5 @@
 // Makes a bare Debian machine ready for `npm test` or `npm run demo`: Debian packages, npm packages, the build.
-// Runs before anything is installed, so it uses nothing but Node.js. Usage: node scripts/setup.mjs test|demo
+// Runs before anything is installed, so it uses nothing but Node.js. Usage: node scripts/setup.mjs test|demo|package
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -20,6 +20,7 @@ const NEEDED = [
   { program: 'qemu-img', debian: 'qemu-utils', for: ['test'], without: 'images are not converted through volumes' },
   { plugin: 'qemu/block-iscsi.so', debian: 'qemu-block-extra', for: ['test'], without: 'tgtd has no client' },
   { program: 'curl', debian: 'curl', for: ['test'], without: 'the examples of docs/control-api.md are not tested' },
+  { program: 'dh', debian: 'debhelper dpkg-dev', for: ['test', 'package'], without: 'no Debian package can be built' },
   { program: 'fio', debian: 'fio', for: ['test'], without: 'the load tests and the bench cannot run' },
 ]
 const PROGRAM_FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises'
 import { SheepfsError, errorText } from '../errors.ts'
 import { ExitStatus, exitStatusOf } from './mount/exit-status.ts'
 import { MOUNT_USAGE, parseMountArguments, type MountArguments } from './mount/mount-arguments.ts'
+import { mountInstanceTree, mountInstanceVolume } from './mount/instance-mount.ts'
 import { parseMountOptions } from './mount/mount-options.ts'
 import { parseMountSource, type MountSource } from './mount/mount-source.ts'
 import { findMountAt, recordedSource, resolveMountpoint } from './mount/mount-table.ts'
@@ -41,7 +42,8 @@ async function mountSource(source: MountSource, request: MountRequest): Promise<
       await (source.volume === undefined ? mountStandaloneTree : mountStandaloneVolume)(source, request)
       break
     case 'instance':
-      throw new SheepfsError('not-supported', 'instances are not supported yet')
+      await (source.volume === undefined ? mountInstanceTree : mountInstanceVolume)(source, request)
+      break
   }
 }
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 import { SheepfsError, errorText } from '../errors.ts'
 import { ExitStatus, exitStatusOf } from './mount/exit-status.ts'
+import { detachVolume } from './mount/instance-mount.ts'
 import { backingFile, isLoopFreed, loopDeviceOf } from './mount/loop-device.ts'
-import { findMountAt, listMounts, resolveMountpoint } from './mount/mount-table.ts'
+import { findMountAt, listMounts, recordedVolume, resolveMountpoint } from './mount/mount-table.ts'
 import { runSystemProgram } from './mount/system-program.ts'
 import { parseUmountArguments, UMOUNT_USAGE, type UmountArguments } from './mount/umount-arguments.ts'
 import { programVersion } from './program-version.ts'
@@ -22,7 +23,11 @@ async function umount({ directory, flags }: UmountArguments): Promise<void> {
   await runSystemProgram('umount', ['-i', ...flags, mount.target])
   const isInUse = (await listMounts()).some(({ source }) => loopDeviceOf(source) === loop)
   if (loop === undefined || file === '' || isInUse || flags.includes('-l')) return
-  if (await isLoopFreed(loop, file, FREE_LIMIT_MS)) return
+  if (await isLoopFreed(loop, file, FREE_LIMIT_MS)) {
+    const volume = recordedVolume(mount)
+    if (volume) await detachVolume(volume)
+    return
+  }
   process.stderr.write(`umount.sheepfs: ${mount.target} is unmounted, but somebody else still uses ${loop}\n`)
 }
 

@@ -13,8 +13,9 @@ export interface MountedAt {
   readonly options: string
 }
 
-/** The option by which a mount of a volume is recognized later; mount(8) keeps what begins with `x-`. */
+/** By these options a mount of a volume is recognized and undone later; mount(8) keeps what begins with `x-`. */
 const SOURCE_OPTION = 'x-sheepfs.source='
+const DETACH_OPTION = 'x-sheepfs.detach='
 
 /** What is mounted, in the order of mounting. Touches none of it. */
 export async function listMounts(): Promise<readonly MountedAt[]> {
@@ -40,10 +41,34 @@ export function sourceOption(source: string): string {
   return SOURCE_OPTION + encodeURIComponent(source)
 }
 
+/** A volume that goes with the mount of its file system. */
+export interface VolumeToDetach {
+  readonly instance: string
+  readonly mount: string
+  readonly volume: string
+}
+
+/** The option that records which volume to detach with the unmount. */
+export function detachOption({ instance, mount, volume }: VolumeToDetach): string {
+  return DETACH_OPTION + [instance, mount, volume].map(encodeURIComponent).join('/')
+}
+
 /** The source that mount.sheepfs was given for this mount; undefined for any other. */
 export function recordedSource(mount: MountedAt): string | undefined {
-  const option = mount.options.split(',').find((candidate) => candidate.startsWith(SOURCE_OPTION))
-  return option === undefined ? undefined : decodeURIComponent(option.slice(SOURCE_OPTION.length))
+  const source = recorded(mount, SOURCE_OPTION)
+  return source === undefined ? undefined : decodeURIComponent(source)
+}
+
+/** The volume to detach with this mount. */
+export function recordedVolume(mount: MountedAt): VolumeToDetach | undefined {
+  const [instance, name, volume] = recorded(mount, DETACH_OPTION)?.split('/').map(decodeURIComponent) ?? []
+  if (instance === undefined || name === undefined || volume === undefined) return undefined
+  return { instance, mount: name, volume }
+}
+
+function recorded({ options }: MountedAt, name: string): string | undefined {
+  const option = options.split(',').find((candidate) => candidate.startsWith(name))
+  return option?.slice(name.length)
 }
 
 /** The path of a mountpoint without symbolic links; the mountpoint itself is not touched. Errors: not-found, not-permitted. */

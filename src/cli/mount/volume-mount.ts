@@ -7,8 +7,13 @@ import { runSystemProgram } from './system-program.ts'
 /**
  * Mounts the file system in the volume at `path` through a loop device, which goes with the mount, whoever unmounts it.
  * Errors: not-found (partition), busy, io (what mount(8) complains of).
+ * @param recorded further options for mount(8) to remember
  */
-export async function mountVolume(path: string, request: MountRequest): Promise<void> {
+export async function mountVolume(
+  path: string,
+  request: MountRequest,
+  recorded: readonly string[] = [],
+): Promise<void> {
   const { options, directory, args, signal, undo, tell } = request
   const { isReadOnly, partition } = options
   const loop = await takeLoopDevice(path, { isReadOnly, hasPartitions: partition !== undefined, signal })
@@ -16,7 +21,7 @@ export async function mountVolume(path: string, request: MountRequest): Promise<
   undo.add(() => freeLoopDevice(loop))
   const device = partition === undefined ? loop.path : await partitionDevice(loop, partition, signal)
   try {
-    await runSystemProgram('mount', [...mountFlags(request), device, directory], { signal })
+    await runSystemProgram('mount', [...mountFlags(request, recorded), device, directory], { signal })
   } catch (error) {
     throw error instanceof SheepfsError && error.code === 'io' ? mountError(args.source, error) : error
   }
@@ -25,16 +30,16 @@ export async function mountVolume(path: string, request: MountRequest): Promise<
   await freeLoopDevice(loop) // it is in use: the kernel frees it with the last unmount
 }
 
-function mountFlags({ args, options }: MountRequest): string[] {
+function mountFlags({ args, options }: MountRequest, recorded: readonly string[]): string[] {
   const { fstype, isReadOnly, rest } = options
   // by the marker "helper" umount(8) finds umount.sheepfs, which waits until everything is undone
-  const recorded = [...rest, ...(isReadOnly ? ['ro'] : []), 'helper=sheepfs', sourceOption(args.source)]
+  const all = [...rest, ...(isReadOnly ? ['ro'] : []), 'helper=sheepfs', sourceOption(args.source), ...recorded]
   return [
     ...(fstype === undefined ? [] : ['-t', fstype]),
     ...(args.isSloppy ? ['-s'] : []),
     ...(args.isUnrecorded ? ['-n'] : []),
     '-o',
-    recorded.join(','),
+    all.join(','),
   ]
 }
 

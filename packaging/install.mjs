@@ -1,0 +1,123 @@
+// Installs sheepfs into a directory, as packages do: node packaging/install.mjs DESTDIR [--unit-dir=DIR]
+// Takes what is built (dist/) and installed (node_modules/) and leaves out what only developers need.
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, extname, join, relative } from 'node:path'
+import { parseArgs } from 'node:util'
+
+const root = join(import.meta.dirname, '..')
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { 'unit-dir': { type: 'string', default: '/usr/lib/systemd/system' } },
+})
+const [destination] = positionals
+if (destination === undefined) {
+  console.error('usage: node packaging/install.mjs DESTDIR [--unit-dir=DIR]')
+  process.exit(2)
+}
+
+const HOME = '/usr/lib/sheepfs'
+const PROGRAMS = {
+  '/usr/bin/sheepfs': 'sheepfs',
+  '/usr/bin/sheepfsd': 'sheepfsd',
+  '/usr/bin/sheepfsctl': 'sheepfsctl',
+  '/usr/sbin/mount.sheepfs': 'mount-sheepfs',
+  '/usr/sbin/umount.sheepfs': 'umount-sheepfs',
+  [`${HOME}/sheepfs-clean-up`]: 'sheepfs-clean-up',
+  [`${HOME}/sheepfs-end-waiting`]: 'sheepfs-end-waiting',
+}
+/** What a package of npm needs at run time; its licence goes to third-party-licenses.txt. */
+const RUNTIME_FILES = new Set(['.js', '.cjs', '.mjs', '.json', '.node'])
+const DEVELOPERS_FOLDERS =
+  /^(__tests__|tests?|examples?|docs?|bench|benchmarks?|scripts|src|\.github|obj\.target|tools|integration|types|deps)$/
+const DEVELOPERS_FILES = /^(tsconfig|bower|\.|gulpfile|Gruntfile|rollup|eslint|karma)|\.(test|spec|config)\.[cm]?js$/
+
+function place(path) {
+  const target = join(destination, path)
+  mkdirSync(dirname(target), { recursive: true })
+  return target
+}
+
+function install(source, path, mode = 0o644) {
+  copyFileSync(join(root, source), place(path))
+  chmodSync(join(destination, path), mode)
+}
+
+/** Compiled programs are executable and run the system's Node.js, not the first in somebody's PATH. */
+function installCode() {
+  cpSync(join(root, 'dist/src'), place(`${HOME}/dist/src`), {
+    recursive: true,
+    filter: (path) => extname(path) === '' || path.endsWith('.js'),
+  })
+  for (const [path, program] of Object.entries(PROGRAMS)) {
+    const script = `${HOME}/dist/src/cli/${program}.js`
+    const file = join(destination, script)
+    if (!existsSync(file)) throw new Error(`${program} is not built: npm run build`)
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/^#!.*\n/, '#!/usr/bin/node\n'))
+    chmodSync(file, 0o755)
+    symlinkSync(relative(dirname(path), script), place(path))
+  }
+  const { name, version, type, license } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  writeFileSync(place(`${HOME}/package.json`), `${JSON.stringify({ name, version, type, license }, undefined, 2)}\n`)
+}
+
+function installModules() {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
+  const licenses = []
+  for (const [path, { dev, version, license }] of Object.entries(packages)) {
+    if (path === '' || dev === true || !existsSync(join(root, path))) continue
+    const top = join(root, path)
+    cpSync(top, place(`${HOME}/${path}`), { recursive: true, filter: (file) => isRuntime(relative(top, file), file) })
+    licenses.push(`${path.slice(path.lastIndexOf('node_modules/') + 13)} ${version}: ${license}\n\n${licenseText(top)}`)
+  }
+  writeFileSync(place('/usr/share/doc/sheepfs/third-party-licenses.txt'), licenses.join(`\n${'-'.repeat(72)}\n\n`))
+}
+
+function isRuntime(path, file) {
+  if (path === '') return true
+  const parts = path.split('/')
+  if (parts.includes('node_modules')) return false // packages below are listed by themselves
+  if (parts[0] === 'prebuilds') return isPrebuildOfThisMachine(parts)
+  if (parts.some((part) => DEVELOPERS_FOLDERS.test(part))) return false
+  if (statSync(file).isDirectory()) return true
+  if (/^libfuse\.so/.test(basename(path))) return true
+  return RUNTIME_FILES.has(extname(file)) && !DEVELOPERS_FILES.test(basename(path))
+}
+
+function isPrebuildOfThisMachine([, folder, file]) {
+  if (folder === undefined) return true
+  return folder === `linux-${process.arch}` && (file === undefined || !/musl|electron/.test(file))
+}
+
+function licenseText(top) {
+  const name = readdirSync(top).find((file) => /^licen[cs]e/i.test(file))
+  return name === undefined ? '(the package has no licence file)\n' : readFileSync(join(top, name), 'utf8')
+}
+
+installCode()
+installModules()
+for (const unit of ['sheepfs@.service', 'sheepfs-outage@.service']) {
+  install(`systemd/${unit}`, `${values['unit-dir']}/${unit}`)
+}
+install('systemd/sheepfs-generator', `${dirname(values['unit-dir'])}/system-generators/sheepfs-generator`, 0o755)
+install('systemd/sheepfs.sysusers', '/usr/lib/sysusers.d/sheepfs.conf')
+install('systemd/sheepfs.tmpfiles', '/usr/lib/tmpfiles.d/sheepfs.conf')
+install('etc/default/sheepfs', '/etc/default/sheepfs')
+mkdirSync(join(destination, 'etc/sheepfs'), { recursive: true })
+install('etc/sheepfs/example.toml', '/usr/share/doc/sheepfs/examples/example.toml')
+install('README.md', '/usr/share/doc/sheepfs/README.md')
+for (const page of ['sheepfs.8', 'sheepfsd.8', 'sheepfsctl.8', 'mount.sheepfs.8', 'sheepfs.toml.5']) {
+  install(`packaging/man/${page}`, `/usr/share/man/man${page.at(-1)}/${page}`)
+}
+install('packaging/completions/sheepfsctl.bash', '/usr/share/bash-completion/completions/sheepfsctl')
+install('packaging/completions/_sheepfsctl', '/usr/share/zsh/vendor-completions/_sheepfsctl')

@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+import { ControlClient } from '../api/client.ts'
+import { instanceFiles, readEnvironment } from '../daemon/environment.ts'
+import { errorText, isSheepfsError } from '../errors.ts'
+
+/** From now on I/O waits this long for a cluster that is away, seconds: within what systemd grants an unmount. */
+const IO_TIMEOUT_S = 20
+
+/*
+ * Called by sheepfs-outage@.service when an instance or the system goes down, before file systems on volumes are
+ * unmounted: without it an unmount would wait for a dead cluster for ever. The next start waits as configured again.
+ */
+try {
+  const client = new ControlClient(instanceFiles(process.argv[2] ?? '', readEnvironment(process.env)).controlSocket)
+  for (const { name, io_timeout: configured } of await client.mounts()) {
+    if (configured === 'forever' || configured > IO_TIMEOUT_S) {
+      await client.patchMount(name, { io_timeout: IO_TIMEOUT_S })
+    }
+  }
+} catch (error) {
+  if (!isSheepfsError(error, 'not-running')) {
+    process.stderr.write(`sheepfs-end-waiting: ${errorText(error)}\n`)
+    process.exitCode = 1
+  }
+}
