@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { after, before, describe, test } from 'node:test'
+import { missing } from './stage/ability.ts'
+import { run } from './stage/program.ts'
+import { startLamb, type Sheep } from './stage/sheep.ts'
+import { removeMount, sheepfsArguments, startSheepfs } from './stage/sheepfs.ts'
+import { Stage } from './stage/stage.ts'
+
+const MIB = 2 ** 20
+
+describe('the lock of an attached VDI', { skip: missing('fuse', 'root'), timeout: 120_000 }, () => {
+  const stage = new Stage()
+  let sheep: Sheep
+  before(async () => {
+    sheep = await startLamb(stage, ['--locking'])
+  })
+  after(() => stage.close())
+
+  test('keeps others out, outlives a kill, can be broken, and goes with a clean exit', async () => {
+    const name = await sheep.createVdi(16 * MIB)
+    const second = async (): Promise<string> => {
+      const args = [...sheepfsArguments({ sheep, attach: [name] }), '-f', await stage.mountpoint()]
+      const { status, stderr } = await run(process.execPath, args)
+      assert.equal(status, 1)
+      return stderr
+    }
+    const owner = `locked by a client of sheep ${sheep.address.host}:${sheep.address.port}`
+    const first = await startSheepfs(stage, { sheep, attach: [name] })
+    assert.ok((await second()).includes(owner))
+
+    const killed = once(first.child, 'exit')
+    first.child.kill('SIGKILL')
+    await killed
+    await removeMount(first.mountpoint)
+    const advice = await second()
+    assert.ok(advice.includes(owner) && advice.includes('--break-lock'))
+
+    const breaker = await startSheepfs(stage, { sheep, attach: [name], args: ['--break-lock'] })
+    await breaker.stop()
+    await (await startSheepfs(stage, { sheep, attach: [name] })).stop()
+  })
+})
