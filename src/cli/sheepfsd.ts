@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util'
-import { readEnvironment } from '../daemon/environment.ts'
-import { runSheepfsd } from '../daemon/sheepfsd-process.ts'
+import { setFlagsFromString } from 'node:v8'
 import { errorText, isSheepfsError, SheepfsError } from '../errors.ts'
 import { programVersion } from './program-version.ts'
 
@@ -24,6 +23,11 @@ async function main(): Promise<void> {
   if (values.help === true) process.stdout.write(USAGE)
   else if (values.version === true) process.stdout.write(`sheepfsd ${programVersion()}\n`)
   else {
+    // the supervisor moves no data: it had better be small. The flags hold for what is loaded after them
+    setFlagsFromString('--optimize-for-size')
+    setFlagsFromString('--max-semi-space-size=2')
+    const { readEnvironment } = await import('../daemon/environment.ts')
+    const { runSheepfsd } = await import('../daemon/sheepfsd-process.ts')
     const environment = readEnvironment(process.env)
     const [instance = environment.instance, ...rest] = positionals
     if (instance === undefined || rest.length > 0) {
