@@ -35,7 +35,7 @@ class Schedule {
     this.#random = random
     this.#stage = stage
     this.#volume = volume
-    this.#segments = cut(random, volume.size)
+    this.#segments = cut(random, volume.size, volume.objectSize)
     this.#expected = new Uint8Array(volume.size)
   }
 
@@ -139,7 +139,7 @@ export async function runSchedule(seed: number): Promise<void> {
   try {
     const shift = random.pick([9, 12])
     stage.model.createVdi(NAME, (4 + random.below(12)) * 2 ** shift - random.below(100), { shift })
-    stage.model.removalDelayMs = () => random.below(8)
+    stage.model.removalDelayMs = () => random.below(40)
     const cluster = await stage.open()
     const volume = await openVolume(cluster, SPEC, { log: silentLogger() })
     const script = randomScript(random, faultRates(random))
@@ -165,9 +165,14 @@ function faultRates(random: Random) {
   return { refuse: 0.03 * scale, missing: 0.02 * scale, cut: 0.03 * scale, silent: 0.002 * scale, lie: 0.01 * scale }
 }
 
-function cut(random: Random, size: number): Segment[] {
+/** Cuts a volume in segments; some begin with an object, so that whole objects are discarded. */
+function cut(random: Random, size: number, objectSize: number): Segment[] {
   const count = 6 + random.below(10)
-  const cuts = new Set([0, size, ...Array.from({ length: count }, () => random.below(size))])
+  const place = (): number => {
+    const at = random.below(size)
+    return random.chance(0.5) ? at : at - (at % objectSize)
+  }
+  const cuts = new Set([0, size, ...Array.from({ length: count }, place)])
   const places = [...cuts].sort((a, b) => a - b)
   const owners = [undefined, ...Array.from({ length: WRITERS }, (_, writer) => writer)]
   return places.slice(1).map((end, i) => {
