@@ -1,0 +1,142 @@
+import { type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { ControlClient } from '../../../src/api/client.ts'
+import { type Mount } from '../../../src/api/schema/mount.ts'
+import { end, textOf } from './program.ts'
+import { removeMount } from './sheepfs.ts'
+import { type Stage } from './stage.ts'
+
+/** The program under test. */
+export const SHEEPFSD = join(import.meta.dirname, '../../../src/cli/sheepfsd.js')
+/** An account that every system has and that owns nothing. */
+export const WORKER_USER = 'daemon'
+
+const INSTANCE = 'test'
+const START_LIMIT_MS = 30_000
+const STOP_GRACE_MS = 40_000
+const PAUSE_MS = 10
+
+/** One [[mount]] of the configuration, by its keys. */
+export type MountTable = Readonly<Record<string, string | boolean | number | readonly string[]>> & {
+  readonly name: string
+  readonly mountpoint: string
+}
+
+/** Where a daemon has its files, so that another one can follow it. */
+export interface DaemonPlace {
+  readonly runtimeDirectory: string
+  readonly configFile: string
+}
+
+export interface SheepfsdOptions {
+  readonly mounts: readonly MountTable[]
+  /** The place of a predecessor. */
+  readonly place?: DaemonPlace
+  readonly stopTimeoutS?: number
+}
+
+/** A mount with a worker. */
+export type ServedMount = Mount & { readonly worker: NonNullable<Mount['worker']> }
+
+/** A running `sheepfsd`. */
+export class Sheepfsd {
+  readonly child: ChildProcess
+  readonly place: DaemonPlace
+  readonly client: ControlClient
+  /** All it has logged up to now, its workers included. */
+  readonly log: () => string
+
+  constructor(child: ChildProcess, place: DaemonPlace) {
+    this.child = child
+    this.place = place
+    this.client = new ControlClient(join(place.runtimeDirectory, INSTANCE, 'control.sock'))
+    this.log = textOf(child.stderr)
+    textOf(child.stdout)
+  }
+
+  /** Resolves when the log has `text` at or after `from`. Errors: it ends, or nothing such comes in time. */
+  async logged(text: string, from = 0, limitMs = START_LIMIT_MS): Promise<void> {
+    const limit = AbortSignal.timeout(limitMs)
+    const exited = once(this.child, 'exit')
+    while (!this.log().includes(text, from)) {
+      if (this.child.exitCode !== null || this.child.signalCode !== null)
+        throw new Error(`sheepfsd ended: ${this.log()}`)
+      if (limit.aborted) throw new Error(`not logged within ${limitMs} ms: ${text}: ${this.log()}`)
+      await Promise.race([exited, once(this.child.stderr ?? this.child, 'data', { signal: limit }).catch(() => [])])
+    }
+  }
+
+  /** The mount, once it is served by a worker of at least this generation. */
+  async serving(mount: string, generation = 1, limitMs = START_LIMIT_MS): Promise<ServedMount> {
+    const until = performance.now() + limitMs
+    for (;;) {
+      const found = await this.client.mount(mount)
+      const { state, worker } = found
+      if (state === 'serving' && worker && worker.generation >= generation) return { ...found, worker }
+      if (performance.now() > until) throw new Error(`${mount} is ${state}: ${found.reason ?? ''}: ${this.log()}`)
+      await delay(PAUSE_MS)
+    }
+  }
+
+  /** The pid of the worker that serves a mount. */
+  async workerPid(mount: string): Promise<number> {
+    return (await this.serving(mount)).worker.pid
+  }
+
+  /** Kills the worker that serves a mount. Resolves with the generation of its successor. */
+  async killWorker(mount: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<number> {
+    const { worker } = await this.serving(mount)
+    process.kill(worker.pid, signal)
+    return worker.generation + 1
+  }
+
+  /** SIGTERM, and resolves with the exit code when it is gone. */
+  async stop(): Promise<number | null> {
+    await end(this.child, STOP_GRACE_MS)
+    return this.child.exitCode
+  }
+}
+
+/** Starts `sheepfsd` and resolves when all its mounts serve. */
+export async function startSheepfsd(stage: Stage, options: SheepfsdOptions): Promise<Sheepfsd> {
+  const place = options.place ?? (await newPlace(stage))
+  await writeConfig(place, options.mounts)
+  const daemon = launchSheepfsd(stage, place, options)
+  await daemon.logged('"msg":"ready"')
+  return daemon
+}
+
+/** Starts it on a configuration that is there already, and does not wait. */
+export function launchSheepfsd(stage: Stage, place: DaemonPlace, options: SheepfsdOptions): Sheepfsd {
+  const variables = {
+    SHEEPFS_CONFIG: place.configFile,
+    SHEEPFS_RUNTIME_DIR: place.runtimeDirectory,
+    SHEEPFS_WORKER_USER: WORKER_USER,
+    SHEEPFS_STOP_TIMEOUT: String(options.stopTimeoutS ?? 20),
+  }
+  const settings = Object.entries(variables).map(([name, value]) => `${name}=${value}`)
+  const daemon = new Sheepfsd(stage.start('env', [...settings, process.execPath, SHEEPFSD, INSTANCE]), place)
+  stage.defer(async () => {
+    await daemon.stop()
+    const left: string[] = []
+    for (const { mountpoint } of options.mounts) if (await removeMount(mountpoint)) left.push(mountpoint)
+    if (left.length > 0) throw new Error(`sheepfsd left ${left.join(', ')} mounted: ${daemon.log()}`)
+  })
+  return daemon
+}
+
+/** Writes the configuration. Strings, lists and flags look the same in JSON and in TOML. */
+export async function writeConfig(place: DaemonPlace, mounts: readonly MountTable[]): Promise<void> {
+  const tables = mounts.map((mount) =>
+    ['[[mount]]', ...Object.entries(mount).map(([key, value]) => `${key} = ${JSON.stringify(value)}`)].join('\n'),
+  )
+  await writeFile(place.configFile, `${tables.join('\n\n')}\n`)
+}
+
+async function newPlace(stage: Stage): Promise<DaemonPlace> {
+  const runtimeDirectory = await stage.folder()
+  return { runtimeDirectory, configFile: join(runtimeDirectory, 'test.toml') }
+}
