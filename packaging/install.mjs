@@ -53,20 +53,29 @@ function install(source, path, mode = 0o644) {
   chmodSync(join(destination, path), mode)
 }
 
-/** Compiled programs are executable and run the system's Node.js, not the first in somebody's PATH. */
+/** Programs are executable and run the system's Node.js, not the first in somebody's PATH; the rest are only modules. */
+function installPrograms() {
+  const modules = join(destination, HOME)
+  for (const file of readdirSync(modules, { recursive: true }).filter((name) => name.endsWith('.js'))) {
+    if (statSync(join(modules, file)).isDirectory()) continue
+    const text = readFileSync(join(modules, file), 'utf8')
+    if (text.startsWith('#!')) writeFileSync(join(modules, file), text.slice(text.indexOf('\n') + 1))
+  }
+  for (const [path, program] of Object.entries(PROGRAMS)) {
+    const script = `${HOME}/dist/src/cli/${program}.js`
+    const file = join(destination, script)
+    if (!existsSync(file)) throw new Error(`${program} is not built: npm run build`)
+    writeFileSync(file, `#!/usr/bin/node\n${readFileSync(file, 'utf8')}`)
+    chmodSync(file, 0o755)
+    symlinkSync(relative(dirname(path), script), place(path))
+  }
+}
+
 function installCode() {
   cpSync(join(root, 'dist/src'), place(`${HOME}/dist/src`), {
     recursive: true,
     filter: (path) => extname(path) === '' || path.endsWith('.js'),
   })
-  for (const [path, program] of Object.entries(PROGRAMS)) {
-    const script = `${HOME}/dist/src/cli/${program}.js`
-    const file = join(destination, script)
-    if (!existsSync(file)) throw new Error(`${program} is not built: npm run build`)
-    writeFileSync(file, readFileSync(file, 'utf8').replace(/^#!.*\n/, '#!/usr/bin/node\n'))
-    chmodSync(file, 0o755)
-    symlinkSync(relative(dirname(path), script), place(path))
-  }
   const { name, version, type, license } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   writeFileSync(place(`${HOME}/package.json`), `${JSON.stringify({ name, version, type, license }, undefined, 2)}\n`)
 }
@@ -75,7 +84,7 @@ function installModules() {
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
   const licenses = []
   for (const [path, { dev, version, license }] of Object.entries(packages)) {
-    if (path === '' || dev === true || !existsSync(join(root, path))) continue
+    if (path === '' || dev === true || !existsSync(join(root, path)) || isForOtherMachines(path)) continue
     const top = join(root, path)
     cpSync(top, place(`${HOME}/${path}`), { recursive: true, filter: (file) => isRuntime(relative(top, file), file) })
     licenses.push(`${path.slice(path.lastIndexOf('node_modules/') + 13)} ${version}: ${license}\n\n${licenseText(top)}`)
@@ -94,6 +103,12 @@ function isRuntime(path, file) {
   return RUNTIME_FILES.has(extname(file)) && !DEVELOPERS_FILES.test(basename(path))
 }
 
+/** The library of fuse-native comes in a package for each kind of machine. */
+function isForOtherMachines(path) {
+  const mine = process.arch === 'arm' ? 'linux-arm' : 'linux'
+  return /fuse-shared-library-/.test(path) && !path.endsWith(`fuse-shared-library-${mine}`)
+}
+
 function isPrebuildOfThisMachine([, folder, file]) {
   if (folder === undefined) return true
   return folder === `linux-${process.arch}` && (file === undefined || !/musl|electron/.test(file))
@@ -106,6 +121,7 @@ function licenseText(top) {
 
 installCode()
 installModules()
+installPrograms()
 for (const unit of ['sheepfs@.service', 'sheepfs-outage@.service']) {
   install(`systemd/${unit}`, `${values['unit-dir']}/${unit}`)
 }
@@ -119,5 +135,6 @@ install('README.md', '/usr/share/doc/sheepfs/README.md')
 for (const page of ['sheepfs.8', 'sheepfsd.8', 'sheepfsctl.8', 'mount.sheepfs.8', 'sheepfs.toml.5']) {
   install(`packaging/man/${page}`, `/usr/share/man/man${page.at(-1)}/${page}`)
 }
+writeFileSync(place('/usr/share/man/man8/umount.sheepfs.8'), '.so man8/mount.sheepfs.8\n')
 install('packaging/completions/sheepfsctl.bash', '/usr/share/bash-completion/completions/sheepfsctl')
 install('packaging/completions/_sheepfsctl', '/usr/share/zsh/vendor-completions/_sheepfsctl')
