@@ -38,8 +38,7 @@ const PROGRAMS = {
 }
 /** What a package of npm needs at run time; its licence goes to third-party-licenses.txt. */
 const RUNTIME_FILES = new Set(['.js', '.cjs', '.mjs', '.json', '.node'])
-const DEVELOPERS_FOLDERS =
-  /^(__tests__|tests?|examples?|docs?|bench|benchmarks?|scripts|src|\.github|obj\.target|tools|integration|types|deps)$/
+const DEVELOPERS_FOLDERS = /^(__tests__|tests?|examples?|benchmarks?|scripts|\.github|integration)$/
 const DEVELOPERS_FILES = /^(tsconfig|bower|\.|gulpfile|Gruntfile|rollup|eslint|karma)|\.(test|spec|config)\.[cm]?js$/
 
 function place(path) {
@@ -97,7 +96,7 @@ function isRuntime(path, file) {
   const parts = path.split('/')
   if (parts.includes('node_modules')) return false // packages below are listed by themselves
   if (parts[0] === 'prebuilds') return isPrebuildOfThisMachine(parts)
-  if (parts.some((part) => DEVELOPERS_FOLDERS.test(part))) return false
+  if (DEVELOPERS_FOLDERS.test(parts[0]) || parts.includes('obj.target')) return false
   if (statSync(file).isDirectory()) return true
   if (/^libfuse\.so/.test(basename(path))) return true
   return RUNTIME_FILES.has(extname(file)) && !DEVELOPERS_FILES.test(basename(path))
