@@ -136,6 +136,7 @@ class Daemon {
       const { files, log } = this.#options
       const config = await readConfig({ file: files.config, instance: this.#instance.name })
       await reloadInstance(this.#instance, config, log)
+      this.#log.info('reloaded')
       this.#instance.emit({ type: 'reloaded' })
     } catch (error) {
       this.#log.error(`not reloaded: ${errorText(error)}`)

@@ -39,12 +39,16 @@ async function serve(start: WorkerStart): Promise<void> {
   try {
     if (start.spec.user !== undefined) becomeUser(start.spec.user)
     const worker = await MountWorker.start(start, { log, send })
+    const answers = new Set<Promise<void>>()
     process.on('message', (message) => {
       const call = message as ToWorker
-      if (call.kind === 'call') void answer(worker, call)
+      if (call.kind !== 'call') return
+      const answered = answer(worker, call).finally(() => answers.delete(answered))
+      answers.add(answered)
     })
     send({ kind: 'serving' })
     await worker.ended()
+    await Promise.all(answers) // whoever asked for this end waits for its answer
     send({ kind: 'ended', error: undefined })
   } catch (error) {
     process.exitCode = 1

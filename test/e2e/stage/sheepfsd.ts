@@ -81,6 +81,15 @@ export class Sheepfsd {
     }
   }
 
+  /** The pid of a worker as soon as there is one of at least this generation, whether it serves yet or not. */
+  async pidOf(mount: string, generation: number): Promise<number> {
+    for (;;) {
+      const { worker } = await this.client.mount(mount)
+      if (worker && worker.generation >= generation) return worker.pid
+      await delay(PAUSE_MS)
+    }
+  }
+
   /** The pid of the worker that serves a mount. */
   async workerPid(mount: string): Promise<number> {
     return (await this.serving(mount)).worker.pid

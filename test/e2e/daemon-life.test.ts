@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { open, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { addressText } from '../../src/sheep/address.ts'
+import { findMount } from '../../src/fuse/mount-table.ts'
+import { missing } from './stage/ability.ts'
+import { succeed } from './stage/program.ts'
+import { startLamb, type Sheep } from './stage/sheep.ts'
+import { launchSheepfsd, startSheepfsd, writeConfig, type MountTable, type Sheepfsd } from './stage/sheepfsd.ts'
+import { Stage } from './stage/stage.ts'
+
+const MIB = 2 ** 20
+const MOUNT = 'm'
+const NEEDS = { skip: missing('fuse', 'root'), timeout: 60_000 }
+
+async function tableOf(stage: Stage, name: string, sheep: Sheep, volumes: readonly string[]): Promise<MountTable> {
+  return { name, mountpoint: await stage.mountpoint(), sheep: [addressText(sheep.address)], volumes }
+}
+
+describe('a daemon that ends', NEEDS, () => {
+  const stage = new Stage()
+  let sheep: Sheep
+  before(async () => {
+    sheep = await startLamb(stage)
+  })
+  after(() => stage.close())
+
+  test('leaves what was attached at run time to the next one', async () => {
+    const [configured, added] = [await sheep.createVdi(MIB), await sheep.createVdi(MIB)]
+    const mounts = [await tableOf(stage, MOUNT, sheep, [configured])]
+    const extra = await stage.mountpoint()
+    const first = await startSheepfsd(stage, { mounts })
+    await first.client.attach(MOUNT, added, { read_only: true })
+    await first.client.addMount({ name: 'extra', mountpoint: extra, sheep: [addressText(sheep.address)] })
+    assert.equal(await first.stop(), 0)
+    assert.equal(await findMount(extra), undefined)
+
+    const second = await startSheepfsd(stage, { mounts, place: first.place })
+    const volumes = await second.client.volumes(MOUNT)
+    assert.deepEqual(
+      new Map(volumes.map(({ name, read_only, configured: isConfigured }) => [name, [read_only, isConfigured]])),
+      new Map([
+        [configured, [false, true]],
+        [added, [true, false]],
+      ]),
+    )
+    assert.equal((await second.serving('extra')).configured, false)
+    assert.equal(await second.stop(), 0)
+  })
+
+  test('by SIGKILL leaves a mount that the next one makes anew', async () => {
+    const volume = await sheep.createVdi(MIB)
+    const mounts = [await tableOf(stage, MOUNT, sheep, [volume])]
+    const path = join(mounts[0]?.mountpoint ?? '', 'volume', volume)
+    const first = await startSheepfsd(stage, { mounts })
+    await succeed('dd', ['if=/dev/zero', `of=${path}`, 'bs=64k', 'count=1', 'conv=notrunc,fsync', 'status=none'])
+    const gone = once(first.child, 'exit')
+    first.child.kill('SIGKILL')
+    await gone
+    assert.notEqual(await findMount(mounts[0]?.mountpoint ?? ''), undefined)
+
+    const second = await startSheepfsd(stage, { mounts, place: first.place })
+    assert.match(second.log(), /predecessor/)
+    await succeed('dd', [`if=${path}`, 'of=/dev/null', 'bs=64k', 'status=none'])
+    assert.equal(await second.stop(), 0)
+  })
+
+  test('is the only one of its instance while it lives', async () => {
+    const mounts = [await tableOf(stage, MOUNT, sheep, [])]
+    const first = await startSheepfsd(stage, { mounts })
+    const second = launchSheepfsd(stage, first.place, { mounts: [] })
+    assert.deepEqual(await once(second.child, 'exit'), [1, null])
+    assert.match(second.log(), /control\.sock/)
+    assert.equal((await first.client.health()).status, 'ok')
+    assert.equal(await first.stop(), 0)
+  })
+})
+
+describe('a daemon without a cluster', NEEDS, () => {
+  const stage = new Stage()
+  after(() => stage.close())
+
+  test('ends in its time, and says what it could not flush', async () => {
+    const clusterStage = new Stage()
+    stage.defer(() => clusterStage.close())
+    const sheep = await startLamb(clusterStage)
+    const volume = await sheep.createVdi(MIB)
+    const mounts = [{ ...(await tableOf(stage, MOUNT, sheep, [volume])), page_cache: true }]
+    const daemon = await startSheepfsd(stage, { mounts, stopTimeoutS: 8 })
+    const file = await open(join(mounts[0]?.mountpoint ?? '', 'volume', volume), 'r+')
+    await file.write(Buffer.alloc(65536, 1))
+    await clusterStage.close().catch(() => undefined)
+    const closed = file.close().catch(() => undefined)
+    const code = await daemon.stop()
+    assert.match(daemon.log(), /lost|by force/)
+    assert.equal(await findMount(mounts[0]?.mountpoint ?? ''), undefined)
+    assert.equal(code, 0)
+    await closed
+  })
+})
+
+describe('a daemon that is told to reload', NEEDS, () => {
+  const stage = new Stage()
+  let volumes: readonly string[]
+  let table: MountTable
+  let daemon: Sheepfsd
+  let sheep: Sheep
+  before(async () => {
+    sheep = await startLamb(stage)
+    volumes = [await sheep.createVdi(MIB), await sheep.createVdi(MIB)]
+    table = await tableOf(stage, MOUNT, sheep, volumes.slice(0, 1))
+    daemon = await startSheepfsd(stage, { mounts: [table] })
+  })
+  after(() => stage.close())
+
+  async function reload(message: string): Promise<void> {
+    const from = daemon.log().length
+    daemon.child.kill('SIGHUP')
+    await daemon.logged(message, from)
+  }
+
+  test('changes nothing when the configuration is wrong, and says where', async () => {
+    const before = await daemon.client.mounts()
+    await writeConfig(daemon.place, [{ ...table, page_cach: true, volumes }])
+    await reload('page_cach')
+    assert.deepEqual(await daemon.client.mounts(), before)
+    await writeFile(daemon.place.configFile, 'mount = nonsense')
+    await reload('not TOML')
+    assert.deepEqual(await daemon.client.mounts(), before)
+    assert.equal((await daemon.client.status()).state, 'running')
+  })
+
+  test('goes back when a step fails', async () => {
+    const before = await daemon.client.mounts()
+    await writeConfig(daemon.place, [{ ...table, page_cache: true, volumes: [...volumes, 'nosuch'] }])
+    await reload('not reloaded')
+    assert.deepEqual(await daemon.client.mounts(), before)
+  })
+
+  test('applies what is different', async () => {
+    const { worker } = await daemon.serving(MOUNT)
+    const other = await tableOf(stage, 'other', sheep, [])
+    stage.defer(() => daemon.stop())
+    await writeConfig(daemon.place, [{ ...table, page_cache: true, volumes }, other])
+    await reload('"msg":"reloaded"')
+    const mount = await daemon.serving(MOUNT)
+    assert.deepEqual([mount.volumes, mount.page_cache, mount.worker], [volumes, true, worker])
+    assert.deepEqual(await readdir(join(other.mountpoint, 'volume')), [])
+
+    await writeConfig(daemon.place, [{ ...table, volumes: volumes.slice(1) }])
+    await reload('"msg":"reloaded"')
+    assert.deepEqual(
+      (await daemon.client.mounts()).map(({ name, volumes: attached }) => [name, attached]),
+      [[MOUNT, volumes.slice(1)]],
+    )
+    assert.equal(await findMount(other.mountpoint), undefined)
+  })
+})
