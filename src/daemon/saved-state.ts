@@ -1,18 +1,23 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
+import { Type, type Static } from 'typebox'
+import { Check } from 'typebox/value'
+import { MountDefaulted } from '../api/schema/config.ts'
+import { Name, SheepAddresses, VolumeNameText } from '../api/schema/scalars.ts'
 import { type Logger } from '../log.ts'
-import { type MountConfig } from '../api/schema/config.ts'
+
+const SavedVolume = Type.Object({ name: VolumeNameText, readOnly: Type.Boolean() })
+export type SavedVolume = Readonly<Static<typeof SavedVolume>>
 
 /** What an instance has got at run time, beside its configuration; it survives a restart of the daemon, not a reboot. */
-export interface SavedState {
+const SavedState = Type.Object({
   /** Mounts added through the control API. */
-  readonly mounts: readonly MountConfig[]
+  mounts: Type.Array(Type.Object({ ...MountDefaulted.properties, name: Name, sheep: SheepAddresses })),
   /** Volumes attached at run time, by mount. */
+  volumes: Type.Record(Type.String(), Type.Array(SavedVolume)),
+})
+export interface SavedState {
+  readonly mounts: readonly Static<typeof SavedState>['mounts'][number][]
   readonly volumes: Readonly<Partial<Record<string, readonly SavedVolume[]>>>
-}
-
-export interface SavedVolume {
-  readonly name: string
-  readonly readOnly: boolean
 }
 
 const EMPTY: SavedState = { mounts: [], volumes: {} }
@@ -20,14 +25,15 @@ const EMPTY: SavedState = { mounts: [], volumes: {} }
 /** Reads the state of a predecessor; a file that is missing or broken counts as none. */
 export async function readSavedState(path: string, log: Logger): Promise<SavedState> {
   try {
-    const saved = JSON.parse(await readFile(path, 'utf8')) as Partial<SavedState>
-    return { ...EMPTY, ...saved }
+    const saved: unknown = JSON.parse(await readFile(path, 'utf8'))
+    if (Check(SavedState, saved)) return saved
+    log.warn(`${path} is not understood: what was added at run time is not there again`)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-      log.warn({ err: error }, `${path} cannot be read: volumes attached before are not attached again`)
+      log.warn({ err: error }, `${path} cannot be read: what was added at run time is not there again`)
     }
-    return EMPTY
   }
+  return EMPTY
 }
 
 /** Writes the state, one version after the other; a reader sees a whole one. */

@@ -1,7 +1,18 @@
-import { type Instance } from './instance.ts'
+import { type Mount } from '../api/schema/mount.ts'
+import { type Status } from '../api/schema/status.ts'
+
+/** What the text is made from: an instance has it. */
+export interface StatusSource {
+  readonly state: Status['state']
+  readonly managed: readonly {
+    readonly name: string
+    readonly state: Mount['state']
+    readonly keeper: { readonly reason: string | undefined }
+  }[]
+}
 
 /** One line for `systemctl status`: what each mount does. */
-export function statusText(instance: Instance): string {
+export function statusText(instance: StatusSource): string {
   const mounts = instance.managed
   const troubled = mounts.filter(({ state }) => state !== 'serving')
   if (instance.state === 'stopping') return `stopping; ${mounts.length} still mounted`

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { readSavedState, SavedStateFile, type SavedState } from '../../src/daemon/saved-state.ts'
+import { silentLogger } from '../../src/log.ts'
+
+const log = silentLogger()
+const NONE: SavedState = { mounts: [], volumes: {} }
+
+function stateOf(...names: readonly string[]): SavedState {
+  return { mounts: [], volumes: { m: names.map((name) => ({ name, readOnly: false })) } }
+}
+
+describe('the saved state', () => {
+  let folder: string
+  let path: string
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'sheepfs-'))
+    path = join(folder, 'state.json')
+  })
+  after(() => rm(folder, { recursive: true }))
+
+  test('is none before it was written', async () => {
+    assert.deepEqual(await readSavedState(path, log), NONE)
+  })
+
+  test('is the one saved last, in a file of its own that only its owner reads', async () => {
+    const file = new SavedStateFile(path, log)
+    for (let i = 0; i < 20; i++) file.save(stateOf(`v${i}`))
+    await file.flushed()
+    assert.deepEqual(await readSavedState(path, log), stateOf('v19'))
+    assert.deepEqual(await readdir(folder), ['state.json'])
+    assert.equal((await stat(path)).mode & 0o777, 0o600)
+  })
+
+  test('is saved again after it was flushed', async () => {
+    const file = new SavedStateFile(path, log)
+    file.save(stateOf('one'))
+    await file.flushed()
+    file.save(stateOf('two'))
+    await file.flushed()
+    assert.deepEqual(await readSavedState(path, log), stateOf('two'))
+  })
+
+  test('counts as none when the file is broken', async () => {
+    for (const text of ['', '{"mounts": [', 'null', '[]', '7', '{"mounts": 7}', '{"volumes": {"m": [{"name": 1}]}}']) {
+      await writeFile(path, text)
+      assert.deepEqual(await readSavedState(path, log), NONE, text)
+    }
+  })
+
+  test('that cannot be written does not end the daemon', async () => {
+    const file = new SavedStateFile(join(folder, 'missing', 'state.json'), log)
+    file.save(NONE)
+    await file.flushed()
+  })
+})
