@@ -36,6 +36,8 @@ const PING_LIMIT_MS = 10_000
 const HAND_OVER_LIMIT_MS = 5000
 /** How long whoever asks for a restart waits for its end. */
 const RESTART_LIMIT_MS = 60_000
+/** How long an end by force waits for an orderly one. */
+const FORCE_LIMIT_MS = 3000
 /** How long a worker may take to close its volumes once the mount has ended. */
 const END_LIMIT_MS = 30_000
 
@@ -106,6 +108,10 @@ export class MountKeeper {
     return this.#state !== 'serving' || performance.now() - this.#lastPong < PING_LIMIT_MS + 2 * PING_INTERVAL_MS
   }
 
+  get #isOver(): boolean {
+    return this.#state === 'stopping' || this.#state === 'ended'
+  }
+
   /** Workers this mount has had after the first. */
   get restarts(): number {
     return Math.max(0, this.#generation - 1)
@@ -115,6 +121,7 @@ export class MountKeeper {
   async start(): Promise<void> {
     try {
       if (this.spec.engine === 'kernel') this.#device = await this.#mountDevice()
+      if (this.#isOver) throw new SheepfsError('closed', 'the mount was stopped before it served')
       await this.#startWorker()
       await this.#device?.mount.raiseReadAhead(this.#log)
     } catch (error) {
@@ -154,18 +161,52 @@ export class MountKeeper {
   async stop(options: { force: boolean }): Promise<void> {
     if (this.#state === 'ended') return
     const previous = { state: this.#state, reason: this.#reason }
+    const isServed = previous.state === 'serving' || previous.state === 'stopping'
+    if (!isServed && previous.state !== 'starting' && !options.force) this.#checkUnused()
     this.#setState('stopping', undefined)
     clearTimeout(this.#restartTimer)
     try {
-      await (options.force ? this.#abort() : this.#unmount())
+      if (!isServed) await this.#discard()
+      else await (options.force ? this.#abort() : this.#unmount())
     } catch (error) {
-      this.#setState(previous.state === 'serving' ? 'serving' : previous.state, previous.reason)
+      this.#goOn(previous)
       throw error
     }
     await this.#workerGone()
     this.#setState('ended', undefined)
     await this.#dropDevice()
     if (this.#endError) throw this.#endError
+  }
+
+  /** A stop was refused: the mount is kept as before, also when its worker has gone meanwhile. */
+  #goOn(previous: { state: KeeperState; reason: string | undefined }): void {
+    if (this.#worker || previous.state === 'starting') {
+      this.#setState(previous.state, previous.reason)
+      return
+    }
+    this.#setState('restarting', previous.reason ?? 'the worker ended while the mount could not be stopped')
+    this.#restartLater(0)
+  }
+
+  /** Unmounting waits for answers that nobody gives while no worker serves. */
+  #checkUnused(): void {
+    if (!this.#device) return
+    const why = this.#reason === undefined ? '' : `: ${this.#reason}`
+    throw new SheepfsError('busy', `mount "${this.spec.mount}" has no worker now${why}; what it has not flushed waits`)
+  }
+
+  /** Ends a mount that nobody serves. */
+  async #discard(): Promise<void> {
+    await this.#device?.mount.abort()
+    this.#worker?.kill()
+    if (this.spec.engine !== 'kernel') await this.#detachDead()
+  }
+
+  /** What an engine that mounts by itself has left behind when its worker died. */
+  async #detachDead(): Promise<void> {
+    await detachPath(this.spec.mountpoint).catch((error: unknown) => {
+      this.#log.debug({ err: error }, 'nothing is left of the mount of the dead worker')
+    })
   }
 
   async #mountDevice(): Promise<{ fd: number; mount: KernelMount }> {
@@ -264,7 +305,10 @@ export class MountKeeper {
       this.#failStart(this.#endError ?? new SheepfsError('io', `the worker ended with ${how}`))
       return
     }
-    if (this.#state === 'stopping' || this.#state === 'ended') return
+    if (this.#isOver) {
+      this.#failStart(new SheepfsError('closed', 'the mount was stopped before it served'))
+      return
+    }
     void this.#replace(worker, how)
   }
 
@@ -300,6 +344,7 @@ export class MountKeeper {
   #restartLater(pauseMs: number): void {
     this.#restartTimer = setTimeout(() => {
       this.#succeed().catch((error: unknown) => {
+        if (this.#isOver) return
         this.#log.error({ err: error }, 'a worker could not be started')
         this.#setState('failed', errorText(error))
         if (!this.#worker) this.#restartLater(LAST_RESTART_PAUSE_MS)
@@ -310,9 +355,7 @@ export class MountKeeper {
   /** Another worker, over the same device; on kernels that cannot send requests again, over a new mount. */
   async #succeed(): Promise<void> {
     if (this.spec.engine !== 'kernel') {
-      await detachPath(this.spec.mountpoint).catch((error: unknown) => {
-        this.#log.debug({ err: error }, 'nothing is left of the mount of the dead worker')
-      })
+      await this.#detachDead()
     } else if (this.#device && !this.#canResend()) {
       this.#log.warn('this kernel cannot send requests again (Linux 6.9 can): the mount is made anew, open files fail')
       await this.#device.mount.abort()
@@ -367,8 +410,9 @@ export class MountKeeper {
   }
 
   async #abort(): Promise<void> {
+    const late = new SheepfsError('timeout', `not unmounted within ${FORCE_LIMIT_MS / 1000} s`)
     try {
-      await this.#unmount()
+      await Promise.race([this.#unmount(), pause(FORCE_LIMIT_MS).then(() => Promise.reject(late))])
     } catch (error) {
       if (!isSheepfsError(error)) throw error
       this.#log.warn(`ended by force: ${error.message}`)

@@ -97,8 +97,11 @@ class Daemon {
       await this.#listen(this.#instance.config)
       await startMounts(this.#instance, this.#log)
     } catch (error) {
-      if (!this.#stopping) await this.#stop().catch(() => undefined)
-      throw error
+      if (!this.#stopping) {
+        await this.#stop().catch(() => undefined)
+        throw error
+      }
+      this.#log.debug({ err: error }, 'stopped while it started')
     }
     if (!this.#stopping) this.#begin()
     await stopped

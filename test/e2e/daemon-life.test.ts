@@ -2,13 +2,21 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { open, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { after, before, describe, test } from 'node:test'
 import { addressText } from '../../src/sheep/address.ts'
 import { findMount } from '../../src/fuse/mount-table.ts'
 import { missing } from './stage/ability.ts'
 import { succeed } from './stage/program.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
-import { launchSheepfsd, startSheepfsd, writeConfig, type MountTable, type Sheepfsd } from './stage/sheepfsd.ts'
+import {
+  launchSheepfsd,
+  newPlace,
+  startSheepfsd,
+  writeConfig,
+  type MountTable,
+  type Sheepfsd,
+} from './stage/sheepfsd.ts'
 import { Stage } from './stage/stage.ts'
 
 const MIB = 2 ** 20
@@ -65,6 +73,17 @@ describe('a daemon that ends', NEEDS, () => {
     assert.match(second.log(), /predecessor/)
     await succeed('dd', [`if=${path}`, 'of=/dev/null', 'bs=64k', 'status=none'])
     assert.equal(await second.stop(), 0)
+  })
+
+  test('while it starts leaves nothing mounted', async () => {
+    const silent = await startLamb(stage, ['--fault', 'silence,op=LOCK_VDI', '--fault', 'silence,op=GET_VDI_INFO'])
+    const table = await tableOf(stage, MOUNT, silent, [await silent.createVdi(MIB)])
+    const place = await newPlace(stage)
+    await writeConfig(place, [table])
+    const daemon = launchSheepfsd(stage, place, { mounts: [table] })
+    while ((await findMount(table.mountpoint)) === undefined) await delay(20)
+    assert.equal(await daemon.stop(), 0)
+    assert.equal(await findMount(table.mountpoint), undefined)
   })
 
   test('is the only one of its instance while it lives', async () => {

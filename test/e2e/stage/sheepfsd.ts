@@ -145,7 +145,8 @@ export async function writeConfig(place: DaemonPlace, mounts: readonly MountTabl
   await writeFile(place.configFile, `${tables.join('\n\n')}\n`)
 }
 
-async function newPlace(stage: Stage): Promise<DaemonPlace> {
+/** For a daemon without a predecessor. */
+export async function newPlace(stage: Stage): Promise<DaemonPlace> {
   const runtimeDirectory = await stage.folder()
   return { runtimeDirectory, configFile: join(runtimeDirectory, 'test.toml') }
 }
