@@ -28,7 +28,7 @@ const RESTART_PAUSES_MS = [0, 0, 500, 1000, 2000, 5000, 10_000, LAST_RESTART_PAU
 /** So many workers that died young are bad luck; more are a mount that has failed. */
 const FEW_DEATHS = 3
 /** A worker that lived this long counts as one that works. */
-const STABLE_MS = 30_000
+const STABLE_MS = 3000
 const PING_INTERVAL_MS = 2000
 /** A worker that does not answer a ping within this time is stuck: a ping needs no cluster. */
 const PING_LIMIT_MS = 10_000
