@@ -3,8 +3,8 @@ import { ControlClient } from '../api/client.ts'
 import { instanceFiles, readEnvironment } from '../daemon/environment.ts'
 import { errorText, isSheepfsError } from '../errors.ts'
 
-/** From now on I/O waits this long for a cluster that is away, seconds: within what systemd grants an unmount. */
-const IO_TIMEOUT_S = 20
+/** From now on I/O waits this long for a cluster that is away, seconds. An unmount makes several requests in turn. */
+const IO_TIMEOUT_S = 5
 
 /*
  * Called by sheepfs-outage@.service when an instance or the system goes down, before file systems on volumes are

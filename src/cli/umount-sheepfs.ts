@@ -2,7 +2,7 @@
 import { SheepfsError, errorText } from '../errors.ts'
 import { ExitStatus, exitStatusOf } from './mount/exit-status.ts'
 import { detachVolume } from './mount/instance-mount.ts'
-import { backingFile, isLoopFreed, loopDeviceOf } from './mount/loop-device.ts'
+import { backingFile, isLoopFreed, isLoopDevice } from './mount/loop-device.ts'
 import { findMountAt, listMounts, recordedVolume, resolveMountpoint } from './mount/mount-table.ts'
 import { runSystemProgram } from './mount/system-program.ts'
 import { parseUmountArguments, UMOUNT_USAGE, type UmountArguments } from './mount/umount-arguments.ts'
@@ -18,10 +18,10 @@ const FREE_LIMIT_MS = 10_000
 async function umount({ directory, flags }: UmountArguments): Promise<void> {
   const mount = await findMountAt(await resolveMountpoint(directory))
   if (!mount) throw new SheepfsError('invalid', `"${directory}" is not mounted`)
-  const loop = loopDeviceOf(mount.source)
+  const loop = isLoopDevice(mount.source) ? mount.source : undefined
   const file = loop === undefined ? '' : await backingFile(loop)
   await runSystemProgram('umount', ['-i', ...flags, mount.target])
-  const isInUse = (await listMounts()).some(({ source }) => loopDeviceOf(source) === loop)
+  const isInUse = (await listMounts()).some(({ source }) => source === loop)
   if (loop === undefined || file === '' || isInUse || flags.includes('-l')) return
   if (await isLoopFreed(loop, file, FREE_LIMIT_MS)) {
     const volume = recordedVolume(mount)

@@ -4,7 +4,8 @@ import { instanceFiles, readEnvironment } from '../../daemon/environment.ts'
 import { SheepfsError, isSheepfsError } from '../../errors.ts'
 import { type MountRequest } from './mount-request.ts'
 import { type InstanceSource } from './mount-source.ts'
-import { detachOption } from './mount-table.ts'
+import { forgetAttached, isNoted, noteAttached } from './attached-by-mount.ts'
+import { detachOption, type VolumeToDetach } from './mount-table.ts'
 import { runSystemProgram } from './system-program.ts'
 import { mountVolume } from './volume-mount.ts'
 
@@ -41,15 +42,20 @@ export async function mountInstanceVolume(source: InstanceSource, request: Mount
     ...(options.breakLock && { break_lock: true }),
   })
   tell(`${volume.name} is attached to mount ${name}`)
-  if (isNew) undo.add(() => client.detach(name, volume.name, false))
+  const attached = { instance: source.instance, mount: name, volume: volume.name }
+  if (isNew) {
+    undo.add(() => detachVolume(attached))
+    await noteAttached(attached)
+  }
   request.signal.throwIfAborted()
-  await mountVolume(volume.path, request, isNew ? [detachOption({ ...source, mount: name, volume: volume.name })] : [])
+  await mountVolume(volume.path, request, (await isNoted(attached)) ? [detachOption(attached)] : [])
 }
 
 /** Detaches what `mountInstanceVolume` attached; not when somebody else uses it, or the instance has ended. */
-export async function detachVolume(attached: { instance: string; mount: string; volume: string }): Promise<void> {
+export async function detachVolume(attached: VolumeToDetach): Promise<void> {
   try {
     await clientOf(attached).detach(attached.mount, attached.volume, false)
+    await forgetAttached(attached)
   } catch (error) {
     if (!isSheepfsError(error) || !['busy', 'not-found', 'not-running'].includes(error.code)) throw error
   }

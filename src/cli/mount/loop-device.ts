@@ -1,4 +1,4 @@
-import { access, readFile, readdir } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SheepfsError } from '../../errors.ts'
@@ -12,10 +12,15 @@ export interface LoopDevice {
   readonly isShared: boolean
 }
 
+/** A part of a volume, in bytes; `size` 0: to its end. */
+export interface VolumeRange {
+  readonly offset: number
+  readonly size: number
+}
+
 export interface LoopOptions {
   readonly isReadOnly: boolean
-  /** Whether the kernel shall look for partitions in it. */
-  readonly hasPartitions: boolean
+  readonly range: VolumeRange
   readonly signal: AbortSignal
 }
 
@@ -24,33 +29,53 @@ interface ListedLoop {
   readonly offset: number
   readonly sizelimit: number
   readonly ro: boolean
-  readonly partscan: boolean
 }
 
-const DEVICE_WAIT_MS = 5000
+export const WHOLE_VOLUME: VolumeRange = { offset: 0, size: 0 }
+const SECTOR = 512
 const POLL_MS = 20
 
 /**
- * A loop device over all of a volume, with direct I/O: the one that is there, because two of them over one volume would
- * have two caches, or a new one. Errors: busy when one is there that does not fit; io.
+ * A loop device over a part of a volume, with direct I/O: the one that is there, because two of them over the same bytes
+ * would have two caches, or a new one. Errors: busy when one overlaps that does not fit; io.
  */
 export async function takeLoopDevice(volume: string, options: LoopOptions): Promise<LoopDevice> {
-  const { isReadOnly, hasPartitions, signal } = options
-  const columns = 'NAME,OFFSET,SIZELIMIT,RO,PARTSCAN'
+  const { isReadOnly, range, signal } = options
+  const columns = 'NAME,OFFSET,SIZELIMIT,RO'
   const listed = await runSystemProgram('losetup', ['--json', '--output', columns, '--associated', volume], { signal })
   const present = listed === '' ? [] : (JSON.parse(listed) as { loopdevices: ListedLoop[] }).loopdevices
   const fitting = present.find(
-    ({ offset, sizelimit, ro, partscan }) =>
-      offset === 0 && sizelimit === 0 && ro === isReadOnly && (partscan || !hasPartitions),
+    ({ offset, sizelimit, ro }) => offset === range.offset && sizelimit === range.size && ro === isReadOnly,
   )
   if (fitting) return { path: fitting.name, isShared: true }
-  const [other] = present
-  if (other && !(other.ro && isReadOnly)) {
-    throw new SheepfsError('busy', `${other.name} is in use over the volume already, set up in another way`)
-  }
-  const flags = [...(isReadOnly ? ['--read-only'] : []), ...(hasPartitions ? ['--partscan'] : [])]
-  const args = ['--find', '--show', '--direct-io=on', ...flags, volume]
+  const other = present.find((loop) => !(loop.ro && isReadOnly) && overlaps(range, loop))
+  if (other) throw new SheepfsError('busy', `${other.name} is in use over the volume already, set up in another way`)
+  const part = ['--offset', String(range.offset), ...(range.size === 0 ? [] : ['--sizelimit', String(range.size)])]
+  const args = ['--find', '--show', '--direct-io=on', ...(isReadOnly ? ['--read-only'] : []), ...part, volume]
   return { path: (await runSystemProgram('losetup', args, { signal })).trim(), isShared: false }
+}
+
+/**
+ * Where a partition is in a volume. Read from its table, as not every kernel knows every kind of table. Errors: not-found,
+ * naming the partitions that are there.
+ */
+export async function findPartition(volume: string, partition: number, signal: AbortSignal): Promise<VolumeRange> {
+  const args = ['--show', '--raw', '--noheadings', '--output', 'NR,START,SECTORS', volume]
+  const table = await runSystemProgram('partx', args, { signal }).catch((error: unknown) => {
+    if (error instanceof SheepfsError && error.code === 'io') return '' // that is how it says that there is no table
+    throw error
+  })
+  const rows = table.split('\n').flatMap((line) => (line === '' ? [] : [line.split(' ').map(Number)]))
+  const [, start = 0, sectors = 0] = rows.find(([number]) => number === partition) ?? []
+  if (sectors > 0) return { offset: start * SECTOR, size: sectors * SECTOR }
+  const known = rows.length === 0 ? 'it has no partition table' : `it has ${rows.map(([number]) => number).join(', ')}`
+  throw new SheepfsError('not-found', `the volume has no partition ${partition}: ${known}`)
+}
+
+function overlaps({ offset, size }: VolumeRange, loop: ListedLoop): boolean {
+  const end = size === 0 ? Infinity : offset + size
+  const loopEnd = loop.sizelimit === 0 ? Infinity : loop.offset + loop.sizelimit
+  return offset < loopEnd && loop.offset < end
 }
 
 /** Frees the device: now, or when the last who uses it is gone. One that others set up stays theirs. */
@@ -58,20 +83,14 @@ export async function freeLoopDevice(loop: LoopDevice): Promise<void> {
   if (!loop.isShared) await runSystemProgram('losetup', ['--detach', loop.path])
 }
 
-/** The device of a partition. Errors: not-found, naming those that are there. */
-export async function partitionDevice(loop: LoopDevice, partition: number, signal: AbortSignal): Promise<string> {
-  const path = `${loop.path}p${partition}`
-  const isThere = await isSoon(async () => exists(path), { limitMs: DEVICE_WAIT_MS, while: () => isListed(loop, path) })
-  signal.throwIfAborted()
-  if (isThere) return path
-  const others = (await partitionsOf(loop)).map((name) => name.slice(basename(loop.path).length + 1))
-  const known = others.length === 0 ? 'it has no partition table, or an empty one' : `it has ${others.join(', ')}`
-  throw new SheepfsError('not-found', `the volume has no partition ${partition}: ${known}`)
-}
-
 /** Resolves with true when the device is not over `file` any more; with false after `limitMs`. */
 export async function isLoopFreed(device: string, file: string, limitMs: number): Promise<boolean> {
-  return isSoon(async () => (await backingFile(device)) !== file, { limitMs, while: () => true })
+  const endMs = performance.now() + limitMs
+  while ((await backingFile(device)) === file) {
+    if (performance.now() >= endMs) return false
+    await sleep(POLL_MS)
+  }
+  return true
 }
 
 /** The file that a loop device is over; "" for one that is free. */
@@ -79,36 +98,7 @@ export async function backingFile(device: string): Promise<string> {
   return readFile(`/sys/block/${basename(device)}/loop/backing_file`, 'utf8').catch(() => '')
 }
 
-/** The loop device that a device is, or is a partition of; undefined for any other device. */
-export function loopDeviceOf(device: string): string | undefined {
-  return /^(\/dev\/loop\d+)(?:p\d+)?$/.exec(device)?.[1]
-}
-
-/** The kernel knows the partition; where udev makes the device file, that takes a moment. */
-async function isListed(loop: LoopDevice, path: string): Promise<boolean> {
-  return (await partitionsOf(loop)).includes(basename(path))
-}
-
-async function partitionsOf(loop: LoopDevice): Promise<string[]> {
-  const name = basename(loop.path)
-  return (await readdir(`/sys/block/${name}`)).filter((entry) => entry.startsWith(`${name}p`))
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
-}
-
-async function isSoon(
-  holds: () => Promise<boolean>,
-  options: { readonly limitMs: number; readonly while: () => boolean | Promise<boolean> },
-): Promise<boolean> {
-  const endMs = performance.now() + options.limitMs
-  while (!(await holds())) {
-    if (performance.now() >= endMs || !(await options.while())) return false
-    await sleep(POLL_MS)
-  }
-  return true
+/** True for a loop device. */
+export function isLoopDevice(device: string): boolean {
+  return /^\/dev\/loop\d+$/.test(device)
 }

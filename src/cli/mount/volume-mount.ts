@@ -1,5 +1,5 @@
 import { errorText, SheepfsError } from '../../errors.ts'
-import { freeLoopDevice, partitionDevice, takeLoopDevice } from './loop-device.ts'
+import { findPartition, freeLoopDevice, takeLoopDevice, WHOLE_VOLUME } from './loop-device.ts'
 import { type MountRequest } from './mount-request.ts'
 import { sourceOption } from './mount-table.ts'
 import { runSystemProgram } from './system-program.ts'
@@ -16,16 +16,16 @@ export async function mountVolume(
 ): Promise<void> {
   const { options, directory, args, signal, undo, tell } = request
   const { isReadOnly, partition } = options
-  const loop = await takeLoopDevice(path, { isReadOnly, hasPartitions: partition !== undefined, signal })
+  const range = partition === undefined ? WHOLE_VOLUME : await findPartition(path, partition, signal)
+  const loop = await takeLoopDevice(path, { isReadOnly, range, signal })
   tell(`${loop.path} is over ${path}`)
   undo.add(() => freeLoopDevice(loop))
-  const device = partition === undefined ? loop.path : await partitionDevice(loop, partition, signal)
   try {
-    await runSystemProgram('mount', [...mountFlags(request, recorded), device, directory], { signal })
+    await runSystemProgram('mount', [...mountFlags(request, recorded), loop.path, directory], { signal })
   } catch (error) {
     throw error instanceof SheepfsError && error.code === 'io' ? mountError(args.source, error) : error
   }
-  tell(`${device} is mounted at ${directory}`)
+  tell(`${loop.path} is mounted at ${directory}`)
   undo.add(() => runSystemProgram('umount', ['-i', directory]).then(() => undefined))
   await freeLoopDevice(loop) // it is in use: the kernel frees it with the last unmount
 }

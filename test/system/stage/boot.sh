@@ -6,6 +6,7 @@ root=$1 cgroup=$2
 mkdir -p "$cgroup"
 echo $$ >"$cgroup/cgroup.procs" # the cgroup namespace starts here: systemd owns this subtree
 exec unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net --propagation private bash -c '
+  set -euo pipefail # what fails here must end here: systemd must never start over the root of this machine
   root=$1
   mount --bind "$root" "$root"
   mount -t proc proc "$root/proc"
@@ -18,6 +19,7 @@ exec unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net --prop
   mkdir -p .old
   pivot_root . .old
   umount -l /.old
+  [[ $(stat --file-system --format=%T /) == overlayfs ]]
   hostname sheepfs-test
   exec env -i container=test PATH="$PATH" /lib/systemd/systemd --log-target=console systemd.unit=multi-user.target
 ' - "$root"

@@ -86,7 +86,8 @@ export class Machine {
   }
 
   /** Runs a program in the machine. */
-  run(program: string, ...args: readonly string[]): Promise<Outcome> {
+  async run(program: string, ...args: readonly string[]): Promise<Outcome> {
+    if (this.#pid === undefined) throw new Error('the machine is not booted')
     return run('nsenter', ['--target', String(this.#pid), '--all', '--', program, ...args], { limitMs: 120_000 })
   }
 
@@ -114,9 +115,10 @@ export class Machine {
     if (!child) return 0
     const began = performance.now()
     const exited = child.exitCode === null ? once(child, 'exit') : Promise.resolve()
-    await this.run('systemctl', 'poweroff', '--no-block')
+    await this.run('systemctl', 'start', '--no-block', '--job-mode=replace-irreversibly', 'poweroff.target')
     const isDown = await Promise.race([exited.then(() => true), sleep(SHUTDOWN_LIMIT_MS, false, { ref: false })])
     this.#process = undefined
+    this.#pid = undefined
     if (!isDown) {
       await this.#kill(child)
       throw new Error(`no shutdown within ${SHUTDOWN_LIMIT_MS} ms: ${this.#console().slice(-3000)}`)
