@@ -34,7 +34,7 @@ const PARTITION = String.raw`printf '\0\0\0\0\203\0\0\0\0\010\0\0\0\370\001\0'`
 
 const reason = await cannotBoot()
 
-describe('sheepfs on a booted system', { ...LIMIT, skip: reason }, () => {
+describe('sheepfs on a booted system', { timeout: 500_000, skip: reason }, () => {
   let machine: Machine
   const sh = (command: string): Promise<string> => machine.succeed('bash', '-c', command)
 
