@@ -60,12 +60,12 @@ export async function takeLoopDevice(volume: string, options: LoopOptions): Prom
  * naming the partitions that are there.
  */
 export async function findPartition(volume: string, partition: number, signal: AbortSignal): Promise<VolumeRange> {
-  const args = ['--show', '--raw', '--noheadings', '--output', 'NR,START,SECTORS', volume]
+  const args = ['--show', '--noheadings', '--output', 'NR,START,SECTORS', volume]
   const table = await runSystemProgram('partx', args, { signal }).catch((error: unknown) => {
     if (error instanceof SheepfsError && error.code === 'io') return '' // that is how it says that there is no table
     throw error
   })
-  const rows = table.split('\n').flatMap((line) => (line === '' ? [] : [line.split(' ').map(Number)]))
+  const rows = table.split('\n').flatMap((line) => (line === '' ? [] : [line.trim().split(/\s+/).map(Number)]))
   const [, start = 0, sectors = 0] = rows.find(([number]) => number === partition) ?? []
   if (sectors > 0) return { offset: start * SECTOR, size: sectors * SECTOR }
   const known = rows.length === 0 ? 'it has no partition table' : `it has ${rows.map(([number]) => number).join(', ')}`
