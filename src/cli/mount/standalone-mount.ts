@@ -1,8 +1,9 @@
 import { mkdir, mkdtemp, readdir, rmdir } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { SheepfsError } from '../../errors.ts'
+import { errorText, SheepfsError } from '../../errors.ts'
 import { type MountRequest } from './mount-request.ts'
 import { type StandaloneSource } from './mount-source.ts'
 import { runSystemProgram } from './system-program.ts'
@@ -10,6 +11,8 @@ import { mountVolume } from './volume-mount.ts'
 
 const SHEEPFS = fileURLToPath(new URL('../sheepfs.js', import.meta.url))
 const RUNTIME_DIRECTORY = '/run/sheepfs'
+const BUSY_LIMIT_MS = 10_000
+const BUSY_PAUSE_MS = 100
 
 /**
  * The scope keeps the daemon alive when the session or unit that mounts ends, and, at shutdown, until the network mounts
@@ -62,6 +65,16 @@ function scope(): readonly string[] {
   return isSystemd ? ['systemd-run', ...SCOPE, '--'] : []
 }
 
+/** A loop device that was just let go may keep its file open for a moment longer, and the mount busy. */
 async function unmount(directory: string): Promise<void> {
-  await runSystemProgram('umount', ['-i', directory])
+  const until = performance.now() + BUSY_LIMIT_MS
+  for (;;) {
+    try {
+      await runSystemProgram('umount', ['-i', directory])
+      return
+    } catch (error) {
+      if (!errorText(error).includes('busy') || performance.now() > until) throw error
+      await pause(BUSY_PAUSE_MS)
+    }
+  }
 }
