@@ -1,7 +1,7 @@
 // Makes a bare Debian machine ready for `npm test` or `npm run demo`: Debian packages, npm packages, the build.
 // Runs before anything is installed, so it uses nothing but Node.js. Usage: node scripts/setup.mjs test|demo|package
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { accessSync, chmodSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
@@ -65,7 +65,19 @@ function installPrograms(purpose) {
     for (const need of missing) console.error(`  ${need.program ?? need.library ?? need.plugin}: ${need.without}`)
     console.error(`setup: to install them: sudo apt-get install ${packagesOf(missing).join(' ')}`)
   }
-  if (!existsSync('/dev/fuse')) console.error('setup: no /dev/fuse: nothing can be mounted (try: modprobe fuse)')
+}
+
+/** Machines without udev may have a /dev/fuse for root alone; udev's own rule (50-udev-default.rules) opens it to all. */
+function openFuseDevice() {
+  const device = '/dev/fuse'
+  if (!existsSync(device)) {
+    console.error(`setup: no ${device}: nothing can be mounted (try: modprobe fuse)`)
+  } else if ((statSync(device).mode & 0o666) !== 0o666) {
+    if (process.getuid?.() === 0) {
+      console.log(`setup: chmod 0666 ${device}`)
+      chmodSync(device, 0o666)
+    } else console.error(`setup: ${device} is for root alone: nothing can be mounted (try: sudo chmod 0666 ${device})`)
+  }
 }
 
 function packagesOf(needs) {
@@ -87,6 +99,7 @@ const purpose = process.argv[2] ?? 'test'
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 if (major < 20 || (major === 20 && minor < 19)) stop(`Node.js 20.19 or later is needed, this is ${process.version}`)
 installPrograms(purpose)
+if (purpose !== 'package') openFuseDevice()
 if (!areModulesCurrent() && !run('npm', ['ci', '--no-audit', '--no-fund'])) stop('npm could not install the packages')
 if (spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '--build'], { stdio: 'inherit' }).status !== 0) {
   stop('the source does not compile')
