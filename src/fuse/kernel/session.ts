@@ -17,6 +17,7 @@ import { OpenDirectories } from './open-directories.ts'
 import { OpenFiles } from './open-files.ts'
 import { ARGS, NO_REPLY, Request, type Operation, type Reply, type Served } from './operation.ts'
 import { OPERATIONS } from './operations.ts'
+import { ShortWait } from './short-wait.ts'
 
 const { EINVAL, EIO, ENOSYS, EPROTO } = constants.errno
 
@@ -44,6 +45,9 @@ const TRIAL_EVERY = 8
 /** A WRITE from this size keeps the buffer it was read into; a smaller one is copied out of it. */
 const KEEP_FROM = 128 * 1024
 
+/** With more requests in flight there is always something to do. */
+const FEW_IN_FLIGHT = 2
+
 /** Set in the upper half of `unique` when a request was sent again (FUSE_UNIQUE_RESEND). */
 const RESENT_BIT = 0x8000_0000
 
@@ -66,6 +70,8 @@ export class Session {
   readonly #ended = deferred<DeviceEnd | 'closed'>()
   readonly #meter: Meter | undefined
   readonly #bare = newFuseMessage(0)
+  /** For the next request, while none is in flight, and for the end of those that are. */
+  readonly #waits = { request: new ShortWait(), answer: new ShortWait() } as const
   #state: State = 'new'
   #incoming: PooledBuffer
   #isFull = false
@@ -171,6 +177,8 @@ export class Session {
     const request = new Request(this.#incoming.view, length)
     const operation = OPERATIONS.get(request.opcode)
     this.#inFlight++
+    this.#waits.request.end()
+    if (this.#inFlight <= FEW_IN_FLIGHT) this.#waits.answer.begin()
     if (operation === undefined) {
       this.#log.debug({ opcode: request.opcode }, 'an operation that is not served')
       this.#answer(request, ENOSYS)
@@ -217,6 +225,9 @@ export class Session {
     if (request.dataBuffer !== undefined) this.#buffers.give(request.dataBuffer)
     if (request.replyBuffer !== undefined) this.#buffers.give(request.replyBuffer)
     this.#inFlight--
+    this.#waits.answer.end()
+    if (this.#inFlight === 0) this.#waits.request.begin()
+    else if (this.#inFlight <= FEW_IN_FLIGHT) this.#waits.answer.begin()
     if (this.#isFull && this.#buffers.hasRoom && this.#state === 'serving') {
       this.#isFull = false
       this.#device.awaken()
