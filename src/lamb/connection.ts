@@ -2,6 +2,7 @@ import { type Socket } from 'node:net'
 import { Framer, type FrameSink } from '../wire/framer.ts'
 import { vidOf } from '../wire/object-id.ts'
 import { Flag, Opcode, Req, Rsp, SD_HEADER_SIZE } from '../wire/sd-proto.ts'
+import { dispatch } from './dispatch.ts'
 import { type FaultAction } from './faults.ts'
 import { type LambNode } from './node.ts'
 import { Outbox } from './outbox.ts'
@@ -111,7 +112,7 @@ export class Connection implements FrameSink {
       void this.#serveWithFaults(request)
       return
     }
-    const reply = this.#node.dispatch(request)
+    const reply = dispatch(this.#node, request)
     if (reply instanceof Promise) void this.#answerWhenDone(request, reply)
     else this.#answer(request, reply)
   }
@@ -128,7 +129,7 @@ export class Connection implements FrameSink {
     }
     await faults.delay(action)
     if (action === 'snapshot') await snapshotByOther(this.#node, vidOf(oidOf(request)))
-    const reply = hasResult(action) ? { result: action.result } : await this.#node.dispatch(request)
+    const reply = hasResult(action) ? { result: action.result } : await dispatch(this.#node, request)
     if (action === 'drop-after') {
       this.#end(request)
       if (reply.block) this.#node.slabs.release(reply.block)

@@ -1,22 +1,17 @@
-import { SheepfsError, errorText } from '../errors.ts'
+import { SheepfsError } from '../errors.ts'
 import { type Logger } from '../log.ts'
 import { erasureStrips } from '../wire/inode.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
-import { FIRST_INTERNAL_OPCODE, Req, Result } from '../wire/sd-proto.ts'
+import { Result } from '../wire/sd-proto.ts'
 import { Cluster, type ClusterSettings } from './cluster.ts'
 import { Faults } from './faults.ts'
 import { Locks } from './locks.ts'
 import { ObjectStore } from './object-store.ts'
-import { operations, type Operation } from './operations.ts'
 import { References } from './references.ts'
 import { type Release } from './release.ts'
-import { type Reply, type Request } from './request.ts'
 import { Slabs } from './slabs.ts'
 import { Statistics } from './statistics.ts'
 import { VdiTable } from './vdi-table.ts'
-
-/** The highest version of client operations that a sheep accepts. */
-const MAX_PROTO_VER = 2
 
 /** How the node is known to others. */
 export interface NodeAddress {
@@ -40,7 +35,7 @@ export interface NodeOptions {
   readonly logger: Logger
 }
 
-/** One node and its whole cluster: objects, VDIs, locks, and how requests are answered. Knows no sockets. */
+/** One node and its whole cluster: objects, VDIs, locks. Knows no sockets; operations.ts works on it. */
 export class LambNode {
   readonly options: NodeOptions
   readonly store: ObjectStore
@@ -116,20 +111,6 @@ export class LambNode {
     return strips !== undefined && strips.data > this.options.zones
   }
 
-  /** Answers a request. Never throws; a failure of the machine below becomes a result. */
-  dispatch(request: Request): Reply | Promise<Reply> {
-    const refusal = this.#refusal(request)
-    if (refusal !== Result.SUCCESS) return { result: refusal }
-    const operation = operations.get(request.opcode)
-    if (!operation) return { result: Result.INVALID_PARMS }
-    if (operation.isClusterWide === true) return this.#inTurn(operation, request)
-    try {
-      return operation.run(this, request)
-    } catch (error) {
-      return this.#failure(operation, error)
-    }
-  }
-
   /** Cluster operations follow one another. */
   async inClusterQueue<T>(run: () => T | Promise<T>): Promise<T> {
     const turn = this.#clusterQueue.then(run)
@@ -137,35 +118,14 @@ export class LambNode {
     return turn
   }
 
-  /** The check of the version comes first, then that of the operation, then that of the cluster's state. */
-  #refusal(request: Request): number {
-    const version = Req.protoVer.get(request.header)
-    const { release } = this.options
-    const isInternal = request.opcode >= FIRST_INTERNAL_OPCODE
-    if (isInternal ? version !== release.internalVersion : version > MAX_PROTO_VER) return Result.VER_MISMATCH
-    const operation = operations.get(request.opcode)
-    if (!operation || release.unknownOpcodes.has(request.opcode)) return Result.INVALID_PARMS
-    if (this.#isClosed) return Result.SHUTDOWN
-    return operation.isForced === true ? Result.SUCCESS : this.stateResult
+  /** True once it was closed: nothing is executed any more. */
+  get isClosed(): boolean {
+    return this.#isClosed
   }
 
   /** SUCCESS when the cluster is running. */
   get stateResult(): number {
     if (!this.cluster.settings) return Result.WAIT_FOR_FORMAT
     return this.faults.isWaitingForJoin ? Result.WAIT_FOR_JOIN : Result.SUCCESS
-  }
-
-  async #inTurn(operation: Operation, request: Request): Promise<Reply> {
-    try {
-      return await this.inClusterQueue(() => operation.run(this, request))
-    } catch (error) {
-      return this.#failure(operation, error)
-    }
-  }
-
-  #failure(operation: Operation, error: unknown): Reply {
-    this.options.logger.error({ operation: operation.name, err: error }, errorText(error))
-    const { code } = error as NodeJS.ErrnoException
-    return { result: code === 'ENOSPC' ? Result.NO_SPACE : Result.EIO }
   }
 }
