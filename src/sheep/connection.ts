@@ -5,6 +5,7 @@ import { toResponse, type Message, type Response } from '../wire/message.ts'
 import { restoreTrimmed } from '../wire/object-ops.ts'
 import { Flag, Opcode, Req, Result, resultName, Rsp, SD_HEADER_SIZE } from '../wire/sd-proto.ts'
 import { addressText, type Address } from './address.ts'
+import { socketFailureText } from './socket-failure.ts'
 
 export interface ConnectionOptions {
   /** How long to wait for TCP to connect. */
@@ -164,7 +165,7 @@ export class Connection {
       onConnected()
     })
     this.#socket.on('error', (error) => {
-      this.#lose('unreachable', errorText(error), error)
+      this.#lose('unreachable', socketFailureText(error), error)
     })
     this.#socket.once('end', () => {
       this.#lose('unreachable', 'the sheep closed the connection')
