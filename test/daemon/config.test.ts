@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { InstanceFile, MountDefaulted } from '../../src/api/schema/config.ts'
 import { parseConfig, parseMount, readConfig } from '../../src/daemon/config.ts'
 import { SheepfsError } from '../../src/errors.ts'
 
@@ -38,14 +39,15 @@ test('a short configuration gets its defaults, and everything in its canonical f
   })
 })
 
-test('the example file is valid, and so is all that it shows as defaults', async () => {
-  const text = await readFile(join(import.meta.dirname, '../../../etc/example.toml'), 'utf8')
-  const shown = parseConfig(text.replace(/^# (\w+ = )/gm, '$1'), source)
-  const { volumes, sheep, ...settings } = shown.mount[0] ?? assert.fail('no mount')
-  assert.deepEqual([volumes, sheep], [['web01', 'db01@nightly'], ['10.0.0.1:7000']])
-  const { volumes: none, sheep: inherited, ...defaults } = parseConfig(text, source).mount[0] ?? assert.fail('no mount')
-  assert.deepEqual([none, inherited], [[], ['10.0.0.1:7000', '10.0.0.2:7000']])
-  assert.deepEqual(settings, defaults)
+const EXAMPLE = join(import.meta.dirname, '../../../etc/sheepfs/example.toml')
+
+test('the example file has every key, and shows the default of those that may be left out', async () => {
+  const text = await readFile(EXAMPLE, 'utf8')
+  const shown = [...text.matchAll(/^#?(\w+) = /gm)].map(([, key]) => key)
+  const known = [...Object.keys(InstanceFile.properties), ...Object.keys(MountDefaulted.properties)]
+  assert.deepEqual(shown.toSorted(), known.filter((key) => key !== 'mount').toSorted())
+  const example = { file: EXAMPLE, instance: 'example' }
+  assert.deepEqual(parseConfig(text.replaceAll(/^#(\w+ = )/gm, '$1'), example), parseConfig(text, example))
 })
 
 test('an instance without mounts is one that gets them at run time', () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { instanceFiles, readEnvironment } from '../../src/daemon/environment.ts'
+import { EnvironmentVariables, instanceFiles, readEnvironment } from '../../src/daemon/environment.ts'
 
 test('an empty environment gives the defaults', () => {
   const environment = readEnvironment({ PATH: '/bin', SHEEPFS_LOG_LEVEL: '' })
@@ -46,4 +48,20 @@ test('wrong values are refused, naming the variable, what was found and what is 
   refused({ SHEEPFS_STOP_TIMEOUT: '0' }, /SHEEPFS_STOP_TIMEOUT: found "0", expected the seconds/)
   refused({ SHEEPFS_STOP_TIMEOUT: 'soon' }, /SHEEPFS_STOP_TIMEOUT: found "soon", expected the seconds/)
   refused({ SHEEPFS_INSTANCE: '../x' }, /SHEEPFS_INSTANCE: found "\.\.\/x", expected a name/)
+})
+
+test('the environment file of the package has every variable, with its default', async () => {
+  const text = await readFile(join(import.meta.dirname, '../../../etc/default/sheepfs'), 'utf8')
+  const shown = [...text.matchAll(/^#(SHEEPFS_\w+)=(.*)$/gm)].map(([, name, value]) => [name, value])
+  const {
+    SHEEPFS_CONFIG: config,
+    SHEEPFS_INSTANCE: instance,
+    ...defaults
+  } = Object.fromEntries(shown) as NodeJS.ProcessEnv
+  assert.deepEqual([config, instance], [instanceFiles('INSTANCE', readEnvironment({})).config, ''])
+  const known = Object.entries(EnvironmentVariables.properties).filter(([, schema]) => 'default' in schema)
+  assert.deepEqual(
+    defaults,
+    Object.fromEntries(known.map(([name, schema]) => [name, String(Reflect.get(schema, 'default'))])),
+  )
 })
