@@ -20,6 +20,10 @@ const CHECKS = {
   qemuImg: () => program('qemu-img'),
   qemuIscsi: () => (hasPlugin('qemu/block-iscsi.so') ? undefined : 'qemu-img cannot speak iSCSI: no block-iscsi.so'),
   fusermount: () => program('fusermount'),
+  mandoc: () => program('mandoc'),
+  groff: () => program('groff'),
+  zsh: () => program('zsh'),
+  rpmbuild: () => program('rpmbuild'),
 } as const
 
 function program(name: string): string | undefined {
