@@ -1,4 +1,4 @@
-// Installs sheepfs into a directory, as packages do: node packaging/install.mjs DESTDIR [--unit-dir=DIR]
+// Installs sheepfs into a directory, as packages do: node packaging/install.mjs DESTDIR [--unit-dir=DIR] [--zsh-dir=DIR]
 // Takes what is built (dist/) and installed (node_modules/) and leaves out what only developers need.
 import {
   chmodSync,
@@ -18,23 +18,27 @@ import { parseArgs } from 'node:util'
 const root = join(import.meta.dirname, '..')
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { 'unit-dir': { type: 'string', default: '/usr/lib/systemd/system' } },
+  options: {
+    'unit-dir': { type: 'string', default: '/usr/lib/systemd/system' },
+    'zsh-dir': { type: 'string', default: '/usr/share/zsh/site-functions' },
+  },
 })
 const [destination] = positionals
 if (destination === undefined) {
-  console.error('usage: node packaging/install.mjs DESTDIR [--unit-dir=DIR]')
+  console.error('usage: node packaging/install.mjs DESTDIR [--unit-dir=DIR] [--zsh-dir=DIR]')
   process.exit(2)
 }
 
 const HOME = '/usr/lib/sheepfs'
 const PROGRAMS = {
-  '/usr/bin/sheepfs': 'sheepfs',
-  '/usr/bin/sheepfsd': 'sheepfsd',
-  '/usr/bin/sheepfsctl': 'sheepfsctl',
-  '/usr/sbin/mount.sheepfs': 'mount-sheepfs',
-  '/usr/sbin/umount.sheepfs': 'umount-sheepfs',
-  [`${HOME}/sheepfs-clean-up`]: 'sheepfs-clean-up',
-  [`${HOME}/sheepfs-end-waiting`]: 'sheepfs-end-waiting',
+  '/usr/bin/sheepfs': 'cli/sheepfs',
+  '/usr/bin/sheepfsd': 'cli/sheepfsd',
+  '/usr/bin/sheepfsctl': 'cli/sheepfsctl',
+  '/usr/bin/lamb': 'lamb/lamb',
+  '/usr/sbin/mount.sheepfs': 'cli/mount-sheepfs',
+  '/usr/sbin/umount.sheepfs': 'cli/umount-sheepfs',
+  [`${HOME}/sheepfs-clean-up`]: 'cli/sheepfs-clean-up',
+  [`${HOME}/sheepfs-end-waiting`]: 'cli/sheepfs-end-waiting',
 }
 /** What a package of npm needs at run time; its licence goes to third-party-licenses.txt. */
 const RUNTIME_FILES = new Set(['.js', '.cjs', '.mjs', '.json', '.node'])
@@ -61,7 +65,7 @@ function installPrograms() {
     if (text.startsWith('#!')) writeFileSync(join(modules, file), text.slice(text.indexOf('\n') + 1))
   }
   for (const [path, program] of Object.entries(PROGRAMS)) {
-    const script = `${HOME}/dist/src/cli/${program}.js`
+    const script = `${HOME}/dist/src/${program}.js`
     const file = join(destination, script)
     if (!existsSync(file)) throw new Error(`${program} is not built: npm run build`)
     writeFileSync(file, `#!/usr/bin/node\n${readFileSync(file, 'utf8')}`)
@@ -131,9 +135,12 @@ install('etc/default/sheepfs', '/etc/default/sheepfs')
 mkdirSync(join(destination, 'etc/sheepfs'), { recursive: true })
 install('etc/sheepfs/example.toml', '/usr/share/doc/sheepfs/examples/example.toml')
 install('README.md', '/usr/share/doc/sheepfs/README.md')
-for (const page of ['sheepfs.8', 'sheepfsd.8', 'sheepfsctl.8', 'mount.sheepfs.8', 'sheepfs.toml.5']) {
+install('docs/control-api.md', '/usr/share/doc/sheepfs/control-api.md')
+for (const page of readdirSync(join(root, 'packaging/man'))) {
   install(`packaging/man/${page}`, `/usr/share/man/man${page.at(-1)}/${page}`)
 }
 writeFileSync(place('/usr/share/man/man8/umount.sheepfs.8'), '.so man8/mount.sheepfs.8\n')
-install('packaging/completions/sheepfsctl.bash', '/usr/share/bash-completion/completions/sheepfsctl')
-install('packaging/completions/_sheepfsctl', '/usr/share/zsh/vendor-completions/_sheepfsctl')
+const completions = '/usr/share/bash-completion/completions'
+install('packaging/completions/sheepfs.bash', `${completions}/sheepfs`)
+for (const program of ['sheepfsd', 'sheepfsctl']) symlinkSync('sheepfs', place(`${completions}/${program}`))
+install('packaging/completions/_sheepfs', `${values['zsh-dir']}/_sheepfs`)

@@ -10,7 +10,16 @@ const source = join(root, 'build', `sheepfs-${version}`)
 rmSync(source, { recursive: true, force: true })
 mkdirSync(source, { recursive: true })
 for (const name of ['dist', 'node_modules']) symlinkSync(join(root, name), join(source, name))
-for (const name of ['packaging', 'systemd', 'etc', 'README.md', 'package.json', 'package-lock.json', 'CHANGELOG.md']) {
+for (const name of [
+  'packaging',
+  'systemd',
+  'etc',
+  'docs',
+  'README.md',
+  'package.json',
+  'package-lock.json',
+  'CHANGELOG.md',
+]) {
   cpSync(join(root, name), join(source, name), { recursive: true })
 }
 cpSync(join(root, 'packaging/debian'), join(source, 'debian'), { recursive: true })

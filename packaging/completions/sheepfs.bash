@@ -1,0 +1,129 @@
+# bash completion of sheepfs(8), sheepfsd(8) and sheepfsctl(8)
+
+# Sets words: those up to the cursor, without the breaks that readline makes at "@" and ":".
+_sheepfs_words() {
+  local line=${COMP_LINE:0:COMP_POINT} word
+  words=()
+  for word in "${COMP_WORDS[@]:0:COMP_CWORD + 1}"; do
+    [[ ${#words[@]} == 0 || $line == [[:space:]]* ]] && words+=('')
+    line=${line#"${line%%[![:space:]]*}"}
+    words[-1]+=${line:0:${#word}}
+    line=${line:${#word}}
+  done
+}
+
+# Offers those lines of its input that begin with the current word.
+_sheepfs_offer() {
+  local current=${words[-1]} name quoted
+  local kept=${current%"${current##*[@:]}"} # readline replaces only what follows
+  while IFS= read -r name; do
+    printf -v quoted %q "$name"
+    [[ $quoted == "$current"* ]] && COMPREPLY+=("${quoted#"$kept"}")
+  done
+}
+
+# Prints the texts that a running sheepfsd has at a key of what "sheepfsctl --json COMMAND..." prints.
+_sheepfs_ask() { # KEY COMMAND...
+  local key=$1
+  shift
+  sheepfsctl --json "${general[@]}" "$@" 2>/dev/null | grep -oE "\"$key\":\"([^\"\\\\]|\\\\.)*\"" |
+    sed -e "s/^\"$key\":\"//" -e 's/"$//' -e 's/\\\(.\)/\1/g'
+}
+
+# Prints the instances: those that run, or those that are configured.
+_sheepfs_instances() { # running|configured
+  local path
+  for path in "${SHEEPFS_RUNTIME_DIR:-/run/sheepfs}"/*/control.sock; do
+    [[ $1 == running && -S $path ]] && path=${path%/control.sock} && printf '%s\n' "${path##*/}"
+  done
+  for path in /etc/sheepfs/*.toml; do
+    [[ $1 == configured && -e $path ]] && path=${path##*/} && printf '%s\n' "${path%.toml}"
+  done
+}
+
+_sheepfs_directories() {
+  compopt -o filenames
+  mapfile -t COMPREPLY < <(compgen -d -- "${words[-1]}")
+}
+
+_sheepfs() {
+  local -a words
+  _sheepfs_words
+  case ${words[-2]} in
+    --engine) _sheepfs_offer < <(printf '%s\n' auto kernel fuse-native) ;;
+    -a | --address | -p | --port | --attach | --source) ;;
+    *)
+      case ${words[-1]} in
+        -*) _sheepfs_offer < <(printf '%s\n' --address --port --pagecache --objectcache --foreground --debug --attach \
+          --break-lock --engine --allow-other --source --help --version) ;;
+        *) _sheepfs_directories ;;
+      esac
+      ;;
+  esac
+}
+
+_sheepfsd() {
+  local -a words
+  _sheepfs_words
+  case ${words[-1]} in
+    -*) _sheepfs_offer < <(printf '%s\n' --help --version) ;;
+    *) _sheepfs_offer < <(_sheepfs_instances configured) ;;
+  esac
+}
+
+_sheepfsctl() {
+  local -a words general=() command=()
+  local index
+  _sheepfs_words
+  for ((index = 1; index < ${#words[@]} - 1; index++)); do
+    case ${words[index]} in
+      -i | --instance | -m | --mount) general+=("${words[index]}" "${words[++index]}") ;;
+      --name | --sheep | --volume | --engine | --copies | --object-size | --io-timeout | --p* | --object*) ((index++)) ;;
+      -*) ;;
+      *) command+=("${words[index]}") ;;
+    esac
+  done
+  case ${words[-2]} in
+    -i | --instance) _sheepfs_offer < <(_sheepfs_instances running) ;;
+    -m | --mount) _sheepfs_offer < <(_sheepfs_ask name mounts) ;;
+    --page | --object | --page-cache | --object-cache) _sheepfs_offer < <(printf '%s\n' on off) ;;
+    --engine) _sheepfs_offer < <(printf '%s\n' auto kernel fuse-native) ;;
+    --volume) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
+    --io-timeout) _sheepfs_offer < <(printf '%s\n' forever) ;;
+    --name | --sheep | --copies | --object-size) ;;
+    *) _sheepfsctl_word ;;
+  esac
+}
+
+_sheepfsctl_word() {
+  if [[ ${words[-1]} == -* ]]; then
+    _sheepfs_offer < <(_sheepfsctl_options "${command[*]::2}")
+    return
+  fi
+  case "${command[*]}" in
+    '') _sheepfs_offer < <(printf '%s\n' status mounts health metrics events doctor mount unmount restart volumes \
+      attach detach cache sheep io-timeout cluster nodes vdi snapshot clone resize) ;;
+    vdi) _sheepfs_offer < <(printf '%s\n' list create delete) ;;
+    unmount | restart*) _sheepfs_offer < <(_sheepfs_ask name mounts) ;;
+    detach*) _sheepfs_offer < <(_sheepfs_ask name volumes) ;;
+    attach* | 'vdi delete' | snapshot | resize) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
+    clone) _sheepfs_offer < <(_sheepfs_ask volume vdi list | grep @) ;;
+    io-timeout) _sheepfs_offer < <(printf '%s\n' forever) ;;
+    mount) _sheepfs_directories ;;
+  esac
+}
+
+_sheepfsctl_options() { # COMMAND
+  printf '%s\n' --instance --mount --json --help --version
+  case $1 in
+    mount | 'mount '*) printf '%s\n' --name --sheep --volume --engine --page-cache --object-cache --allow-other --io-timeout ;;
+    unmount* | detach*) printf '%s\n' --force ;;
+    attach*) printf '%s\n' --read-only ;;
+    cache*) printf '%s\n' --page --object ;;
+    'vdi create') printf '%s\n' --copies --object-size --hyper ;;
+  esac
+}
+
+complete -F _sheepfs sheepfs
+complete -F _sheepfsd sheepfsd
+complete -F _sheepfsctl sheepfsctl

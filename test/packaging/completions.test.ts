@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { buildControlApp } from '../../src/api/control-app.ts'
+import { ControlClient } from '../../src/api/client.ts'
+import { listenUnix } from '../../src/api/listen-unix.ts'
+import { COMMANDS } from '../../src/cli/sheepfsctl-arguments.ts'
+import { SHEEPFS_USAGE } from '../../src/cli/sheepfs-options.ts'
+import { silentLogger } from '../../src/log.ts'
+import { FakeSupervisor } from '../api/fake-supervisor.ts'
+import { missing } from '../e2e/stage/ability.ts'
+import { succeed } from '../e2e/stage/program.ts'
+
+const FOLDER = join(import.meta.dirname, '../../../packaging/completions')
+const SHEEPFSCTL = join(import.meta.dirname, '../../src/cli/sheepfsctl.js')
+const limit = { timeout: 120_000 }
+
+/** Completes each line of its arguments, split as readline does it, and prints what is offered between blank lines. */
+const IN_BASH = `
+source "$1"; shift
+compopt() { :; }
+while (($#)); do
+  COMP_LINE=$1 COMP_POINT=\${#1} COMPREPLY=()
+  mapfile -t COMP_WORDS < <(grep -oE '[@:=]+|([^@:= \\\\]|\\\\.)+' <<< "$1")
+  [[ $1 == *' ' ]] && COMP_WORDS+=('')
+  COMP_CWORD=$((\${#COMP_WORDS[@]} - 1))
+  "_\${COMP_WORDS[0]}"
+  printf '%s\\n' "\${COMPREPLY[@]}" ''
+  shift
+done`
+
+/** Types a line and a tab into an interactive shell; what is offered comes after <>. */
+const IN_ZSH = `
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "PROMPT= RPROMPT=; fpath=($1 \\$fpath); autoload -Uz compinit; compinit -D -u"
+zpty -w shell '
+  compadd() {
+    local -a offered
+    builtin compadd -O offered "$@"
+    print -rl -- "<>"$^offered"<>"
+  }
+  show() { _main_complete; exit }
+  zle -C show complete-word show; bindkey "^I" show; print REA""DY'
+zpty -r shell output '*READY*'
+zpty -w -n shell "$2"$'\\t'
+while zpty -r shell output; do print -r -- "$output"; done`
+
+/** A running daemon with a volume whose name takes quoting, and the environment in which its sheepfsctl is found. */
+async function stage(t: TestContext): Promise<NodeJS.ProcessEnv> {
+  const directory = await mkdtemp(join(tmpdir(), 'sheepfs-completion-'))
+  t.after(() => rm(directory, { recursive: true, force: true }))
+  await mkdir(join(directory, 'cluster1'))
+  const socket = join(directory, 'cluster1', 'control.sock')
+  const app = await buildControlApp({ supervisor: new FakeSupervisor(), log: silentLogger(), version: '0' })
+  const listening = await listenUnix(app, { path: socket, mode: 0o600 })
+  t.after(() => listening.close())
+  const client = new ControlClient(socket)
+  await client.createVdi('cluster1', { name: 'a "b"', size: 1 })
+  await client.attach('cluster1', 'a "b"', {})
+  await writeFile(join(directory, 'sheepfsctl'), `#!/bin/sh\nexec "${process.execPath}" "${SHEEPFSCTL}" "$@"\n`, {
+    mode: 0o755,
+  })
+  return { ...process.env, PATH: `${directory}:${process.env['PATH'] ?? ''}`, SHEEPFS_RUNTIME_DIR: directory }
+}
+
+/** What is offered for each line. */
+async function inBash(env: NodeJS.ProcessEnv, lines: readonly string[]): Promise<string[][]> {
+  const script = join(FOLDER, 'sheepfs.bash')
+  const output = await succeed('bash', ['--norc', '-c', IN_BASH, 'bash', script, ...lines], { env, limitMs: 100_000 })
+  const offers = output.split('\n\n').slice(0, lines.length)
+  return offers.map((offer) => offer.split('\n').filter((name) => name !== ''))
+}
+
+test('bash is offered what runs, what is attached and what the cluster has', limit, async (t) => {
+  const expected: readonly (readonly [string, readonly string[]])[] = [
+    ['sheepfsctl det', ['detach']],
+    ['sheepfsctl vdi ', ['list', 'create', 'delete']],
+    ['sheepfsctl --instance ', ['cluster1']],
+    ['sheepfsctl -i cluster1 restart cl', ['cluster1']],
+    ['sheepfsctl -m cluster1 detach ', [String.raw`a\ \"b\"`]],
+    ['sheepfsctl snapshot w', ['web01']],
+    ['sheepfsctl clone ', ['db01@nightly']],
+    ['sheepfsctl clone db01@n', ['nightly']],
+    ['sheepfsctl cache --page ', ['on', 'off']],
+    ['sheepfs --engine f', ['fuse-native']],
+    ['sheepfsd --v', ['--version']],
+  ]
+  const offered = await inBash(
+    await stage(t),
+    expected.map(([line]) => line),
+  )
+  assert.deepEqual(
+    offered.map((offer, i) => [expected[i]?.[0], offer]),
+    expected,
+  )
+})
+
+test('bash is offered every command and every long option that there is', limit, async () => {
+  const general = ['instance', 'mount', 'json', 'help', 'version']
+  const lines = COMMANDS.map(({ name }) => `sheepfsctl ${name} --`)
+  const offered = await inBash(process.env, ['sheepfsctl ', 'sheepfs --', ...lines])
+  const [commands = [], sheepfs = [], ...options] = offered
+  assert.deepEqual(commands.toSorted(), [...new Set(COMMANDS.map(({ name }) => name.split(' ')[0] ?? ''))].toSorted())
+  assert.deepEqual(sheepfs.toSorted(), (SHEEPFS_USAGE.match(/(?<=^ .*)--[a-z-]+(?=.* {2})/gm) ?? []).toSorted())
+  for (const [i, { name, options: own = {} }] of COMMANDS.entries()) {
+    const known = [...general, ...Object.keys(own)].map((option) => `--${option}`)
+    assert.deepEqual(options[i]?.toSorted(), known.toSorted(), name)
+  }
+})
+
+test('zsh is offered the same', { ...limit, skip: missing('zsh') }, async (t) => {
+  const env = await stage(t)
+  const expected: readonly (readonly [string, readonly string[]])[] = [
+    ['sheepfsctl det', ['detach']],
+    ['sheepfsctl vdi ', ['list', 'create', 'delete']],
+    ['sheepfsctl -i ', ['cluster1']],
+    ['sheepfsctl restart ', ['cluster1']],
+    ['sheepfsctl -m cluster1 detach ', ['a "b"']],
+    ['sheepfsctl snapshot w', ['web01']],
+    ['sheepfs --engine f', ['fuse-native']],
+    ['sheepfsd --v', ['--version']],
+  ]
+  for (const [line, names] of expected) {
+    const output = await succeed('zsh', ['-f', '-c', IN_ZSH, 'zsh', FOLDER, line], { env, limitMs: 30_000 })
+    const offered = new Set(Array.from(output.matchAll(/<>(.*?)<>/g), ([, name]) => name))
+    assert.deepEqual([...offered], names, line)
+  }
+})
