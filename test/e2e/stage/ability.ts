@@ -24,6 +24,7 @@ const CHECKS = {
   groff: () => program('groff'),
   zsh: () => program('zsh'),
   rpmbuild: () => program('rpmbuild'),
+  ip: () => program('ip'),
 } as const
 
 function program(name: string): string | undefined {
