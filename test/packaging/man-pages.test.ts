@@ -8,7 +8,10 @@ import { EventType } from '../../src/api/schema/event.ts'
 import { EXIT, EXIT_TEXT } from '../../src/cli/exit-code.ts'
 import { MOUNT_USAGE } from '../../src/cli/mount/mount-arguments.ts'
 import { COMMANDS, parseCommandLine } from '../../src/cli/sheepfsctl-arguments.ts'
+import { parseSheepfsOptions } from '../../src/cli/sheepfs-options.ts'
+import { parseConfig } from '../../src/daemon/config.ts'
 import { EnvironmentVariables } from '../../src/daemon/environment.ts'
+import { parseArguments } from '../../src/lamb/arguments.ts'
 import { FakeSupervisor } from '../api/fake-supervisor.ts'
 import { missing } from '../e2e/stage/ability.ts'
 import { run, succeed } from '../e2e/stage/program.ts'
@@ -16,6 +19,12 @@ import { run, succeed } from '../e2e/stage/program.ts'
 const FOLDER = join(import.meta.dirname, '../../../packaging/man')
 const PAGES = readdirSync(FOLDER)
 const PROGRAMS = join(import.meta.dirname, '../../src')
+/** What reads the command line of a program; it throws when that is wrong. */
+const PARSERS: Readonly<Record<string, (args: readonly string[]) => unknown>> = {
+  lamb: parseArguments,
+  sheepfs: parseSheepfsOptions,
+  sheepfsctl: parseCommandLine,
+}
 const skip = missing('mandoc', 'groff')
 const limit = { timeout: 60_000 }
 
@@ -87,6 +96,24 @@ test('sheepfsctl.8 has all commands, options and exit codes', () => {
   assert.deepEqual(
     codes,
     known.flatMap((name) => [String(EXIT[name]), EXIT_TEXT[name]]),
+  )
+})
+
+test('the configurations and command lines of EXAMPLES are understood', () => {
+  const examples = (page: string) =>
+    Array.from(sourceOf(page).matchAll(/^\.Bd -literal.*\n([^]*?)^\.Ed$/gm), ([, text = '']) => text)
+  for (const text of examples('sheepfs.toml.5')) {
+    parseConfig(text, { file: 'sheepfs.toml.5', instance: 'cluster1' })
+  }
+  const lines = PAGES.flatMap(examples).flatMap((text) => text.split('\n'))
+  const read = lines.map((line) => {
+    const [program = '', ...args] = line.replace(/ [|&].*| '.*/, '').split(' ')
+    return { program, args, parse: PARSERS[program] }
+  })
+  for (const { args, parse } of read) parse?.(args)
+  assert.deepEqual(
+    unique(read.filter(({ parse }) => parse).map(({ program }) => program)),
+    Object.keys(PARSERS).toSorted(),
   )
 })
 
