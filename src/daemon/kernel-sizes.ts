@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { runProgram } from '../fuse/kernel/run-program.ts'
+import { runProgram } from '../fuse/run-program.ts'
 import { type Logger } from '../log.ts'
 import { type ClusterTree } from '../tree/cluster-tree.ts'
 

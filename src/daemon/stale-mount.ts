@@ -1,7 +1,8 @@
 import { type Logger } from '../log.ts'
 import { MOUNT_TYPE } from '../fuse/kernel/kernel-mount.ts'
 import { findMount } from '../fuse/mount-table.ts'
-import { abortConnection, detachPath } from '../fuse/unmount.ts'
+import { abortConnection } from '../fuse/abort-connection.ts'
+import { detachPath } from '../fuse/unmount.ts'
 
 /**
  * Takes away what a killed predecessor of this daemon has left mounted: the mount of that name at that path. Nobody can
@@ -13,6 +14,6 @@ export async function clearStaleMount(mount: { name: string; mountpoint: string 
   const stale = await findMount(mountpoint)
   if (stale?.type !== MOUNT_TYPE || stale.source !== name) return
   log.warn({ mountpoint }, 'a predecessor has left its mount behind: it is taken away, and files open in it fail')
-  await abortConnection(mountpoint, stale.minor)
+  await abortConnection(stale.minor)
   await detachPath(mountpoint)
 }

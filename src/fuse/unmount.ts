@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
 import { SheepfsError, errorText } from '../errors.ts'
 import { describeHolders } from './mount-holders.ts'
+import { findMount } from './mount-table.ts'
 
 /** How long umount(8) and fusermount(1) may take: what is dirty is written first, so as long as I/O may take. */
 const UNMOUNT_LIMIT_MS = 600_000
@@ -17,26 +17,14 @@ export async function unmountPath(mountpoint: string): Promise<void> {
   if (failure !== undefined) throw await unmountError(mountpoint, failure)
 }
 
-/** Detaches the mount from the tree even when it is busy; its open files go on with its server, or fail when that is gone. */
+/**
+ * Detaches the mount from the tree even when it is busy; its open files go on with its server, or fail when that is gone.
+ * Somebody else may unmount it at the same moment: a path where nothing is mounted is as it should be.
+ */
 export async function detachPath(mountpoint: string): Promise<void> {
   const failure = await run(isRoot() ? ['umount', '-i', '-l', mountpoint] : ['fusermount', '-u', '-z', mountpoint])
-  if (failure !== undefined) throw await unmountError(mountpoint, failure)
-}
-
-/**
- * Ends a connection in the kernel: what is in flight and all that follows fails. `minor` is of the mount's device. True
- * when that worked: through fusectl, which is the mounting user's when it is mounted, otherwise by root with umount -f.
- */
-export async function abortConnection(mountpoint: string, minor: number): Promise<boolean> {
-  try {
-    await writeFile(`/sys/fs/fuse/connections/${minor}/abort`, '1')
-    return true
-  } catch {
-    if (!isRoot()) return false
-    // it aborts first, and then says that the mount is busy
-    const failure = await run(['umount', '-i', '-f', mountpoint])
-    return failure === undefined || /busy/i.test(failure.message)
-  }
+  if (failure !== undefined && (await findMount(mountpoint)) !== undefined)
+    throw await unmountError(mountpoint, failure)
 }
 
 /** True when this process mounts by itself, without fusermount. */

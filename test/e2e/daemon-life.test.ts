@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { open, readdir, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { open, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { after, before, describe, test } from 'node:test'
@@ -9,6 +10,7 @@ import { findMount } from '../../src/fuse/mount-table.ts'
 import { missing } from './stage/ability.ts'
 import { succeed } from './stage/program.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
+import { removeMount } from './stage/sheepfs.ts'
 import {
   launchSheepfsd,
   newPlace,
@@ -21,10 +23,21 @@ import { Stage } from './stage/stage.ts'
 
 const MIB = 2 ** 20
 const MOUNT = 'm'
+const CLEAN_UP = join(import.meta.dirname, '../../src/cli/sheepfs-clean-up.js')
 const NEEDS = { skip: missing('fuse', 'root'), timeout: 60_000 }
 
 async function tableOf(stage: Stage, name: string, sheep: Sheep, volumes: readonly string[]): Promise<MountTable> {
   return { name, mountpoint: await stage.mountpoint(), sheep: [addressText(sheep.address)], volumes }
+}
+
+/** What a process has started and not yet waited for. */
+async function childrenOf(pid = 0): Promise<number[]> {
+  return (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ').filter(Boolean).map(Number)
+}
+
+/** Resolves when a process that is nobody's child here is gone. */
+async function ended(pid: number): Promise<void> {
+  while (existsSync(`/proc/${pid}`)) await delay(20)
 }
 
 describe('a daemon that ends', NEEDS, () => {
@@ -73,6 +86,45 @@ describe('a daemon that ends', NEEDS, () => {
     assert.match(second.log(), /predecessor/)
     await succeed('dd', [`if=${path}`, 'of=/dev/null', 'bs=64k', 'status=none'])
     assert.equal(await second.stop(), 0)
+  })
+
+  test('by SIGKILL takes its workers with it, which give back what they hold', async () => {
+    const volume = await sheep.createVdi(MIB)
+    const mounts = [await tableOf(stage, MOUNT, sheep, [volume])]
+    const daemon = await startSheepfsd(stage, { mounts })
+    const worker = await daemon.workerPid(MOUNT)
+    daemon.child.kill('SIGKILL')
+    await ended(worker)
+    const next = await startSheepfsd(stage, { mounts, place: daemon.place })
+    assert.deepEqual((await next.serving(MOUNT)).volumes, [volume])
+    assert.equal(await next.stop(), 0)
+  })
+
+  test('by SIGKILL takes along a worker that does not serve yet', async () => {
+    const silent = await startLamb(stage, ['--fault', 'silence,op=LOCK_VDI', '--fault', 'silence,op=GET_VDI_INFO'])
+    const table = await tableOf(stage, MOUNT, silent, [await silent.createVdi(MIB)])
+    const place = await newPlace(stage)
+    await writeConfig(place, [table])
+    const daemon = launchSheepfsd(stage, place, { mounts: [table] })
+    while ((await childrenOf(daemon.child.pid)).length === 0 || (await findMount(table.mountpoint)) === undefined) {
+      await delay(20)
+    }
+    const workers = await childrenOf(daemon.child.pid)
+    daemon.child.kill('SIGKILL')
+    for (const worker of workers) await ended(worker)
+    await removeMount(table.mountpoint)
+  })
+
+  test('leaves mounts that can be cleaned up also where fusectl is not mounted', async () => {
+    const mounts = [await tableOf(stage, MOUNT, sheep, [])]
+    const daemon = await startSheepfsd(stage, { mounts })
+    const gone = once(daemon.child, 'exit')
+    daemon.child.kill('SIGKILL')
+    await gone
+    const script = 'umount -a -t fusectl; "$@" && ! findmnt --type fuse.sheepfs --source m'
+    const command = ['env', `SHEEPFS_CONFIG=${daemon.place.configFile}`, process.execPath, CLEAN_UP, 'test']
+    await succeed('unshare', ['--mount', 'sh', '-c', script, 'sh', ...command])
+    await removeMount(mounts[0]?.mountpoint ?? '')
   })
 
   test('while it starts leaves nothing mounted', async () => {

@@ -1,15 +1,15 @@
 import { writeFile } from 'node:fs/promises'
 import { SheepfsError } from '../../errors.ts'
 import { type Logger } from '../../log.ts'
+import { abortConnection } from '../abort-connection.ts'
 import { readMountTable, type MountEntry } from '../mount-table.ts'
 import { checkMountpoint } from '../mountpoint.ts'
 import { detachPath, unmountPath } from '../unmount.ts'
-import { runProgram } from './run-program.ts'
+import { runProgram } from '../run-program.ts'
 
 /** The type that mount(8) and /proc/mounts show. */
 export const MOUNT_TYPE = 'fuse.sheepfs'
 
-const CONNECTIONS = '/sys/fs/fuse/connections'
 /**
  * Eight requests of 1 MiB ahead of a sequential reader, as CephFS has it: at 2 ms each, 1.2 GB/s instead of the 85 MB/s
  * of the kernel's own 128 KiB.
@@ -59,9 +59,11 @@ export class KernelMount {
     }
   }
 
-  /** Makes everything in flight fail, and all that follows; then takes the mount out of sight. */
+  /** Makes everything in flight fail, and all that follows; then takes the mount out of sight. Errors: not-permitted. */
   async abort(): Promise<void> {
-    await abortConnection(this.connection)
+    if (!(await abortConnection(this.connection))) {
+      throw new SheepfsError('not-permitted', `cannot abort "${this.path}": fusectl cannot be mounted or written`)
+    }
     await this.detach()
   }
 
@@ -72,7 +74,7 @@ export class KernelMount {
 
   /** Takes the mount out of sight; it ends when its last user has. */
   async detach(): Promise<void> {
-    if ((await this.#place()) === 'top') await detachPath(this.path).catch(this.#unlessGone)
+    if ((await this.#place()) === 'top') await detachPath(this.path)
   }
 
   /** Somebody else may unmount at the same moment. */
@@ -120,18 +122,4 @@ function mountError(path: string, complaint: string): SheepfsError {
     return new SheepfsError('not-permitted', message, { cause: new Error(complaint) })
   }
   return new SheepfsError('io', `mountpoint "${path}" cannot be mounted: ${complaint}`)
-}
-
-/** Aborts a FUSE connection by its number, through a control file system that is mounted where it is missing. */
-async function abortConnection(connection: number): Promise<void> {
-  const file = `${CONNECTIONS}/${connection}/abort`
-  try {
-    await writeFile(file, '1')
-  } catch {
-    await runProgram('mount', ['-t', 'fusectl', 'none', CONNECTIONS])
-    await writeFile(file, '1').catch((error: unknown) => {
-      // a connection that is gone needs no abort
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    })
-  }
 }

@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SheepfsError } from '../../errors.ts'
 import { type Tree } from '../../tree/node.ts'
 import { type Mounted, type MountOptions } from '../engine.ts'
+import { abortConnection } from '../abort-connection.ts'
 import { findMount, readMountTable } from '../mount-table.ts'
-import { abortConnection, detachPath, isRoot, unmountPath } from '../unmount.ts'
+import { detachPath, isRoot, unmountPath } from '../unmount.ts'
 import { type NativeBinding } from './binding.ts'
 import { createHandlerTable } from './dispatch.ts'
 import { startLibfuse, type Libfuse } from './libfuse.ts'
@@ -64,10 +65,10 @@ class NativeMount implements Mounted {
   /** Callers fail at once; `ended` follows when the tree has settled what libfuse had handed to it. */
   async abort(): Promise<void> {
     const { mountpoint, log } = this.#options
-    if (!(await abortConnection(mountpoint, this.#minor))) {
+    if (!(await abortConnection(this.#minor))) {
       log.warn({ mountpoint }, 'cannot abort without fusectl: open files go on until they are closed')
     }
-    if ((await this.#place()) === 'top') await detachPath(mountpoint).catch(this.#unlessGone)
+    if ((await this.#place()) === 'top') await detachPath(mountpoint)
   }
 
   async #unmount(): Promise<void> {

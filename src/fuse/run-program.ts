@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { errorText, SheepfsError } from '../../errors.ts'
+import { errorText, SheepfsError } from '../errors.ts'
 
 /** How a program ended. */
 export interface ProgramResult {
