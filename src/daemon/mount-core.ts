@@ -21,6 +21,8 @@ import { type FromWorker, type MountState, type WorkerStart } from './worker-pro
 /** The device of the mount, inherited from the supervisor. */
 const DEVICE_FD = 3
 const REOPEN_PAUSE_MS = 1000
+/** Without a supervisor the cluster is waited for only as long as this. */
+const ORPHAN_IO_TIMEOUT_MS = 2000
 /** Gateways whose late executions a successor waits for: the present one, and those before it that may still be busy. */
 const REMEMBERED_GATEWAYS = 4
 
@@ -45,6 +47,7 @@ export class MountCore {
   #negotiated: Negotiated | undefined
   #gateways: readonly Address[]
   #readOnly = new Set<string>()
+  #isOrphan = false
 
   private constructor(start: WorkerStart, { log, send }: WorkerSurroundings) {
     const { spec, state } = start
@@ -122,7 +125,7 @@ export class MountCore {
     if (!service) return
     try {
       if (service.kind === 'mounted') await service.mounted.ended
-      else if ((await service.session.ended) === 'closed') return
+      else if ((await service.session.ended) === 'closed' && !this.#isOrphan) return
     } catch (error) {
       this.log.error({ err: error }, 'serving the mount failed')
       throw error
@@ -135,6 +138,18 @@ export class MountCore {
     if (this.#service?.kind !== 'session')
       throw new SheepfsError('not-supported', 'this engine cannot hand a mount over')
     await this.#service.session.close()
+  }
+
+  /**
+   * Ends because nobody supervises it any more: answers what is in flight and closes the volumes, so that their locks are
+   * free for the next daemon, which makes the mount anew. `ended` resolves when that is done.
+   */
+  async abandon(): Promise<void> {
+    this.#isOrphan = true
+    this.cluster.ioTimeoutMs = Math.min(this.cluster.ioTimeoutMs, ORPHAN_IO_TIMEOUT_MS)
+    const service = this.#service
+    if (service?.kind === 'session') await service.session.close()
+    else await service?.mounted.unmount().catch(() => service.mounted.abort())
   }
 
   async attach(name: string, how: { readonly readOnly?: boolean; readonly breakLock?: boolean }): Promise<VolumeFile> {

@@ -33,6 +33,11 @@ export class MountWorker implements WorkerMethods {
     return this.#core.ended()
   }
 
+  /** As `MountCore` has it. */
+  abandon(): Promise<void> {
+    return this.#core.abandon()
+  }
+
   ping(): Promise<void> {
     return Promise.resolve()
   }

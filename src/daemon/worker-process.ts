@@ -1,4 +1,4 @@
-import { createLogger } from '../log.ts'
+import { createLogger, type Logger } from '../log.ts'
 import { MountWorker } from './mount-worker.ts'
 import { toWireError } from './wire-error.ts'
 import {
@@ -10,9 +10,12 @@ import {
 } from './worker-protocol.ts'
 
 /*
- * The process that serves one mount. Its supervisor starts it, tells it what to serve and calls it. It goes on without a
- * supervisor that dies: whoever has files open loses nothing by that.
+ * The process that serves one mount. Its supervisor starts it, tells it what to serve and calls it, and when that dies it
+ * ends too: nobody could stop it any more, and the next daemon makes the mount anew.
  */
+
+/** A worker without a supervisor may take so long to close its volumes. */
+const ORPHAN_LIMIT_MS = 5000
 
 function send(message: FromWorker): void {
   if (process.connected) process.send?.(message)
@@ -34,26 +37,44 @@ async function answer(worker: WorkerMethods, { id, method, args }: WorkerCall): 
   }
 }
 
+/** When the supervisor dies, this process ends in time, whatever it waits for. Returns what takes that back. */
+function endWithSupervisor(log: Logger, abandon: () => Promise<void> | undefined): () => void {
+  const onDisconnect = (): void => {
+    log.warn('the supervisor is gone: the mount ends')
+    // a signal, because process.exit waits for reads of the device
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), ORPHAN_LIMIT_MS).unref()
+    abandon()?.catch((error: unknown) => {
+      log.error({ err: error }, 'the mount could not be ended in order')
+    })
+  }
+  process.once('disconnect', onDisconnect)
+  return () => process.off('disconnect', onDisconnect)
+}
+
 async function serve(start: WorkerStart): Promise<void> {
   const log = createLogger({ name: 'sheepfs', level: start.spec.logLevel }).child({ mount: start.spec.mount })
+  let worker: MountWorker | undefined
+  const release = endWithSupervisor(log, () => worker?.abandon())
   try {
     if (start.spec.user !== undefined) becomeUser(start.spec.user)
-    const worker = await MountWorker.start(start, { log, send })
+    const serving = (worker = await MountWorker.start(start, { log, send }))
+    if (!process.connected) await serving.abandon()
     const answers = new Set<Promise<void>>()
     process.on('message', (message) => {
       const call = message as ToWorker
       if (call.kind !== 'call') return
-      const answered = answer(worker, call).finally(() => answers.delete(answered))
+      const answered = answer(serving, call).finally(() => answers.delete(answered))
       answers.add(answered)
     })
     send({ kind: 'serving' })
-    await worker.ended()
+    await serving.ended()
     await Promise.all(answers) // whoever asked for this end waits for its answer
     send({ kind: 'ended', error: undefined })
   } catch (error) {
     process.exitCode = 1
     send({ kind: 'ended', error: toWireError(error) })
   }
+  release()
   if (process.connected) process.disconnect()
 }
 
