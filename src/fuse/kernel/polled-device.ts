@@ -57,6 +57,7 @@ export class PolledDevice implements Device {
     const poller = this.#poller
     this.#poller = undefined
     poller?.removeAllListeners()
+    poller?.stop() // its destroy waits for the garbage collector, and the process with it
     poller?.destroy()
   }
 }

@@ -7,7 +7,7 @@ import { MemoryTree } from '../memory-tree.ts'
 /**
  * A process that serves a tree in memory on descriptor 4 (3 is the channel to its parent). Arguments: generation, delay of
  * each read and write in milliseconds, and for a successor the negotiated values as JSON. Tells its parent what was
- * negotiated.
+ * negotiated, and ends when it loses its parent.
  */
 const [generation = '0', latencyMs = '0', negotiated] = process.argv.slice(2)
 const log = createLogger({ name: 'serving', level: 'warn' })
@@ -20,6 +20,7 @@ const session = new Session({
 })
 if (negotiated !== undefined) session.resend()
 session.start()
+process.once('disconnect', () => void session.close())
 process.send?.({ negotiated: await session.ready })
 await session.ended
-process.disconnect()
+if (process.connected) process.disconnect()

@@ -74,6 +74,17 @@ test('a successor answers what a killed process had taken, and its open files go
   assert.deepEqual(await exited, [0, null])
 })
 
+test('a process that hands its mount over ends by itself', WITH_MOUNT, async (t) => {
+  const { fd, path } = await prepare(t)
+  const { child, negotiated } = await startServing(fd, { generation: 1, latencyMs: 0 })
+  assert.equal(await succeed('ls', [path]), 'config\nvdi\nvolume\n')
+  const exited = once(child, 'exit')
+  child.disconnect()
+  assert.deepEqual(await exited, [0, null])
+  await startServing(fd, { generation: 2, latencyMs: 0, negotiated })
+  assert.equal(await succeed('ls', [path]), 'config\nvdi\nvolume\n')
+})
+
 test('a process that ends before it has answered INIT is replaced too', WITH_MOUNT, async (t) => {
   const { fd, path } = await prepare(t)
   const child = fork(join(import.meta.dirname, 'serving-process.js'), ['1', '0'], {
