@@ -52,6 +52,6 @@ export class EventStream extends Readable {
   #send(text: string): void {
     if (this.#isEnded) return
     this.push(text)
-    if (this.readableLength > LONGEST_BACKLOG) this.end()
+    if (this.readableLength > LONGEST_BACKLOG) this.destroy() // an end would wait until all of it is read
   }
 }

@@ -24,6 +24,8 @@ export interface Listening {
 /** sun_path of struct sockaddr_un, without the NUL. */
 const LONGEST_PATH = 107
 const CONNECT_LIMIT_MS = 2000
+/** A client that does not read its answer holds up the end no longer than this. */
+const CLOSE_LIMIT_MS = 2000
 
 /**
  * Listens on a unix socket, which appears with its mode and group, never without. A leftover of a dead daemon is replaced.
@@ -55,7 +57,11 @@ export async function listenUnix(app: App, { path, mode, group }: ListenOptions)
     close: async () => {
       const present = await lstat(path).catch(() => undefined)
       if (present?.ino === ino) await rm(path, { force: true })
+      const timer = setTimeout(() => {
+        app.server.closeAllConnections()
+      }, CLOSE_LIMIT_MS)
       await app.close()
+      clearTimeout(timer)
     },
   }
 }

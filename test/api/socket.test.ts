@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { chmod, lstat, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -135,4 +135,40 @@ test('a reader of events that goes away is forgotten', { timeout: 20_000 }, asyn
   assert.equal((await first).done, false)
   goes.abort()
   while (supervisor.listeners > 0) await new Promise((resolve) => setTimeout(resolve, 1))
+})
+
+/** A client that asks for events and reads nothing of the answer after its first bytes. */
+async function lazyReader(path: string): Promise<Socket> {
+  const socket = connect(path)
+  socket.write('GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  await once(socket, 'data')
+  socket.pause()
+  socket.on('error', () => undefined)
+  return socket
+}
+
+test('a reader of events that never reads is cut off, and the others are served', { timeout: 20_000 }, async (t) => {
+  const path = join(await folder(t), 's')
+  const supervisor = new FakeSupervisor()
+  await serve(t, { path, supervisor, heartbeatMs: 60_000 })
+  const socket = await lazyReader(path)
+  const reason = 'x'.repeat(64 * 1024)
+  while (supervisor.listeners > 0) {
+    supervisor.emit({ type: 'reload-failed', reason })
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const closed = once(socket, 'close')
+  socket.resume()
+  await closed
+  assert.equal((await new ControlClient(path).health()).status, 'ok')
+})
+
+test('a reader that never reads does not hold up the end', { timeout: 20_000 }, async (t) => {
+  const path = join(await folder(t), 's')
+  const supervisor = new FakeSupervisor()
+  const listening = await serve(t, { path, supervisor, heartbeatMs: 60_000 })
+  const socket = await lazyReader(path)
+  for (let i = 0; i < 12; i++) supervisor.emit({ type: 'reload-failed', reason: 'x'.repeat(64 * 1024) })
+  await listening.close()
+  socket.destroy()
 })
