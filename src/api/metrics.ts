@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { LATENCY_BOUNDS_S, type MountMetrics, type OperationMetrics } from './mount-metrics.ts'
+import { type OperationCounts } from '../operation-counts.ts'
+import { LATENCY_BOUNDS_S, type MountMetrics } from './mount-metrics.ts'
 import { MountState } from './schema/mount.ts'
 
 /** The content-type of `renderMetrics`. */
@@ -37,7 +38,7 @@ const MOUNT_COUNTERS: readonly Row<MountMetrics>[] = [
   { name: 'worker_restarts_total', help: 'Workers that were replaced', value: (m) => m.workerRestarts },
 ]
 
-const OPERATION_COUNTERS: readonly Row<OperationMetrics>[] = [
+const OPERATION_COUNTERS: readonly Row<OperationCounts>[] = [
   { name: 'requests_total', help: 'Requests of the kernel that were answered', value: (o) => o.count },
   { name: 'request_errors_total', help: 'Requests of the kernel answered with an error', value: (o) => o.errors },
   { name: 'request_bytes_total', help: 'Bytes read and written', value: (o) => o.bytes },
@@ -84,7 +85,7 @@ function addOperations(mounts: readonly MountMetrics[], registers: Registry[]): 
   registers[0]?.registerMetric(new LatencyHistogram(measured))
 }
 
-type MeasuredOperation = Readonly<{ labels: { mount: string; operation: string }; metrics: OperationMetrics }>
+type MeasuredOperation = Readonly<{ labels: { mount: string; operation: string }; metrics: OperationCounts }>
 
 const LATENCY = { name: 'sheepfs_request_duration_seconds', help: 'How long requests of the kernel took' }
 

@@ -1,3 +1,4 @@
+import { type OperationCounts } from '../operation-counts.ts'
 import { type MountState } from './schema/mount.ts'
 
 /** Upper bounds of the latency histogram's buckets, seconds; one more bucket takes what is above the last. */
@@ -5,25 +6,12 @@ export const LATENCY_BOUNDS_S = [
   0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ] as const
 
-/** One kind of request from the kernel (`read`, `write`, `fsync`, `fallocate`, …) since the worker started. */
-export interface OperationMetrics {
-  readonly operation: string
-  readonly count: number
-  /** Answered with an errno. */
-  readonly errors: number
-  readonly bytes: number
-  /** Now. */
-  readonly inFlight: number
-  readonly latencySumS: number
-  /** Requests per bucket of LATENCY_BOUNDS_S, not cumulated; one more than there are bounds. */
-  readonly latencyCounts: readonly number[]
-}
-
 /** What is measured of one mount. Counters start at 0 with each worker, except `workerRestarts`. */
 export interface MountMetrics {
   readonly mount: string
   readonly state: MountState
-  readonly operations: readonly OperationMetrics[]
+  /** Their latencies by LATENCY_BOUNDS_S. */
+  readonly operations: readonly OperationCounts[]
   readonly volumes: number
   readonly openFiles: number
   readonly pageCache: boolean

@@ -1,17 +1,4 @@
-/** One kind of request from the kernel, since the meter was made. */
-export interface OperationCounts {
-  readonly operation: string
-  readonly count: number
-  /** Answered with an errno. */
-  readonly errors: number
-  /** Read or written. */
-  readonly bytes: number
-  /** Not answered yet. */
-  readonly inFlight: number
-  readonly latencySumS: number
-  /** Requests per bucket, not cumulated; the last bucket takes what is above the last bound. */
-  readonly latencyCounts: readonly number[]
-}
+import { type OperationCounts } from '../operation-counts.ts'
 
 /** Measures the requests of an engine. Cheap enough to be always on: two readings of the clock a request. */
 export class Meter {
