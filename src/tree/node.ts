@@ -38,10 +38,10 @@ export interface Entry {
 export interface File extends NodeBase {
   readonly kind: 'file'
   /**
-   * One per open(2), and once more per handle that a successor of a dead process finds in use. Errors: read-only,
-   * not-permitted, unreachable.
+   * One per open(2), and once more per handle that a successor of a dead process takes over; with `caching`, in the mode
+   * that it was opened in and without asking the cluster. Errors: read-only, not-permitted, unreachable.
    */
-  open(access: { readonly write: boolean }): Promise<Handle>
+  open(access: { readonly write: boolean; readonly caching?: Handle['caching'] }): Promise<Handle>
   /**
    * truncate(2) and ftruncate(2). 0 and the present size change nothing and succeed; smaller: not-permitted; larger
    * grows a volume.

@@ -66,15 +66,15 @@ export class VolumeFile implements File {
     })
   }
 
-  /** Looks at the cluster for what others did to the volume. Errors: stale, read-only, unreachable. */
-  async open(access: { readonly write: boolean }): Promise<Handle> {
+  /** Looks for what others did to the volume, unless the handle is taken over. Errors: stale, read-only, unreachable. */
+  async open(access: Parameters<File['open']>[0]): Promise<Handle> {
     if (this.#isDetached) throw this.#stale()
     if (access.write && this.volume.isReadOnly) throw this.#readOnly()
-    const caching = this.#options.caching()
+    const caching = access.caching ?? this.#options.caching()
     const handles = this.handles[caching]
     handles.enter() // before the cluster is asked: a detach meanwhile finds it in use
     try {
-      await this.refresh()
+      if (access.caching === undefined) await this.refresh()
     } catch (error) {
       handles.leave()
       throw error

@@ -26,13 +26,13 @@ export async function open(served: Served, request: Request): Promise<Reply> {
   const node = served.tree.node(request.nodeid)
   if (node === undefined) return ESTALE
   if (node.kind === 'directory') return EISDIR
-  const { fh, handle } = await served.files.open(node, { write })
+  const { fh, handle } = await served.files.open(node, { write }, request)
   return openOut(fh, handle.caching === 'direct' ? DIRECT : CACHED)
 }
 
 /** RELEASE. Nobody waits for the answer. */
 export async function release(served: Served, request: Request): Promise<Reply> {
-  await served.files.release(FuseReleaseIn.fh.get(request.view, ARGS))
+  await served.files.release(FuseReleaseIn.fh.get(request.view, ARGS), request.nodeid)
   return 0
 }
 

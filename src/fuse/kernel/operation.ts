@@ -9,6 +9,9 @@ import { type OpenFiles } from './open-files.ts'
 /** Where the arguments of a request start. */
 export const ARGS = FuseSize.inHeader
 
+/** Set in the upper half of `unique` when a request was sent again (FUSE_UNIQUE_RESEND). */
+const RESENT_BIT = 0x8000_0000
+
 /**
  * One request of the kernel. `view` is the message in the buffer it was read into, which the next request overwrites: a
  * handler reads all arguments before it awaits anything.
@@ -34,6 +37,16 @@ export class Request {
     this.nodeid = FuseInHeader.nodeid.low(view)
     this.uniqueLow = FuseInHeader.uniqueLow.get(view)
     this.uniqueHigh = FuseInHeader.uniqueHigh.get(view)
+  }
+
+  /** A predecessor of this session has had it, and perhaps begun it. */
+  get isResent(): boolean {
+    return this.uniqueHigh >= RESENT_BIT
+  }
+
+  /** The same when it is sent again. The kernel counts from 0, so it is exact. */
+  get id(): number {
+    return (this.uniqueHigh % RESENT_BIT) * 2 ** 32 + this.uniqueLow
   }
 }
 

@@ -14,7 +14,7 @@ import { FileHandleNumbers } from './file-handle-numbers.ts'
 import { negotiate, type Negotiated } from './negotiation.ts'
 import { Notifier } from './notifier.ts'
 import { OpenDirectories } from './open-directories.ts'
-import { OpenFiles } from './open-files.ts'
+import { OpenFiles, type OpenHandle, type HandleKeeper } from './open-files.ts'
 import { ARGS, NO_REPLY, Request, type Operation, type Reply, type Served } from './operation.ts'
 import { OPERATIONS } from './operations.ts'
 import { ShortWait } from './short-wait.ts'
@@ -33,6 +33,8 @@ export interface SessionOptions {
   /** Bytes of requests and replies in flight, at least 4 MiB; beyond it requests wait in the kernel. */
   readonly memoryLimit?: number
   readonly meter?: Meter
+  /** Is told of open files, for a successor to `restore` them. */
+  readonly handleKeeper?: HandleKeeper
 }
 
 /** 'draining': no request is taken any more, those in flight are answered. */
@@ -47,9 +49,6 @@ const KEEP_FROM = 128 * 1024
 
 /** With more requests in flight there is always something to do. */
 const FEW_IN_FLIGHT = 2
-
-/** Set in the upper half of `unique` when a request was sent again (FUSE_UNIQUE_RESEND). */
-const RESENT_BIT = 0x8000_0000
 
 /** Bytes that a request wrote or read. */
 function payloadBytes(request: Request, reply: Reply): number {
@@ -88,7 +87,7 @@ export class Session {
     this.#log = log
     this.#buffers = new BufferPool(options.memoryLimit ?? MEMORY_LIMIT)
     this.#incoming = this.#buffers.take(LARGEST_BUFFER)
-    this.#files = new OpenFiles(tree, numbers)
+    this.#files = new OpenFiles(tree, numbers, options.handleKeeper)
     this.#notifier = new Notifier(device, log)
     this.#served = {
       tree,
@@ -108,6 +107,11 @@ export class Session {
   /** Resolves when nothing is served any more and all files are closed; rejects when serving failed. */
   get ended(): Promise<DeviceEnd | 'closed'> {
     return this.#ended.promise
+  }
+
+  /** Takes over what a dead predecessor had open. Once per successor, before `start`. Resolves without the cluster. */
+  restore(handles: readonly OpenHandle[]): Promise<void> {
+    return this.#files.restore(handles, this.#log)
   }
 
   start(): void {
@@ -208,7 +212,7 @@ export class Session {
   async #run(operation: Operation, request: Request): Promise<void> {
     const meter = this.#meter?.operation(operation.name)
     const since = meter?.begin() ?? 0
-    if (this.#meter && request.uniqueHigh >= RESENT_BIT) this.#meter.resent++
+    if (this.#meter && request.isResent) this.#meter.resent++
     let reply: Reply
     try {
       const outcome = operation.handle(this.#served, request)
