@@ -13,7 +13,7 @@ try {
   const instance = process.argv[2] ?? ''
   const log = createLogger({ name: 'sheepfs-clean-up', level: 'info' })
   const { mount } = await readConfig({ file: instanceFiles(instance, readEnvironment(process.env)).config, instance })
-  for (const { name, mountpoint } of mount) await clearStaleMount({ name, mountpoint }, log)
+  for (const { name, mountpoint } of mount) await clearStaleMount({ mount: name, mountpoint }, log)
 } catch (error) {
   process.stderr.write(`sheepfs-clean-up: ${errorText(error)}\n`)
   process.exitCode = 1

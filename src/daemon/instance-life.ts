@@ -1,5 +1,7 @@
-import { SheepfsError, errorText, isSheepfsError } from '../errors.ts'
+import { SheepfsError, errorText, isSheepfsError, type ErrorCode } from '../errors.ts'
 import { type Logger } from '../log.ts'
+import { chooseEngine } from './choose-engine.ts'
+import { pause } from './end-mount.ts'
 import { type Instance } from './instance.ts'
 import { type ManagedMount } from './managed-mount.ts'
 
@@ -11,48 +13,65 @@ const STOP_IO_TIMEOUT_MS = 5000
 const BUSY_PAUSE_MS = 500
 
 /**
- * Starts all mounts and resolves when all serve; when only some do within START_LIMIT_MS, also then: the others are
- * tried again and again. Errors: what is wrong with the first mount, when none serves.
+ * Starts all mounts and resolves when all serve. Those that fail are tried again and again: when others serve, it resolves
+ * all the same after START_LIMIT_MS, and at once when waiting does not mend the failure. Errors: what is wrong with a
+ * configured mount, when none serves.
  */
 export async function startMounts(instance: Instance, log: Logger): Promise<void> {
-  const started = instance.wantedMounts().map(({ config, isConfigured }) => ({
-    name: config.name,
-    start: () => instance.startMount(config, { isConfigured }),
-  }))
-  const failures: SheepfsError[] = []
-  const late: Promise<void>[] = []
-  await Promise.all(
-    started.map(async ({ name, start }) => {
-      try {
-        await start()
-      } catch (error) {
-        if (!isSheepfsError(error)) throw error
-        failures.push(new SheepfsError(error.code, `mount "${name}": ${error.message}`, { cause: error }))
-        if (MENDABLE.has(error.code)) late.push(startLater(instance, { name, start }, log))
-      }
+  const mounts = await Promise.all(
+    instance.wantedMounts().map(async ({ config, isConfigured }) => {
+      const engine = (await chooseEngine(config.engine)).name
+      return instance.enlist(config, { isConfigured, engine })
     }),
   )
-  const [failure] = failures
-  if (!failure) return
-  const serves = instance.managed.length > 0
-  const isHopeless = failures.find(({ code }) => !MENDABLE.has(code))
-  if (!serves || isHopeless) throw isHopeless ?? failure
-  log.error(`${failure.message}; tried again until it serves`)
-  await Promise.race([Promise.all(late), new Promise((resolve) => setTimeout(resolve, START_LIMIT_MS).unref())])
+  const started = startAll(instance, mounts, log)
+  started.catch(() => undefined) // is heard of below, or comes when others serve
+  await Promise.race([started, pause(START_LIMIT_MS)])
+  if (!mounts.some(isServing)) await started
 }
 
-/** Failures that may be over by themselves; others need somebody to mend the configuration. */
-const MENDABLE = new Set(['unreachable', 'timeout', 'protocol', 'io', 'not-formatted', 'locked'])
+async function startAll(instance: Instance, mounts: readonly ManagedMount[], log: Logger): Promise<void> {
+  const outcomes = await Promise.all(mounts.map((mount) => tryMount(instance, mount)))
+  const failures = outcomes.filter((outcome) => outcome !== undefined)
+  const fatal = failures.find(({ mount }) => mount.isConfigured)
+  if (fatal && !mounts.some(isServing)) throw fatal.error
+  for (const { error } of failures) log.error(`${error.message}; tried again until it serves`)
+  await Promise.all(
+    failures.map(async ({ mount, error }) => {
+      const serving = serveLater(instance, mount, log)
+      if (MENDED_BY_TIME.has(error.code)) await serving
+    }),
+  )
+}
 
-async function startLater(
+function isServing({ keeper }: ManagedMount): boolean {
+  return keeper.state === 'serving'
+}
+
+/** Failures that may be over by themselves; others need somebody to mend something. */
+const MENDED_BY_TIME = new Set<ErrorCode>(['unreachable', 'timeout', 'protocol', 'io', 'not-formatted', 'locked'])
+
+async function tryMount(
   instance: Instance,
-  mount: { name: string; start: () => Promise<ManagedMount> },
-  log: Logger,
-): Promise<void> {
-  while (instance.state !== 'stopping') {
-    await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS))
+  mount: ManagedMount,
+): Promise<{ mount: ManagedMount; error: SheepfsError } | undefined> {
+  try {
+    await instance.serve(mount)
+    return undefined
+  } catch (error) {
+    if (!isSheepfsError(error)) throw error
+    const message = `mount "${mount.name}": ${error.message}`
+    return { mount, error: new SheepfsError(error.code, message, { cause: error }) }
+  }
+}
+
+/** Tries again until the mount serves, or is wanted no more. */
+export async function serveLater(instance: Instance, mount: ManagedMount, log: Logger): Promise<void> {
+  for (;;) {
+    await pause(RETRY_PAUSE_MS)
+    if (instance.state === 'stopping' || !instance.has(mount)) return
     try {
-      await mount.start()
+      await instance.serve(mount)
       log.info({ mount: mount.name }, 'serves now')
       return
     } catch (error) {
@@ -82,7 +101,10 @@ async function stopMount(
   for (;;) {
     try {
       const gentle = instance.stopMount(mount, { force: false })
-      const isDone = await Promise.race([gentle.then(() => true), pause(until - performance.now()).then(() => false)])
+      const isDone = await Promise.race([
+        gentle.then(() => true),
+        pause(Math.max(0, until - performance.now())).then(() => false),
+      ])
       if (isDone) return
       gentle.catch(() => undefined)
       log.error({ mount: mount.name }, 'not unmounted in time: ended by force; what was not flushed is lost')
@@ -102,8 +124,4 @@ async function stopMount(
   await instance.stopMount(mount, { force: true }).catch((error: unknown) => {
     log.error({ mount: mount.name, err: error }, 'could not be ended')
   })
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)).unref())
 }

@@ -1,8 +1,10 @@
 import { errorText } from '../errors.ts'
 import { type InstanceConfig } from '../api/schema/config.ts'
 import { type Logger } from '../log.ts'
+import { chooseEngine } from './choose-engine.ts'
 import { diffConfig, type ConfigChange } from './config-diff.ts'
 import { type Instance } from './instance.ts'
+import { serveLater } from './instance-life.ts'
 
 /**
  * Leads an instance to another configuration, which has been checked as a whole, step by step. When a step fails, those
@@ -12,8 +14,8 @@ export async function reloadInstance(instance: Instance, to: InstanceConfig, log
   const from = instance.config
   const done: ConfigChange[] = []
   try {
-    for (const change of diffConfig(from, to)) {
-      log.info({ change: change.kind, ...describe(change) }, 'reload')
+    for (const change of planReload(instance, from, to)) {
+      log.info({ change: change.kind, mount: mountOf(change) }, 'reload')
       await apply(instance, change, log)
       done.push(change)
     }
@@ -21,19 +23,40 @@ export async function reloadInstance(instance: Instance, to: InstanceConfig, log
   } catch (error) {
     log.error(`reload: ${errorText(error)}; going back to the configuration before`)
     instance.adopt(to)
-    for (const change of diffConfig(to, from)) {
+    for (const change of planReload(instance, to, from)) {
       await apply(instance, change, log).catch((cause: unknown) => {
         log.warn({ change: change.kind, err: cause }, 'not undone, or never done')
       })
     }
+    await relist(instance, from, log)
     instance.adopt(from)
     throw error
   }
 }
 
-function describe(change: ConfigChange): object {
-  if ('mount' in change) return { mount: change.mount.name }
-  return 'name' in change ? { mount: change.name } : {}
+/** As `diffConfig`; a mount that has not been mounted yet has nothing to be kept, and is started anew instead. */
+function planReload(instance: Instance, from: InstanceConfig, to: InstanceConfig): ConfigChange[] {
+  const changes = diffConfig(from, to)
+  const unstarted = new Set(instance.managed.filter(({ keeper }) => !keeper.isStarted).map(({ name }) => name))
+  const isOnMounted = (change: ConfigChange): boolean =>
+    change.kind === 'remove-mount' || change.kind === 'add-mount' || !unstarted.has(mountOf(change) ?? '')
+  const touched = new Set(changes.filter((change) => !isOnMounted(change)).map(mountOf))
+  const anew = to.mount.filter(({ name }) => touched.has(name))
+  return [...changes.filter(isOnMounted), ...anew.map((mount) => ({ kind: 'remount' as const, mount, keys: [] }))]
+}
+
+/** What could not be mounted again on the way back is tried until it can be. */
+async function relist(instance: Instance, config: InstanceConfig, log: Logger): Promise<void> {
+  const present = new Set(instance.managed.map(({ name }) => name))
+  for (const mount of config.mount.filter(({ name }) => !present.has(name))) {
+    const engine = (await chooseEngine(mount.engine)).name
+    void serveLater(instance, instance.enlist(mount, { isConfigured: true, engine }), log)
+  }
+}
+
+function mountOf(change: ConfigChange): string | undefined {
+  if ('mount' in change) return change.mount.name
+  return 'name' in change ? change.name : undefined
 }
 
 async function apply(instance: Instance, change: ConfigChange, log: Logger): Promise<void> {

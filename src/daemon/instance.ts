@@ -17,6 +17,7 @@ import { type CloneCreate, type Resize, type SnapshotCreate, type Vdi, type VdiC
 import { type Volume, type VolumePut } from '../api/schema/volume.ts'
 import { type Force, type Supervisor } from '../api/supervisor.ts'
 import { SheepfsError } from '../errors.ts'
+import { type EngineName } from '../fuse/engine.ts'
 import { type Logger, type LogLevel } from '../log.ts'
 import { parseAddress } from '../sheep/address.ts'
 import { parseVolumeName } from '../tree/volume-name.ts'
@@ -24,7 +25,6 @@ import { chooseEngine } from './choose-engine.ts'
 import { parseMount } from './config.ts'
 import { ManagedMount, toTimeoutMs } from './managed-mount.ts'
 import { type SavedState, type SavedStateFile } from './saved-state.ts'
-import { clearStaleMount } from './stale-mount.ts'
 import { type WorkerClient } from './worker-client.ts'
 
 export interface InstanceOptions {
@@ -112,11 +112,27 @@ export class Instance implements Supervisor {
 
   /** Starts a mount; resolves when it serves. Errors: why it does not; it is not there then. */
   async startMount(config: MountConfig, { isConfigured }: { isConfigured: boolean }): Promise<ManagedMount> {
-    if (this.#mounts.has(config.name)) throw new SheepfsError('exists', `mount "${config.name}" is there already`)
-    await clearStaleMount(config, this.#log)
     const engine = (await chooseEngine(config.engine)).name
+    const mount = this.enlist(config, { isConfigured, engine })
+    await this.#serveOrForget(mount)
+    return mount
+  }
+
+  async #serveOrForget(mount: ManagedMount): Promise<void> {
+    try {
+      await this.serve(mount)
+    } catch (error) {
+      if (this.has(mount)) this.#mounts.delete(mount.name)
+      this.#changed()
+      throw error
+    }
+  }
+
+  /** Adds a mount that does not serve yet. Errors: exists. */
+  enlist(config: MountConfig, { isConfigured, engine }: { isConfigured: boolean; engine: EngineName }): ManagedMount {
+    if (this.#mounts.has(config.name)) throw new SheepfsError('exists', `mount "${config.name}" is there already`)
     const { workerUser, logLevel, saved } = this.#options
-    const mount: ManagedMount = new ManagedMount({
+    const mount = new ManagedMount({
       config,
       engine,
       isConfigured,
@@ -132,20 +148,25 @@ export class Instance implements Supervisor {
       },
     })
     this.#mounts.set(config.name, mount)
-    try {
-      await mount.keeper.start()
-    } catch (error) {
-      this.#mounts.delete(config.name)
-      throw error
-    }
-    this.emit({ type: 'mount-added', mount: config.name })
-    this.#changed()
     return mount
+  }
+
+  /** Resolves when the mount serves. Errors: why it does not; it is shown as failed then, and may be tried again. */
+  async serve(mount: ManagedMount): Promise<void> {
+    await mount.keeper.start()
+    this.emit({ type: 'mount-added', mount: mount.name })
+    this.#changed()
+  }
+
+  /** False when it was removed meanwhile. */
+  has(mount: ManagedMount): boolean {
+    return this.#mounts.get(mount.name) === mount
   }
 
   /** Unmounts. Errors: busy, and the mount goes on unless forced. */
   async stopMount(mount: ManagedMount, options: Force): Promise<void> {
     await mount.keeper.stop(options)
+    if (!this.has(mount)) return
     this.#mounts.delete(mount.name)
     this.emit({ type: 'mount-removed', mount: mount.name })
     this.#changed()
@@ -186,8 +207,10 @@ export class Instance implements Supervisor {
     this.#checkRunning()
     const { sheep } = this.config
     const context = { instance: this.#options.name, sheep: sheep.length === 0 ? undefined : sheep }
+    const engine = (await chooseEngine(input.engine ?? 'auto')).name
     const present = this.managed.map(({ config }) => config)
-    const mount = await this.startMount(parseMount(input, context, present), { isConfigured: false })
+    const mount = this.enlist(parseMount(input, context, present), { isConfigured: false, engine })
+    await this.#serveOrForget(mount)
     return mount.present()
   }
 

@@ -1,5 +1,3 @@
-import { truncate } from 'node:fs/promises'
-import { join } from 'node:path'
 import { type MountMetrics } from '../api/mount-metrics.ts'
 import { type Event } from '../api/schema/event.ts'
 import { type MountConfig } from '../api/schema/config.ts'
@@ -10,6 +8,7 @@ import { type Logger, type LogLevel } from '../log.ts'
 import { addressText, parseAddress } from '../sheep/address.ts'
 import { FIRST_VOLUME_ID } from '../tree/node-ids.ts'
 import { parseVolumeName } from '../tree/volume-name.ts'
+import { KernelSizes } from './kernel-sizes.ts'
 import { MountKeeper } from './mount-keeper.ts'
 import { type SavedVolume } from './saved-state.ts'
 import { type AttachedVolume, type MountState, type WorkerMetrics } from './worker-protocol.ts'
@@ -43,8 +42,8 @@ export interface ManagedMountOptions {
 /** One mount of an instance: its configuration, what it has got at run time, and who keeps it alive. */
 export class ManagedMount {
   readonly keeper: MountKeeper
-  readonly #log: Logger
   readonly #options: ManagedMountOptions
+  readonly #sizes: KernelSizes
   config: MountConfig
   isConfigured: boolean
   #lastState: Mount['state'] | undefined
@@ -53,9 +52,10 @@ export class ManagedMount {
     this.config = options.config
     this.isConfigured = options.isConfigured
     this.#options = options
-    this.#log = options.log.child({ mount: options.config.name })
+    const log = options.log.child({ mount: options.config.name })
+    this.#sizes = new KernelSizes(options.config.mountpoint, log)
     this.keeper = new MountKeeper(toSpec(options), initialState(options), {
-      log: this.#log,
+      log,
       watcher: {
         onChange: () => {
           this.#tell()
@@ -67,7 +67,7 @@ export class ManagedMount {
           options.emit({ type: 'progress', mount: this.name, ...progress })
         },
         onGrown: (volume, size) => {
-          void this.#tellSize(volume, size)
+          if (options.config.write_back) this.#sizes.set(volume, size)
         },
       },
     })
@@ -123,7 +123,7 @@ export class ManagedMount {
               generation: worker.generation,
               started_at: new Date(worker.startedAtMs).toISOString(),
             },
-      open_files: report?.openFiles ?? 0,
+      open_files: report?.openFiles ?? keeper.openFiles,
       volumes: mountState.volumes.map(({ name }) => name),
       sheep: mountState.addresses.map(addressText),
       gateway: report?.gateway ? addressText(report.gateway) : null,
@@ -165,17 +165,6 @@ export class ManagedMount {
     const { reason } = this.keeper
     this.#options.emit({ type: 'mount-state', mount: this.name, state, ...(reason === undefined ? {} : { reason }) })
   }
-
-  /**
-   * With write-back caching the kernel owns the size of a file: only a truncate to the new size, which the tree takes for
-   * what it is, makes it know. From here, because a worker must not touch the mount it serves.
-   */
-  async #tellSize(volume: string, size: number): Promise<void> {
-    if (!this.config.write_back) return
-    await truncate(join(this.config.mountpoint, 'volume', volume), size).catch((error: unknown) => {
-      this.#log.warn({ volume, err: error }, 'the kernel could not be told of the new size')
-    })
-  }
 }
 
 /** Milliseconds; Infinity for "forever". */
@@ -201,8 +190,9 @@ function toSpec({ config, engine, workerUser, logLevel }: ManagedMountOptions): 
 function initialState({ config, volumes }: ManagedMountOptions): MountState {
   const wanted = new Map<string, AttachedVolume>()
   const fromFile = config.volumes.map((name) => ({ name: parseVolumeName(name).text, readOnly: false }))
-  for (const { name, readOnly } of [...fromFile, ...volumes]) {
-    if (!wanted.has(name)) wanted.set(name, { name, readOnly, nodeId: FIRST_VOLUME_ID + wanted.size })
+  const added = volumes.map((volume) => ({ ...volume, isOptional: true }))
+  for (const volume of [...fromFile, ...added]) {
+    if (!wanted.has(volume.name)) wanted.set(volume.name, { ...volume, nodeId: FIRST_VOLUME_ID + wanted.size })
   }
   return {
     negotiated: undefined,

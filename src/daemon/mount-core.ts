@@ -1,8 +1,10 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { SheepfsError, isSheepfsError } from '../errors.ts'
 import { LATENCY_BOUNDS_S } from '../api/mount-metrics.ts'
 import { Meter } from '../fuse/meter.ts'
 import { type Mounted } from '../fuse/engine.ts'
 import { serveDevice } from '../fuse/kernel/open-device.ts'
+import { type HandleKeeper } from '../fuse/kernel/open-files.ts'
 import { Session } from '../fuse/kernel/session.ts'
 import { type Negotiated } from '../fuse/kernel/negotiation.ts'
 import { type Logger } from '../log.ts'
@@ -11,16 +13,18 @@ import { Cluster } from '../sheep/cluster.ts'
 import { factsOf } from '../tree/cluster-facts.ts'
 import { ClusterTree } from '../tree/cluster-tree.ts'
 import { type TreeChange } from '../tree/node.ts'
-import { NodeIds } from '../tree/node-ids.ts'
+import { FIRST_VOLUME_ID, NodeIds } from '../tree/node-ids.ts'
 import { type VolumeFile } from '../tree/volume-file.ts'
 import { parseVolumeName } from '../tree/volume-name.ts'
 import { openVolume } from '../volume/open-volume.ts'
 import { chooseEngine } from './choose-engine.ts'
-import { type FromWorker, type MountState, type WorkerStart } from './worker-protocol.ts'
+import { type AttachedVolume, type FromWorker, type MountState, type WorkerStart } from './worker-protocol.ts'
 
 /** The device of the mount, inherited from the supervisor. */
 const DEVICE_FD = 3
-const REOPEN_PAUSE_MS = 1000
+const RETRY_PAUSE_MS = 1000
+/** What a killed predecessor holds it gives back within this. */
+const LOCK_PATIENCE_MS = 6000
 /** Without a supervisor the cluster is waited for only as long as this. */
 const ORPHAN_IO_TIMEOUT_MS = 2000
 /** Gateways whose late executions a successor waits for: the present one, and those before it that may still be busy. */
@@ -47,6 +51,8 @@ export class MountCore {
   #negotiated: Negotiated | undefined
   #gateways: readonly Address[]
   #readOnly = new Set<string>()
+  /** What is attached is all that a successor has to attach. */
+  #isAttached = false
   #isOrphan = false
 
   private constructor(start: WorkerStart, { log, send }: WorkerSurroundings) {
@@ -164,7 +170,7 @@ export class MountCore {
 
   /** Tells the supervisor what a successor would need. */
   publish(): void {
-    this.#send({ kind: 'state', state: this.#state() })
+    if (this.#isAttached) this.#send({ kind: 'state', state: this.#state() })
   }
 
   #hear(change: TreeChange): void {
@@ -199,7 +205,7 @@ export class MountCore {
       } catch (error) {
         if (!this.isSuccessor || !isSheepfsError(error) || error.code === 'closed') throw error
         this.log.warn(`waiting for the cluster: ${error.message}`)
-        await new Promise((resolve) => setTimeout(resolve, REOPEN_PAUSE_MS))
+        await pause(RETRY_PAUSE_MS)
       }
     }
     if (this.isSuccessor) this.cluster.fence(this.start.state.gateways)
@@ -209,15 +215,33 @@ export class MountCore {
     const { volumes } = this.start.state
     for (const { name, readOnly } of volumes) if (readOnly) this.#readOnly.add(name)
     await Promise.all(
-      volumes.map(async ({ name, nodeId, readOnly }) => {
+      volumes.map(async (volume) => {
         try {
-          await this.tree.attachments.attach(parseVolumeName(name), nodeId === 0 ? { readOnly } : { readOnly, nodeId })
+          await this.#attachAgain(volume)
         } catch (error) {
-          if (!this.isSuccessor) throw error
-          this.log.error({ volume: name, err: error }, 'a volume cannot be attached again: its open files fail')
+          const isNeeded = volume.isOptional !== true || !isSheepfsError(error) || isNoAnswer(error)
+          if (!this.isSuccessor && isNeeded) throw error
+          const loss = this.isSuccessor ? 'its open files fail' : 'it is left out'
+          this.log.error({ volume: volume.name, err: error }, `a volume cannot be attached again: ${loss}`)
         }
       }),
     )
+    this.#isAttached = true
+  }
+
+  /** The worker of a daemon that was killed may still hold the lock, and is about to give it back. */
+  async #attachAgain({ name, nodeId, readOnly }: AttachedVolume): Promise<void> {
+    for (const until = performance.now() + LOCK_PATIENCE_MS; ;) {
+      try {
+        await this.tree.attachments.attach(parseVolumeName(name), { readOnly, nodeId })
+        return
+      } catch (error) {
+        const isWaitedFor = this.isSuccessor ? isNoAnswer(error) : false
+        const isGivenBack = isSheepfsError(error, 'locked') && performance.now() < until
+        if (!isWaitedFor && !isGivenBack) throw error
+        await pause(RETRY_PAUSE_MS)
+      }
+    }
   }
 
   async #serve(): Promise<Service> {
@@ -239,12 +263,28 @@ export class MountCore {
       writeBack: spec.writeBack,
       generation,
       meter: this.meter,
+      handleKeeper: this.#handleKeeper(),
       ...(negotiated === undefined ? {} : { negotiated }),
     })
-    if (this.isSuccessor) session.resend()
+    if (this.isSuccessor) {
+      await session.restore(this.start.handles)
+      session.resend()
+    }
     session.start()
     this.#negotiated = await session.ready
     return { kind: 'session', session }
+  }
+
+  /** Only of volumes: whoever reads a text twice gets it anew. */
+  #handleKeeper(): HandleKeeper {
+    return {
+      opened: (handle) => {
+        if (handle.node >= FIRST_VOLUME_ID) this.#send({ kind: 'opened', handle })
+      },
+      closed: ({ fh, node }) => {
+        if (node >= FIRST_VOLUME_ID) this.#send({ kind: 'closed', fh })
+      },
+    }
   }
 
   async #close(): Promise<void> {
@@ -272,4 +312,9 @@ export class MountCore {
       `engine ${this.start.spec.engine} cannot switch the page cache while mounted`,
     )
   }
+}
+
+/** Nothing was said about the volume itself. */
+function isNoAnswer(error: unknown): boolean {
+  return isSheepfsError(error, 'unreachable') || isSheepfsError(error, 'timeout')
 }

@@ -1,12 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { SheepfsError, errorText, isSheepfsError } from '../errors.ts'
-import { type KernelMount, mountDevice } from '../fuse/kernel/kernel-mount.ts'
+import { SheepfsError, errorText } from '../errors.ts'
 import { detachPath } from '../fuse/unmount.ts'
 import { deferred, type Deferred } from '../fuse/kernel/deferred.ts'
-import { closeDevice, openDevice } from '../fuse/kernel/open-device.ts'
+import { type OpenHandle } from '../fuse/kernel/open-files.ts'
 import { type Logger } from '../log.ts'
+import { awaitClosed, endMount, mountOfWorker, pause } from './end-mount.ts'
+import { MountedDevice } from './mounted-device.ts'
+import { RestartPolicy } from './restart-policy.ts'
+import { clearStaleMount } from './stale-mount.ts'
 import { fromWireError } from './wire-error.ts'
 import { WorkerClient } from './worker-client.ts'
+import { WorkerPulse } from './worker-pulse.ts'
 import { type FromWorker, type MountState, type Progress, type WorkerSpec } from './worker-protocol.ts'
 
 /** starting, serving, restarting: between two workers; failed: no worker can be kept; stopping; ended. */
@@ -22,24 +25,10 @@ export interface KeeperWatcher {
   onGrown(volume: string, size: number): void
 }
 
-/** Pauses before the next worker, by how many died soon after their start; the last one holds from there on. */
-const LAST_RESTART_PAUSE_MS = 30_000
-const RESTART_PAUSES_MS = [0, 0, 500, 1000, 2000, 5000, 10_000, LAST_RESTART_PAUSE_MS] as const
-/** So many workers that died young are bad luck; more are a mount that has failed. */
-const FEW_DEATHS = 3
-/** A worker that lived this long counts as one that works. */
-const STABLE_MS = 3000
-const PING_INTERVAL_MS = 2000
-/** A worker that does not answer a ping within this time is stuck: a ping needs no cluster. */
-const PING_LIMIT_MS = 10_000
 /** How long requests in flight may hold up a planned restart; the kernel sends the rest to the successor. */
 const HAND_OVER_LIMIT_MS = 5000
 /** How long whoever asks for a restart waits for its end. */
 const RESTART_LIMIT_MS = 60_000
-/** How long an end by force waits for an orderly one. */
-const FORCE_LIMIT_MS = 3000
-/** How long a worker may take to close its volumes once the mount has ended. */
-const END_LIMIT_MS = 30_000
 
 /**
  * Keeps one mount alive: holds its device, and a worker that serves it. A worker that dies or hangs is replaced under the
@@ -50,29 +39,37 @@ export class MountKeeper {
   spec: WorkerSpec
   readonly #log: Logger
   readonly #watcher: KeeperWatcher
+  readonly #pulse: WorkerPulse
+  readonly #policy = new RestartPolicy()
+  /** Volumes that the kernel has open, by fh. */
+  readonly #handles = new Map<number, OpenHandle>()
   #mountState: MountState
-  #device: { readonly fd: number; readonly mount: KernelMount } | undefined
+  #device: MountedDevice | undefined
   #worker: WorkerClient | undefined
   #state: KeeperState = 'starting'
   #sinceMs = Date.now()
   #reason: string | undefined
   #generation = 0
-  #lastPong = 0
-  #earlyDeaths = 0
   #waiting: { readonly sinceMs: number; readonly reason: string } | undefined
-  #pinger: NodeJS.Timeout | undefined
   #restartTimer: NodeJS.Timeout | undefined
   #serving: Deferred<undefined> | undefined
-  #onGone: (() => void) | undefined
   #endError: SheepfsError | undefined
   /** The present worker has said that its mount is over; without that, its end is a crash. */
   #hasEnded = false
+  /** The present worker ends because it was told to. */
+  #isPlanned = false
+  /** A stop by force is under way: an orderly one that fails meanwhile changes nothing. */
+  #isForced = false
 
   constructor(spec: WorkerSpec, state: MountState, options: { log: Logger; watcher: KeeperWatcher }) {
     this.spec = spec
     this.#mountState = state
     this.#log = options.log
     this.#watcher = options.watcher
+    this.#pulse = new WorkerPulse((worker, silentMs) => {
+      this.#log.error({ pid: worker.pid }, `the worker has not answered for ${silentMs / 1000} s: it is stuck`)
+      worker.kill()
+    })
   }
 
   get state(): KeeperState {
@@ -99,13 +96,23 @@ export class MountKeeper {
     return this.#mountState
   }
 
+  /** It has been mounted, whatever it does now. */
+  get isStarted(): boolean {
+    return this.#generation > 0 && this.#state !== 'starting'
+  }
+
+  /** How many times volumes are open in the kernel, also while no worker serves. */
+  get openFiles(): number {
+    return this.#handles.size
+  }
+
   get worker(): WorkerClient | undefined {
     return this.#worker
   }
 
   /** False when a worker that should serve has not given a sign of life for too long. */
   get isAlive(): boolean {
-    return this.#state !== 'serving' || performance.now() - this.#lastPong < PING_LIMIT_MS + 2 * PING_INTERVAL_MS
+    return this.#state !== 'serving' || this.#pulse.isAlive
   }
 
   get #isOver(): boolean {
@@ -117,19 +124,32 @@ export class MountKeeper {
     return Math.max(0, this.#generation - 1)
   }
 
-  /** Mounts, and resolves when the mount serves; otherwise nothing is left. Errors: of the mount, the cluster, volumes. */
+  /**
+   * Mounts, and resolves when the mount serves; otherwise it has failed, nothing is left, and it may be tried again.
+   * Errors: of the mount, the cluster, volumes.
+   */
   async start(): Promise<void> {
+    this.#checkGoesOn()
+    this.#setState('starting', undefined)
     try {
-      if (this.spec.engine === 'kernel') this.#device = await this.#mountDevice()
-      if (this.#isOver) throw new SheepfsError('closed', 'the mount was stopped before it served')
+      await clearStaleMount(this.spec, this.#log)
+      if (this.spec.engine === 'kernel') this.#device = await MountedDevice.open(this.spec)
+      this.#checkGoesOn()
       await this.#startWorker()
       await this.#device?.mount.raiseReadAhead(this.#log)
     } catch (error) {
-      this.#setState('ended', errorText(error))
+      if (!this.#isOver) this.#setState('failed', errorText(error))
       this.#worker?.kill()
+      this.#worker = undefined // it has no successor
+      this.#endError = undefined
+      this.#generation = 0
       await this.#dropDevice()
       throw error
     }
+  }
+
+  #checkGoesOn(): void {
+    if (this.#isOver) throw new SheepfsError('closed', 'the mount was stopped before it served')
   }
 
   /** The worker, for a call. Errors: closed while there is none. */
@@ -143,7 +163,8 @@ export class MountKeeper {
     const worker = this.requireWorker()
     this.#checkSuccession()
     this.#setState('restarting', 'restarted on demand')
-    this.#earlyDeaths = 0
+    this.#policy.forget()
+    this.#isPlanned = true
     const serving = this.#nextServing()
     await Promise.race([worker.call('handOver').catch(() => undefined), pause(HAND_OVER_LIMIT_MS)])
     worker.kill()
@@ -158,28 +179,37 @@ export class MountKeeper {
    * Unmounts: what is cached is flushed, volumes are closed. Errors: busy, and the mount goes on; with `force` it ends all
    * the same, and what is open fails.
    */
-  async stop(options: { force: boolean }): Promise<void> {
+  async stop({ force }: { force: boolean }): Promise<void> {
     if (this.#state === 'ended') return
     const previous = { state: this.#state, reason: this.#reason }
     const isServed = previous.state === 'serving' || previous.state === 'stopping'
-    if (!isServed && previous.state !== 'starting' && !options.force) this.#checkUnused()
+    if (!isServed && previous.state !== 'starting' && !force) this.#checkUnused()
+    this.#isForced ||= force
     this.#setState('stopping', undefined)
     clearTimeout(this.#restartTimer)
+    const worker = this.#worker
+    const options = { force, log: this.#log }
     try {
       if (!isServed) await this.#discard()
-      else await (options.force ? this.#abort() : this.#unmount())
+      else await this.#end(options)
     } catch (error) {
-      this.#goOn(previous)
+      if (force || !this.#isForced) this.#goOn(previous)
       throw error
     }
-    await this.#workerGone()
+    if (worker) await awaitClosed(worker, options)
     this.#setState('ended', undefined)
     await this.#dropDevice()
     if (this.#endError) throw this.#endError
   }
 
+  async #end(options: { force: boolean; log: Logger }): Promise<void> {
+    const mount = this.#device?.mount ?? (this.#worker && mountOfWorker(this.#worker))
+    if (mount) await endMount(mount, options)
+  }
+
   /** A stop was refused: the mount is kept as before, also when its worker has gone meanwhile. */
   #goOn(previous: { state: KeeperState; reason: string | undefined }): void {
+    this.#isForced = false
     if (this.#worker || previous.state === 'starting') {
       this.#setState(previous.state, previous.reason)
       return
@@ -209,35 +239,24 @@ export class MountKeeper {
     })
   }
 
-  async #mountDevice(): Promise<{ fd: number; mount: KernelMount }> {
-    const { mountpoint, mount: source, allowOther } = this.spec
-    const fd = await openDevice()
-    try {
-      return { fd, mount: await mountDevice(fd, { mountpoint, source, allowOther }) }
-    } catch (error) {
-      closeDevice(fd)
-      throw error
-    }
-  }
-
   async #dropDevice(): Promise<void> {
     const device = this.#device
-    if (!device) return
     this.#device = undefined
-    closeDevice(device.fd)
-    await device.mount.detach()
+    this.#handles.clear()
+    await device?.close()
   }
 
   #startWorker(): Promise<void> {
     const serving = this.#nextServing()
     this.#generation++
-    const start = { kind: 'start', spec: this.spec, state: this.#mountState, generation: this.#generation } as const
+    const [spec, state, generation] = [this.spec, this.#mountState, this.#generation]
+    const start = { kind: 'start', spec, state, handles: [...this.#handles.values()], generation } as const
     const worker: WorkerClient = new WorkerClient(start, {
       deviceFd: this.#device?.fd,
       log: this.#log,
       watcher: {
         onMessage: (message) => {
-          this.#hear(message)
+          this.#hear(worker, message)
         },
         onExit: (how) => {
           this.#mourn(worker, how)
@@ -246,6 +265,8 @@ export class MountKeeper {
     })
     this.#worker = worker
     this.#hasEnded = false
+    this.#endError = undefined
+    this.#isPlanned = false
     return serving
   }
 
@@ -255,18 +276,25 @@ export class MountKeeper {
     return this.#serving.promise
   }
 
-  #hear(message: FromWorker): void {
+  #hear(worker: WorkerClient, message: FromWorker): void {
+    if (worker !== this.#worker) return
     switch (message.kind) {
       case 'serving':
         this.#watcher.onWorker(this.#reason ?? 'started')
         this.#setState('serving', undefined)
-        this.#startPinging()
+        this.#pulse.start(worker)
         this.#serving?.resolve(undefined)
         this.#serving = undefined
         break
       case 'state':
         this.#mountState = message.state
         this.#watcher.onChange()
+        break
+      case 'opened':
+        this.#handles.set(message.handle.fh, message.handle)
+        break
+      case 'closed':
+        this.#handles.delete(message.fh)
         break
       case 'progress':
         this.#watcher.onProgress(message.progress)
@@ -299,8 +327,7 @@ export class MountKeeper {
     if (worker !== this.#worker) return
     this.#worker = undefined
     this.#waiting = undefined
-    clearInterval(this.#pinger)
-    this.#onGone?.()
+    this.#pulse.stop()
     if (this.#state === 'starting') {
       this.#failStart(this.#endError ?? new SheepfsError('io', `the worker ended with ${how}`))
       return
@@ -313,17 +340,18 @@ export class MountKeeper {
   }
 
   async #replace(worker: WorkerClient, how: string): Promise<void> {
-    const isPlanned = this.#state === 'restarting'
-    if (this.#hasEnded && !isPlanned) {
+    if (this.#isPlanned) {
+      this.#restartLater(0)
+      return
+    }
+    if (this.#hasEnded) {
       await this.#afterEnd()
       return
     }
-    this.#earlyDeaths = isPlanned || Date.now() - worker.startedAtMs >= STABLE_MS ? 0 : this.#earlyDeaths + 1
-    const pauseMs = RESTART_PAUSES_MS[Math.min(this.#earlyDeaths, RESTART_PAUSES_MS.length - 1)] ?? 0
-    if (!isPlanned) {
-      this.#log.error({ generation: worker.generation, how, pauseMs }, 'the worker died; another one takes over')
-      this.#setState(this.#earlyDeaths > FEW_DEATHS ? 'failed' : 'restarting', `the worker ended with ${how}`)
-    }
+    this.#policy.noteDeath(worker.livedMs)
+    const { pauseMs, isHopeless } = this.#policy
+    this.#log.error({ generation: worker.generation, how, pauseMs }, 'the worker died; another one takes over')
+    this.#setState(isHopeless ? 'failed' : 'restarting', `the worker ended with ${how}`)
     this.#restartLater(pauseMs)
   }
 
@@ -347,7 +375,7 @@ export class MountKeeper {
         if (this.#isOver) return
         this.#log.error({ err: error }, 'a worker could not be started')
         this.#setState('failed', errorText(error))
-        if (!this.#worker) this.#restartLater(LAST_RESTART_PAUSE_MS)
+        if (!this.#worker) this.#restartLater(this.#policy.longestPauseMs)
       })
     }, pauseMs)
   }
@@ -363,7 +391,7 @@ export class MountKeeper {
     }
     if (this.spec.engine === 'kernel' && !this.#device) {
       this.#mountState = { ...this.#mountState, negotiated: undefined }
-      this.#device = await this.#mountDevice()
+      this.#device = await MountedDevice.open(this.spec)
     }
     await this.#startWorker()
   }
@@ -381,69 +409,10 @@ export class MountKeeper {
     return this.#mountState.negotiated?.canResend ?? true // before INIT there is nothing to send again
   }
 
-  #startPinging(): void {
-    clearInterval(this.#pinger)
-    this.#lastPong = performance.now()
-    let askedAt: number | undefined
-    this.#pinger = setInterval(() => {
-      const worker = this.#worker
-      if (!worker) return
-      if (askedAt === undefined) {
-        askedAt = performance.now()
-        const onPong = (): void => {
-          askedAt = undefined
-          this.#lastPong = performance.now()
-        }
-        worker.call('ping').then(onPong, onPong)
-      } else if (performance.now() - askedAt > PING_LIMIT_MS) {
-        askedAt = undefined
-        this.#log.error({ pid: worker.pid }, `the worker has not answered for ${PING_LIMIT_MS / 1000} s: it is stuck`)
-        worker.kill()
-      }
-    }, PING_INTERVAL_MS)
-    this.#pinger.unref()
-  }
-
-  async #unmount(): Promise<void> {
-    if (this.#device) await this.#device.mount.unmount()
-    else await this.#worker?.call('unmount')
-  }
-
-  async #abort(): Promise<void> {
-    const late = new SheepfsError('timeout', `not unmounted within ${FORCE_LIMIT_MS / 1000} s`)
-    try {
-      await Promise.race([this.#unmount(), pause(FORCE_LIMIT_MS).then(() => Promise.reject(late))])
-    } catch (error) {
-      if (!isSheepfsError(error)) throw error
-      this.#log.warn(`ended by force: ${error.message}`)
-      if (this.#device) await this.#device.mount.abort()
-      else await this.#worker?.call('abort')
-    }
-  }
-
-  /** Resolves when the worker has closed its volumes and is gone; it is killed when it takes too long. */
-  async #workerGone(): Promise<void> {
-    const worker = this.#worker
-    if (!worker) return
-    const gone = new Promise<void>((resolve) => {
-      this.#onGone = resolve
-    })
-    const timer = setTimeout(() => {
-      this.#log.error('the worker did not close its volumes in time: their last flush and their locks may be missing')
-      worker.kill()
-    }, END_LIMIT_MS)
-    await gone
-    clearTimeout(timer)
-  }
-
   #setState(state: KeeperState, reason: string | undefined): void {
     if (this.#state !== state) this.#sinceMs = Date.now()
     this.#state = state
     this.#reason = reason
     this.#watcher.onChange()
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return sleep(ms, undefined, { ref: false })
 }

@@ -42,8 +42,14 @@ export class ServedMount {
     this.#cluster = cluster
     this.#tree = tree
     this.#mounted = mounted
-    this.#sizes = new KernelSizes(tree, spec.mountpoint, spec.log)
-    if (spec.engine.capabilities.writeBack) this.#sizes.start()
+    this.#sizes = new KernelSizes(spec.mountpoint, spec.log)
+    if (spec.engine.capabilities.writeBack) {
+      tree.watch((change) => {
+        if (change.kind !== 'attributes') return
+        const file = tree.attachments.node(change.node)
+        if (file && !file.isDetached) this.#sizes.set(file.name, change.size)
+      })
+    }
   }
 
   /** Resolves when the mount serves requests; otherwise nothing is left. Errors: of the cluster, VDIs and the engine. */

@@ -9,8 +9,10 @@ import { detachPath } from '../fuse/unmount.ts'
  * serve it any more, and whoever waits for it would wait for ever. Other mounts stay. The caller knows that no predecessor
  * lives (it has the control socket).
  */
-export async function clearStaleMount(mount: { name: string; mountpoint: string }, log: Logger): Promise<void> {
-  const { name, mountpoint } = mount
+export async function clearStaleMount(
+  { mount: name, mountpoint }: { readonly mount: string; readonly mountpoint: string },
+  log: Logger,
+): Promise<void> {
   const stale = await findMount(mountpoint)
   if (stale?.type !== MOUNT_TYPE || stale.source !== name) return
   log.warn({ mountpoint }, 'a predecessor has left its mount behind: it is taken away, and files open in it fail')

@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { SheepfsError } from '../errors.ts'
+import { deferred } from '../fuse/kernel/deferred.ts'
 import { type Logger } from '../log.ts'
 import { fromWireError } from './wire-error.ts'
 import {
@@ -28,9 +29,13 @@ interface PendingCall {
 export class WorkerClient {
   readonly generation: number
   readonly startedAtMs = Date.now()
+  readonly #startedAt = performance.now()
+  /** Resolves when the process is gone, before anybody else is told. */
+  readonly gone: Promise<void>
   readonly #child: ChildProcess
   /** Calls without an answer; an entry leaves once, by an answer or by the end of the process. */
   readonly #calls = new Map<number, PendingCall>()
+  readonly #ended = deferred<undefined>()
   #nextCall = 1
   #isGone = false
 
@@ -38,6 +43,7 @@ export class WorkerClient {
   constructor(start: WorkerStart, options: { deviceFd: number | undefined; log: Logger; watcher: WorkerWatcher }) {
     const { deviceFd, log, watcher } = options
     this.generation = start.generation
+    this.gone = this.#ended.promise
     this.#child = fork(PROGRAM, [], {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', deviceFd ?? 'ignore', 'ipc'],
@@ -45,7 +51,8 @@ export class WorkerClient {
     this.#child.on('message', (message) => {
       this.#receive(message as FromWorker, watcher)
     })
-    this.#child.once('exit', (code, signal) => {
+    // not "exit", which may come before the last messages
+    this.#child.once('close', (code, signal) => {
       this.#end(signal ?? `status ${String(code)}`, watcher)
     })
     this.#child.on('error', (error) => {
@@ -59,8 +66,9 @@ export class WorkerClient {
     return this.#child.pid
   }
 
-  get isGone(): boolean {
-    return this.#isGone
+  /** How long it has lived up to now, whatever was done to the clock. */
+  get livedMs(): number {
+    return performance.now() - this.#startedAt
   }
 
   /** Calls the worker. Errors: what it throws; closed when it ends before the answer. */
@@ -103,6 +111,7 @@ export class WorkerClient {
   #end(how: string, watcher: WorkerWatcher): void {
     if (this.#isGone) return
     this.#isGone = true
+    this.#ended.resolve(undefined)
     const calls = [...this.#calls.values()]
     this.#calls.clear()
     for (const { reject } of calls) reject(new SheepfsError('closed', 'the worker ended before it answered'))

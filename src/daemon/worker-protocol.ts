@@ -5,6 +5,7 @@ import { type Volume, type VolumePut } from '../api/schema/volume.ts'
 import { type ErrorCode } from '../errors.ts'
 import { type EngineName } from '../fuse/engine.ts'
 import { type Negotiated } from '../fuse/kernel/negotiation.ts'
+import { type OpenHandle } from '../fuse/kernel/open-files.ts'
 import { type LogLevel } from '../log.ts'
 import { type Address } from '../sheep/address.ts'
 
@@ -29,6 +30,8 @@ export interface AttachedVolume {
   readonly name: string
   readonly nodeId: number
   readonly readOnly: boolean
+  /** A first worker goes on without it when it cannot be attached: it was attached at run time, by a predecessor. */
+  readonly isOptional?: boolean
 }
 
 /**
@@ -53,6 +56,8 @@ export interface WorkerStart {
   readonly kind: 'start'
   readonly spec: WorkerSpec
   readonly state: MountState
+  /** Volumes that the kernel has open. */
+  readonly handles: readonly OpenHandle[]
   /** 1 for the first worker of a mount; a later one takes over from a predecessor. */
   readonly generation: number
 }
@@ -134,6 +139,9 @@ export type FromWorker =
   /** The mount serves requests. */
   | { readonly kind: 'serving' }
   | { readonly kind: 'state'; readonly state: MountState }
+  /** Of volumes, each before the kernel knows; apart from the state, so that opening a file costs little. */
+  | { readonly kind: 'opened'; readonly handle: OpenHandle }
+  | { readonly kind: 'closed'; readonly fh: number }
   /** Requests wait for the cluster; sinceMs undefined: none any more. */
   | { readonly kind: 'waiting'; readonly sinceMs: number | undefined; readonly reason: string }
   | { readonly kind: 'progress'; readonly progress: Progress }

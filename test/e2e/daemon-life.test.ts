@@ -24,7 +24,9 @@ import { Stage } from './stage/stage.ts'
 const MIB = 2 ** 20
 const MOUNT = 'm'
 const CLEAN_UP = join(import.meta.dirname, '../../src/cli/sheepfs-clean-up.js')
-const NEEDS = { skip: missing('fuse', 'root'), timeout: 60_000 }
+/** The stop timeout of the test and the bound that the man page gives for what comes on top of it, and a slow machine. */
+const STOP_BOUND_MS = 20_000
+const NEEDS = { skip: missing('fuse', 'root'), timeout: 180_000 }
 
 async function tableOf(stage: Stage, name: string, sheep: Sheep, volumes: readonly string[]): Promise<MountTable> {
   return { name, mountpoint: await stage.mountpoint(), sheep: [addressText(sheep.address)], volumes }
@@ -68,6 +70,23 @@ describe('a daemon that ends', NEEDS, () => {
       ]),
     )
     assert.equal((await second.serving('extra')).configured, false)
+    assert.equal(await second.stop(), 0)
+  })
+
+  test('leaves out of the next one what was attached at run time and is gone', async () => {
+    const volume = await sheep.createVdi(MIB)
+    const mounts = [await tableOf(stage, MOUNT, sheep, [volume])]
+    const first = await startSheepfsd(stage, { mounts })
+    await first.client.createVdi(MOUNT, { name: 'passing', size: MIB })
+    await first.client.attach(MOUNT, 'passing', {})
+    assert.equal(await first.stop(), 0)
+    const between = await startSheepfsd(stage, { mounts: [{ ...mounts[0], name: 'other' } as MountTable] })
+    await between.client.deleteVdi('other', 'passing')
+    assert.equal(await between.stop(), 0)
+
+    const second = await startSheepfsd(stage, { mounts, place: first.place })
+    assert.deepEqual((await second.serving(MOUNT)).volumes, [volume])
+    assert.match(second.log(), /"volume":"passing".*it is left out/)
     assert.equal(await second.stop(), 0)
   })
 
@@ -121,9 +140,9 @@ describe('a daemon that ends', NEEDS, () => {
     const gone = once(daemon.child, 'exit')
     daemon.child.kill('SIGKILL')
     await gone
-    const script = 'umount -a -t fusectl; "$@" && ! findmnt --type fuse.sheepfs --source m'
+    const script = 'umount -a -t fusectl; "$@" && ! findmnt "$0"'
     const command = ['env', `SHEEPFS_CONFIG=${daemon.place.configFile}`, process.execPath, CLEAN_UP, 'test']
-    await succeed('unshare', ['--mount', 'sh', '-c', script, 'sh', ...command])
+    await succeed('unshare', ['--mount', 'sh', '-c', script, mounts[0]?.mountpoint ?? '', ...command])
     await removeMount(mounts[0]?.mountpoint ?? '')
   })
 
@@ -149,6 +168,76 @@ describe('a daemon that ends', NEEDS, () => {
   })
 })
 
+describe('a daemon one of whose mounts cannot serve', NEEDS, () => {
+  const stage = new Stage()
+  let sheep: Sheep
+  before(async () => {
+    sheep = await startLamb(stage)
+  })
+  after(() => stage.close())
+
+  test('serves the others, shows the failure, and mends it when it can', async () => {
+    const mounts = [await tableOf(stage, MOUNT, sheep, []), await tableOf(stage, 'late', sheep, ['nosuch'])]
+    const daemon = await startSheepfsd(stage, { mounts })
+    const failed = await daemon.client.mount('late')
+    assert.equal(failed.state, 'failed')
+    assert.match(failed.reason ?? '', /nosuch/)
+    assert.equal((await daemon.client.health()).status, 'failed')
+    await daemon.client.createVdi(MOUNT, { name: 'nosuch', size: MIB })
+    assert.deepEqual((await daemon.serving('late')).volumes, ['nosuch'])
+    assert.equal(await daemon.stop(), 0)
+  })
+
+  test('serves the others while the cluster of one says nothing', async () => {
+    const silent = await startLamb(stage, ['--fault', 'silence,op=STAT_CLUSTER', '--fault', 'silence,op=GET_VDI_INFO'])
+    const mounts = [
+      await tableOf(stage, MOUNT, sheep, []),
+      await tableOf(stage, 'silent', silent, [await silent.createVdi(MIB)]),
+    ]
+    const place = await newPlace(stage)
+    await writeConfig(place, mounts)
+    const daemon = launchSheepfsd(stage, place, { mounts })
+    await daemon.logged('"msg":"ready"', 0, 60_000)
+    assert.deepEqual([await stateOf(daemon, MOUNT), await stateOf(daemon, 'silent')], ['serving', 'starting'])
+    assert.equal(await daemon.stop(), 0)
+    for (const { mountpoint } of mounts) assert.equal(await findMount(mountpoint), undefined)
+  })
+
+  test('does not forget what was attached to it at run time', async () => {
+    const added = await sheep.createVdi(MIB)
+    const [serving, late] = [await tableOf(stage, MOUNT, sheep, []), await tableOf(stage, 'late', sheep, [])]
+    const first = await startSheepfsd(stage, { mounts: [serving, late] })
+    await first.client.attach('late', added, {})
+    assert.equal(await first.stop(), 0)
+    const second = await startSheepfsd(stage, {
+      mounts: [serving, { ...late, volumes: ['none'] }],
+      place: first.place,
+    })
+    assert.equal(await stateOf(second, 'late'), 'failed')
+    await second.client.createVdi(MOUNT, { name: 'passing', size: MIB })
+    await second.client.attach(MOUNT, 'passing', {})
+    assert.equal(await second.stop(), 0)
+    const third = await startSheepfsd(stage, { mounts: [serving, late], place: first.place })
+    assert.deepEqual((await third.serving('late')).volumes, [added])
+    assert.equal(await third.stop(), 0)
+  })
+
+  test('takes a configuration that mends it', async () => {
+    const mounts = [await tableOf(stage, MOUNT, sheep, []), await tableOf(stage, 'late', sheep, ['wrong'])]
+    const daemon = await startSheepfsd(stage, { mounts })
+    const right = await sheep.createVdi(MIB)
+    await writeConfig(daemon.place, [mounts[0], { ...mounts[1], volumes: [right] }] as MountTable[])
+    daemon.child.kill('SIGHUP')
+    await daemon.logged('"msg":"reloaded"')
+    assert.deepEqual((await daemon.serving('late')).volumes, [right])
+    assert.equal(await daemon.stop(), 0)
+  })
+})
+
+async function stateOf(daemon: Sheepfsd, mount: string): Promise<string> {
+  return (await daemon.client.mount(mount)).state
+}
+
 describe('a daemon without a cluster', NEEDS, () => {
   const stage = new Stage()
   after(() => stage.close())
@@ -169,6 +258,20 @@ describe('a daemon without a cluster', NEEDS, () => {
     assert.equal(await findMount(mounts[0]?.mountpoint ?? ''), undefined)
     assert.equal(code, 0)
     await closed
+  })
+})
+
+describe('a daemon whose worker hangs', NEEDS, () => {
+  const stage = new Stage()
+  after(() => stage.close())
+
+  test('ends in its time all the same', async () => {
+    const sheep = await startLamb(stage)
+    const mounts = [await tableOf(stage, MOUNT, sheep, [await sheep.createVdi(MIB)])]
+    const daemon = await startSheepfsd(stage, { mounts, stopTimeoutS: 2 })
+    process.kill(await daemon.workerPid(MOUNT), 'SIGSTOP')
+    assert.equal(await daemon.stop(STOP_BOUND_MS), 0)
+    assert.match(daemon.log(), /by force/)
   })
 })
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { constants, type FileHandle, open, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { after, before, describe, test, type TestContext } from 'node:test'
 import { addressText } from '../../src/sheep/address.ts'
@@ -20,7 +20,7 @@ const WAYS = [
   { name: 'page cache on', pageCache: true, args: ['--ioengine=psync', '--fsync=128'] },
 ]
 
-describe('a mount whose worker dies', { skip: missing('fuse', 'root', 'fio'), timeout: 120_000 }, () => {
+describe('a mount whose worker dies', { skip: missing('fuse', 'root', 'fio'), timeout: 300_000 }, () => {
   const stage = new Stage()
   let sheep: Sheep
   before(async () => {
@@ -51,6 +51,31 @@ describe('a mount whose worker dies', { skip: missing('fuse', 'root', 'fio'), ti
     }
     await file.close()
     await load
+    await daemon.stop()
+  })
+
+  test('knows that a file is open which nobody uses', async () => {
+    const { daemon, path } = await serve(stage, sheep, { pageCache: false, size: MIB })
+    const file = await openDirect(path)
+    await daemon.serving(MOUNT, await daemon.killWorker(MOUNT))
+    await daemon.client.restartMount(MOUNT)
+    assert.equal((await daemon.client.mount(MOUNT)).open_files, 1)
+    await assert.rejects(daemon.client.detach(MOUNT, basename(path), false), { code: 'busy' })
+    await file.close()
+    await daemon.client.detach(MOUNT, basename(path), false)
+    await daemon.stop()
+  })
+
+  test('has failed when one worker after the other dies, and serves when one lives', async () => {
+    const { daemon, path } = await serve(stage, sheep, { pageCache: false, size: MIB })
+    const file = await openDirect(path)
+    const second = await daemon.killWorker(MOUNT)
+    for (let i = 0; i < 4; i++) process.kill(await daemon.pidOf(MOUNT, second + i), 'SIGKILL')
+    while ((await daemon.client.mount(MOUNT)).state !== 'failed') await delay(20)
+    assert.equal((await daemon.client.health()).status, 'failed')
+    await stallOf(file)
+    await file.close()
+    assert.equal((await daemon.client.health()).status, 'ok')
     await daemon.stop()
   })
 

@@ -102,9 +102,9 @@ export class Sheepfsd {
     return worker.generation + 1
   }
 
-  /** SIGTERM, and resolves with the exit code when it is gone. */
-  async stop(): Promise<number | null> {
-    await end(this.child, STOP_GRACE_MS)
+  /** SIGTERM, and resolves with the exit code when it is gone: null when it was killed after `graceMs`. */
+  async stop(graceMs = STOP_GRACE_MS): Promise<number | null> {
+    await end(this.child, graceMs)
     return this.child.exitCode
   }
 }
