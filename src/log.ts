@@ -1,5 +1,6 @@
+import { createRequire } from 'node:module'
 import { pino, type Logger } from 'pino'
-import { PinoPretty } from 'pino-pretty'
+import type * as Pretty from 'pino-pretty'
 
 export type { Logger }
 
@@ -14,9 +15,14 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 export function createLogger(options: { name: string; level: LogLevel; pretty?: boolean }): Logger {
   const pretty = options.pretty ?? process.stderr.isTTY
   const destination = pretty
-    ? PinoPretty({ destination: 2, sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' })
+    ? loadPinoPretty()({ destination: 2, sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' })
     : pino.destination({ dest: 2, sync: true })
   return pino({ name: options.name, level: options.level }, destination)
+}
+
+/** A daemon has no terminal: it does without the memory that this takes. */
+function loadPinoPretty() {
+  return (createRequire(import.meta.url)('pino-pretty') as typeof Pretty).PinoPretty
 }
 
 /** A logger that drops everything. */

@@ -1,16 +1,22 @@
 import { access, constants } from 'node:fs/promises'
 import { type Engine, type EngineName } from '../fuse/engine.ts'
-import { kernelEngine } from '../fuse/kernel/kernel-engine.ts'
-import { fuseNativeEngine } from '../fuse/native/fuse-native-engine.ts'
 
-const ENGINE = { kernel: kernelEngine, 'fuse-native': fuseNativeEngine } as const satisfies Record<EngineName, Engine>
+/** Loaded when they serve: a supervisor needs their names only. */
+const LOAD_ENGINE = {
+  kernel: async () => (await import('../fuse/kernel/kernel-engine.ts')).kernelEngine,
+  'fuse-native': async () => (await import('../fuse/native/fuse-native-engine.ts')).fuseNativeEngine,
+} as const satisfies Record<EngineName, () => Promise<Engine>>
 
 /** What may be asked for; auto is the kernel engine where it may mount, which takes root on Linux. */
 export type EngineChoice = EngineName | 'auto'
 
-export async function chooseEngine(choice: EngineChoice): Promise<Engine> {
-  if (choice !== 'auto') return ENGINE[choice]
-  return (await mayMount()) ? kernelEngine : fuseNativeEngine
+export async function chooseEngine(choice: EngineChoice): Promise<EngineName> {
+  if (choice !== 'auto') return choice
+  return (await mayMount()) ? 'kernel' : 'fuse-native'
+}
+
+export async function loadEngine(choice: EngineChoice): Promise<Engine> {
+  return LOAD_ENGINE[await chooseEngine(choice)]()
 }
 
 async function mayMount(): Promise<boolean> {

@@ -20,7 +20,7 @@ const BUSY_PAUSE_MS = 500
 export async function startMounts(instance: Instance, log: Logger): Promise<void> {
   const mounts = await Promise.all(
     instance.wantedMounts().map(async ({ config, isConfigured }) => {
-      const engine = (await chooseEngine(config.engine)).name
+      const engine = await chooseEngine(config.engine)
       return instance.enlist(config, { isConfigured, engine })
     }),
   )

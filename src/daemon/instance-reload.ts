@@ -49,7 +49,7 @@ function planReload(instance: Instance, from: InstanceConfig, to: InstanceConfig
 async function relist(instance: Instance, config: InstanceConfig, log: Logger): Promise<void> {
   const present = new Set(instance.managed.map(({ name }) => name))
   for (const mount of config.mount.filter(({ name }) => !present.has(name))) {
-    const engine = (await chooseEngine(mount.engine)).name
+    const engine = await chooseEngine(mount.engine)
     void serveLater(instance, instance.enlist(mount, { isConfigured: true, engine }), log)
   }
 }

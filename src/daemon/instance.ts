@@ -112,7 +112,7 @@ export class Instance implements Supervisor {
 
   /** Starts a mount; resolves when it serves. Errors: why it does not; it is not there then. */
   async startMount(config: MountConfig, { isConfigured }: { isConfigured: boolean }): Promise<ManagedMount> {
-    const engine = (await chooseEngine(config.engine)).name
+    const engine = await chooseEngine(config.engine)
     const mount = this.enlist(config, { isConfigured, engine })
     await this.#serveOrForget(mount)
     return mount
@@ -207,7 +207,7 @@ export class Instance implements Supervisor {
     this.#checkRunning()
     const { sheep } = this.config
     const context = { instance: this.#options.name, sheep: sheep.length === 0 ? undefined : sheep }
-    const engine = (await chooseEngine(input.engine ?? 'auto')).name
+    const engine = await chooseEngine(input.engine ?? 'auto')
     const present = this.managed.map(({ config }) => config)
     const mount = this.enlist(parseMount(input, context, present), { isConfigured: false, engine })
     await this.#serveOrForget(mount)

@@ -17,7 +17,7 @@ import { FIRST_VOLUME_ID, NodeIds } from '../tree/node-ids.ts'
 import { type VolumeFile } from '../tree/volume-file.ts'
 import { parseVolumeName } from '../tree/volume-name.ts'
 import { openVolume } from '../volume/open-volume.ts'
-import { chooseEngine } from './choose-engine.ts'
+import { loadEngine } from './choose-engine.ts'
 import { type AttachedVolume, type FromWorker, type MountState, type WorkerStart } from './worker-protocol.ts'
 
 /** The device of the mount, inherited from the supervisor. */
@@ -248,7 +248,7 @@ export class MountCore {
     const { spec, state, generation } = this.start
     const { tree, log } = this
     if (spec.engine !== 'kernel') {
-      const engine = await chooseEngine(spec.engine)
+      const engine = await loadEngine(spec.engine)
       const { mountpoint, allowOther, writeBack, mount } = spec
       const caching = state.pageCache ? 'cached' : 'direct'
       const mounted = await engine.mount(tree, { mountpoint, source: mount, allowOther, writeBack, caching, log })

@@ -1,7 +1,7 @@
 import { SheepfsError, errorText } from '../errors.ts'
 import { createLogger, type Logger } from '../log.ts'
 import { parseAddresses, parsePort } from '../sheep/address.ts'
-import { chooseEngine, type EngineChoice } from './choose-engine.ts'
+import { loadEngine, type EngineChoice } from './choose-engine.ts'
 import { ServedMount, type MountSpec } from './served-mount.ts'
 
 /** What the command sheepfs was given; everything still text. */
@@ -46,7 +46,7 @@ async function toSpec(request: SheepfsRequest, log: Logger): Promise<MountSpec> 
   return {
     addresses: parseAddresses(request.address, parsePort(request.port)),
     mountpoint: request.mountpoint,
-    engine: await chooseEngine(request.engine),
+    engine: await loadEngine(request.engine),
     pageCache: request.pageCache,
     objectCache: request.objectCache,
     allowOther: request.allowOther,

@@ -1,7 +1,6 @@
 import { Type } from 'typebox'
 import { type App } from '../app.ts'
 import { healthOf } from '../health.ts'
-import { METRICS_TYPE, renderMetrics } from '../metrics.ts'
 import { Health, Status } from '../schema/status.ts'
 import { type Supervisor } from '../supervisor.ts'
 import { answers } from './answers.ts'
@@ -29,7 +28,10 @@ export function addLookRoutes(app: App, supervisor: Supervisor): void {
   app.get(
     '/metrics',
     { schema: { summary: 'what is measured, as Prometheus reads it', response: { 200: Type.String() } } },
-    async (_, reply) => reply.type(METRICS_TYPE).send(await renderMetrics(await supervisor.metrics())),
+    async (_, reply) => {
+      const { METRICS_TYPE, renderMetrics } = await import('../metrics.ts') // 5 MB for who is never asked
+      return reply.type(METRICS_TYPE).send(await renderMetrics(await supervisor.metrics()))
+    },
   )
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
 }
