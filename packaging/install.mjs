@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  rmdirSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -84,6 +85,9 @@ function installCode() {
 }
 
 function installModules() {
+  if (!existsSync(join(root, 'node_modules/sd-notify/build/Release/notify.node'))) {
+    throw new Error('sd-notify is not built: install libsystemd-dev and a C++ compiler, then npm ci')
+  }
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
   const licenses = []
   for (const [path, { dev, version, license }] of Object.entries(packages)) {
@@ -93,6 +97,14 @@ function installModules() {
     licenses.push(`${path.slice(path.lastIndexOf('node_modules/') + 13)} ${version}: ${license}\n\n${licenseText(top)}`)
   }
   writeFileSync(place('/usr/share/doc/sheepfs/third-party-licenses.txt'), licenses.join(`\n${'-'.repeat(72)}\n\n`))
+  removeEmptyFolders(join(destination, HOME, 'node_modules'))
+}
+
+function removeEmptyFolders(folder) {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeEmptyFolders(join(folder, entry.name))
+  }
+  if (readdirSync(folder).length === 0) rmdirSync(folder)
 }
 
 function isRuntime(path, file) {
@@ -100,6 +112,7 @@ function isRuntime(path, file) {
   const parts = path.split('/')
   if (parts.includes('node_modules')) return false // packages below are listed by themselves
   if (parts[0] === 'prebuilds') return isPrebuildOfThisMachine(parts)
+  if (parts.includes('.deps')) return false // what make notes
   if (DEVELOPERS_FOLDERS.test(parts[0]) || parts.includes('obj.target')) return false
   if (statSync(file).isDirectory()) return true
   if (/^libfuse\.so/.test(basename(path))) return true

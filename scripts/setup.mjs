@@ -7,6 +7,9 @@ import { delimiter, join } from 'node:path'
 const root = join(import.meta.dirname, '..')
 process.chdir(root)
 
+/** What npm compiles sd-notify with; without it that package is left out. */
+const SD_NOTIFY_HEADER = '/usr/include/systemd/sd-daemon.h'
+
 /** What is called from outside Node.js: where to find it, who needs it, and what is impossible without it. */
 const NEEDED = [
   { program: 'mount', debian: 'mount', for: ['test', 'demo'], without: 'the kernel engine cannot mount' },
@@ -26,11 +29,17 @@ const NEEDED = [
   { program: 'mandoc', debian: 'mandoc', for: ['test'], without: 'man pages are not checked' },
   { program: 'groff', debian: 'groff-base', for: ['test'], without: 'man pages are not checked' },
   { program: 'zsh', debian: 'zsh', for: ['test'], without: 'completions of zsh are not checked' },
+  { program: 'lintian', debian: 'lintian', for: ['test'], without: 'the Debian package is not checked' },
+  { file: '/lib/systemd/systemd', debian: 'systemd', for: ['test'], without: 'no system can be booted' },
+  { program: 'partx', debian: 'util-linux', for: ['test'], without: 'partitions of a volume cannot be mounted' },
+  { file: SD_NOTIFY_HEADER, debian: 'libsystemd-dev', for: ['test', 'package'], without: 'sd-notify cannot be built' },
+  { program: 'c++', debian: 'g++ make python3', for: ['test', 'package'], without: 'sd-notify cannot be built' },
   { program: 'fio', debian: 'fio', for: ['test'], without: 'the load tests and the bench cannot run' },
 ]
 const PROGRAM_FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']
 
-function isMissing({ program, library, plugin }) {
+function isMissing({ program, library, plugin, file }) {
+  if (file !== undefined) return !existsSync(file)
   if (plugin !== undefined)
     return !readdirSync('/usr/lib').some((folder) => existsSync(join('/usr/lib', folder, plugin)))
   if (program !== undefined) return !PROGRAM_FOLDERS.some((folder) => isExecutable(join(folder, program)))
@@ -67,7 +76,7 @@ function installPrograms(purpose) {
   }
   if (missing.length > 0) {
     console.error('setup: missing on this machine:')
-    for (const need of missing) console.error(`  ${need.program ?? need.library ?? need.plugin}: ${need.without}`)
+    for (const need of missing) console.error(`  ${nameOf(need)}: ${need.without}`)
     console.error(`setup: to install them: sudo apt-get install ${packagesOf(missing).join(' ')}`)
   }
 }
@@ -85,18 +94,24 @@ function openFuseDevice() {
   }
 }
 
+function nameOf({ program, library, plugin, file }) {
+  return program ?? library ?? plugin ?? file
+}
+
 function packagesOf(needs) {
   return [...new Set(needs.flatMap((need) => need.debian.split(' ')))]
 }
 
-/** True when node_modules holds every package of the lock file, in its version. */
+/** True when node_modules holds every package of the lock file that can be installed here, in its version. */
 function areModulesCurrent() {
   const installedList = 'node_modules/.package-lock.json'
   if (!existsSync(installedList)) return false
   const wanted = JSON.parse(readFileSync('package-lock.json', 'utf8')).packages
   const installed = JSON.parse(readFileSync(installedList, 'utf8')).packages
+  const canCompile = existsSync(SD_NOTIFY_HEADER)
   return Object.entries(wanted).every(
-    ([path, { version, optional }]) => path === '' || optional === true || installed[path]?.version === version,
+    ([path, { version, optional }]) =>
+      path === '' || (optional === true && !canCompile) || installed[path]?.version === version,
   )
 }
 
