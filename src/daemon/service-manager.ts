@@ -1,16 +1,12 @@
 import { createRequire } from 'node:module'
 import { errorText } from '../errors.ts'
 import { type Logger } from '../log.ts'
+import { notifyProgram } from './notify-program.ts'
 
 /** What is used of the package sd-notify, which has no types. */
 interface SdNotify {
-  ready(): void
-  sendStatus(text: string): void
   /** Any state of sd_notify(3), lines of KEY=VALUE. */
   sendState(text: string): void
-  watchdog(): void
-  /** Milliseconds of WatchdogSec=; 0 without one. */
-  watchdogInterval(): number
 }
 
 /** What systemd is told of the life of the daemon; without systemd nobody is told anything. */
@@ -38,35 +34,38 @@ const NOBODY: ServiceManager = {
 /** The service manager that started this process (NOTIFY_SOCKET). */
 export function connectServiceManager(log: Logger): ServiceManager {
   if (process.env['NOTIFY_SOCKET'] === undefined) return NOBODY
-  const notify = loadSdNotify(log)
-  if (!notify) return NOBODY
+  const send = loadSender(log)
   const timeoutMs = Number(process.env['WATCHDOG_USEC'] ?? 0) / 1000
   return {
     ready: () => {
-      notify.ready()
+      send('READY=1\n')
     },
     status: (text) => {
-      notify.sendStatus(text)
+      send(`STATUS=${text}\n`)
     },
     reloading: () => {
       const monotonicUsec = process.hrtime.bigint() / 1000n
-      notify.sendState(`RELOADING=1\nMONOTONIC_USEC=${monotonicUsec}\n`)
+      send(`RELOADING=1\nMONOTONIC_USEC=${monotonicUsec}\n`)
     },
     stopping: () => {
-      notify.sendState('STOPPING=1\n')
+      send('STOPPING=1\n')
     },
     watchdog: () => {
-      notify.watchdog()
+      send('WATCHDOG=1\n')
     },
     watchdogIntervalMs: timeoutMs > 0 ? timeoutMs / 3 : undefined,
   }
 }
 
-function loadSdNotify(log: Logger): SdNotify | undefined {
+/** sd-notify is compiled for one version of Node.js: after an upgrade of that it is a program that tells systemd. */
+function loadSender(log: Logger): (state: string) => void {
   try {
-    return createRequire(import.meta.url)('sd-notify') as SdNotify
+    const notify = createRequire(import.meta.url)('sd-notify') as SdNotify
+    return (state) => {
+      notify.sendState(state)
+    }
   } catch (error) {
-    log.error(`systemd cannot be told that the service is ready: sd-notify is not usable (${errorText(error)})`)
-    return undefined
+    log.info(`systemd is told through systemd-notify: the module sd-notify cannot be loaded (${errorText(error)})`)
+    return notifyProgram(log)
   }
 }
