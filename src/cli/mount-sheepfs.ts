@@ -9,6 +9,7 @@ import { parseMountSource, type MountSource } from './mount/mount-source.ts'
 import { findMountAt, recordedSource, resolveMountpoint } from './mount/mount-table.ts'
 import { type MountRequest } from './mount/mount-request.ts'
 import { mountStandaloneTree, mountStandaloneVolume } from './mount/standalone-mount.ts'
+import { remount } from './mount/remount.ts'
 import { UndoList } from './mount/undo-list.ts'
 import { programVersion } from './program-version.ts'
 
@@ -17,15 +18,20 @@ async function mount(args: MountArguments, signal: AbortSignal): Promise<void> {
   const options = parseMountOptions(args.options, source)
   const directory = await resolveMountpoint(args.directory)
   const present = await findMountAt(directory)
-  if (present && (present.source === args.source || recordedSource(present) === args.source)) return
-  if (!present) await checkDirectory(directory)
-  if (args.isFake) return
   const undo = new UndoList()
   const tell = (step: string): void => {
     if (args.isVerbose) process.stdout.write(`mount.sheepfs: ${step}\n`)
   }
+  const request = { args, options, directory, signal, undo, tell }
+  if (options.isRemount) {
+    if (!args.isFake) await remount(source, request, present)
+    return
+  }
+  if (present && (present.source === args.source || recordedSource(present) === args.source)) return
+  if (!present) await checkDirectory(directory)
+  if (args.isFake) return
   try {
-    await mountSource(source, { args, options, directory, signal, undo, tell })
+    await mountSource(source, request)
   } catch (error) {
     const left = await undo.undoAll()
     if (left.length === 0) throw error

@@ -2,6 +2,7 @@ import { ControlClient } from '../../api/client.ts'
 import { type Mount } from '../../api/schema/mount.ts'
 import { instanceFiles, readEnvironment } from '../../daemon/environment.ts'
 import { SheepfsError, isSheepfsError } from '../../errors.ts'
+import { type MountOptions } from './mount-options.ts'
 import { type MountRequest } from './mount-request.ts'
 import { type InstanceSource } from './mount-source.ts'
 import { forgetAttached, isNoted, noteAttached } from './attached-by-mount.ts'
@@ -37,10 +38,7 @@ export async function mountInstanceVolume(source: InstanceSource, request: Mount
   const client = clientOf(source)
   const { name } = await chooseMount(client, source, options.mount)
   const wanted = source.volume ?? ''
-  const { volume, isNew } = await client.attach(name, wanted, {
-    ...(options.isReadOnly && { read_only: true }),
-    ...(options.breakLock && { break_lock: true }),
-  })
+  const { volume, isNew } = await attach(client, { mount: name, volume: wanted }, options)
   tell(`${volume.name} is attached to mount ${name}`)
   const attached = { instance: source.instance, mount: name, volume: volume.name }
   if (isNew) {
@@ -49,6 +47,22 @@ export async function mountInstanceVolume(source: InstanceSource, request: Mount
   }
   request.signal.throwIfAborted()
   await mountVolume(volume.path, request, (await isNoted(attached)) ? [detachOption(attached)] : [])
+}
+
+/** A mount that only reads is content with a volume that is attached for writing. */
+async function attach(
+  client: ControlClient,
+  { mount, volume }: { readonly mount: string; readonly volume: string },
+  { isReadOnly, breakLock }: MountOptions,
+): ReturnType<ControlClient['attach']> {
+  const how = breakLock ? { break_lock: true } : {}
+  if (!isReadOnly) return client.attach(mount, volume, how)
+  try {
+    return await client.attach(mount, volume, { ...how, read_only: true })
+  } catch (error) {
+    if (!isSheepfsError(error, 'busy')) throw error
+    return client.attach(mount, volume, how)
+  }
 }
 
 /** Detaches what `mountInstanceVolume` attached; not when somebody else uses it, or the instance has ended. */

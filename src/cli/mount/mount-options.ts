@@ -10,6 +10,8 @@ export interface MountOptions {
   /** Which mount of the instance. */
   readonly mount: string | undefined
   readonly isReadOnly: boolean
+  /** Of what is mounted, only options change. */
+  readonly isRemount: boolean
   readonly breakLock: boolean
   readonly pageCache: boolean
   readonly objectCache: boolean
@@ -43,6 +45,7 @@ export function parseMountOptions(text: string, source: MountSource): MountOptio
   const own = new Map<string, string>()
   const rest: string[] = []
   let isReadOnly = false
+  let isRemount = false
   for (const option of splitOptions(text)) {
     const equals = option.indexOf('=')
     const name = equals === -1 ? option : option.slice(0, equals)
@@ -50,7 +53,8 @@ export function parseMountOptions(text: string, source: MountSource): MountOptio
     if (OF_LOOP.has(name)) {
       throw new SheepfsError('invalid', `option ${name} is not for sheepfs, which takes a loop device by itself`)
     }
-    if (Object.hasOwn(OWN, name)) own.set(name, checkOwn(option, kind))
+    if (option === 'remount') isRemount = true
+    else if (Object.hasOwn(OWN, name)) own.set(name, checkOwn(option, kind))
     else rest.push(option)
   }
   const partition = own.get('partition')
@@ -59,6 +63,7 @@ export function parseMountOptions(text: string, source: MountSource): MountOptio
     partition: partition === undefined ? undefined : parsePartition(partition),
     mount: own.get('mount'),
     isReadOnly,
+    isRemount,
     breakLock: own.has('break_lock'),
     pageCache: own.has('page_cache'),
     objectCache: own.has('object_cache'),

@@ -36,9 +36,20 @@ export async function findMountAt(directory: string): Promise<MountedAt | undefi
   return (await listMounts()).findLast(({ target }) => target === directory)
 }
 
-/** The option that records `source`; nothing in it ends an option. */
-export function sourceOption(source: string): string {
-  return SOURCE_OPTION + encodeURIComponent(source)
+/** By this marker umount(8) finds umount.sheepfs, which waits until everything is undone. */
+const HELPER_OPTION = 'helper=sheepfs'
+
+/** The options that record `source`; nothing in it ends an option. */
+export function sourceOptions(source: string): readonly string[] {
+  return [HELPER_OPTION, SOURCE_OPTION + encodeURIComponent(source)]
+}
+
+/** All that mount.sheepfs has recorded with this mount. */
+export function recordedOptions({ options }: MountedAt): readonly string[] {
+  const own = options
+    .split(',')
+    .filter((option) => option.startsWith(SOURCE_OPTION) || option.startsWith(DETACH_OPTION))
+  return own.length === 0 ? [] : [HELPER_OPTION, ...own]
 }
 
 /** A volume that goes with the mount of its file system. */

@@ -1,7 +1,7 @@
 import { errorText, SheepfsError } from '../../errors.ts'
 import { findPartition, freeLoopDevice, takeLoopDevice, WHOLE_VOLUME } from './loop-device.ts'
 import { type MountRequest } from './mount-request.ts'
-import { sourceOption } from './mount-table.ts'
+import { sourceOptions } from './mount-table.ts'
 import { runSystemProgram } from './system-program.ts'
 
 /**
@@ -32,8 +32,7 @@ export async function mountVolume(
 
 function mountFlags({ args, options }: MountRequest, recorded: readonly string[]): string[] {
   const { fstype, isReadOnly, rest } = options
-  // by the marker "helper" umount(8) finds umount.sheepfs, which waits until everything is undone
-  const all = [...rest, ...(isReadOnly ? ['ro'] : []), 'helper=sheepfs', sourceOption(args.source), ...recorded]
+  const all = [...rest, ...(isReadOnly ? ['ro'] : []), ...sourceOptions(args.source), ...recorded]
   return [
     ...(fstype === undefined ? [] : ['-t', fstype]),
     ...(args.isSloppy ? ['-s'] : []),

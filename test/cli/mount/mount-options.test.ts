@@ -16,6 +16,12 @@ test('the options of sheepfs are taken out, everything else is passed on in orde
   assert.deepEqual(options.rest, ['rw', 'nofail', 'x-systemd.requires=a.service', 'noatime'])
 })
 
+test('a remount is told from a mount, and is nothing to pass on', () => {
+  const { isRemount, rest } = parseMountOptions('rw,noatime,remount,ro', VOLUME)
+  assert.equal(isRemount, true)
+  assert.deepEqual(rest, ['rw', 'noatime', 'ro'])
+})
+
 test('of ro and rw the last one counts', () => {
   assert.equal(parseMountOptions('rw,ro', VOLUME).isReadOnly, true)
   assert.equal(parseMountOptions('ro,rw', VOLUME).isReadOnly, false)

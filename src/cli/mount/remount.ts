@@ -1,0 +1,18 @@
+import { SheepfsError } from '../../errors.ts'
+import { type MountRequest } from './mount-request.ts'
+import { type MountSource } from './mount-source.ts'
+import { recordedOptions, type MountedAt } from './mount-table.ts'
+import { runSystemProgram } from './system-program.ts'
+
+/** Changes options of what is mounted already. Errors: invalid (nothing is), io (what mount(8) complains of). */
+export async function remount(
+  source: MountSource,
+  { options, directory, signal }: MountRequest,
+  present: MountedAt | undefined,
+): Promise<void> {
+  if (!present) throw new SheepfsError('invalid', `"${directory}" is not mounted: there is nothing to remount`)
+  const isBind = source.kind === 'instance' && source.volume === undefined
+  // mount(8) forgets what it is not told again
+  const all = ['remount', ...(isBind ? ['bind'] : []), ...options.rest, ...recordedOptions(present)]
+  await runSystemProgram('mount', ['-i', '-t', present.fstype, '-o', all.join(','), directory], { signal })
+}
