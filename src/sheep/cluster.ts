@@ -8,10 +8,13 @@ import { type Address } from './address.ts'
 import { type Connection } from './connection.ts'
 import { Gateways, type Nearness } from './gateways.ts'
 import { Outage, type ClusterState, type Patience } from './outage.ts'
+import { RecoveryGuard, targetOf, type Probe } from './recovery-guard.ts'
+import { surveyRecovery } from './recovery-survey.ts'
 import { isGatewayLeaving, isTransient, isUndecided, resultError } from './result-error.ts'
 import { settled } from './settle.ts'
 import { DEFAULT_TIMING, type Timing } from './timing.ts'
 import { loadTopology, probeCluster } from './topology-load.ts'
+import { type Topology } from './topology.ts'
 
 export interface ClusterOptions {
   /** Tried in this order; at least one. */
@@ -30,6 +33,22 @@ export interface ClusterOptions {
   readonly onSettings?: () => void
 }
 
+/** How often a node is asked what it has of an object. */
+const REPLICA_TRIES = 3
+
+export interface ChangeOptions {
+  /** Of the VDI that the object belongs to: where it is known, nodes that do not hold the object cost nothing. */
+  readonly copies?: number
+  /** The only gateway to try; without it, home. */
+  readonly at?: Address
+}
+
+/** What one holder of an object has of it. */
+export interface Replica {
+  readonly address: Address
+  readonly payload: Uint8Array
+}
+
 export interface RequestOptions {
   /** A read that any holder of the object may answer; without it the home gateway is asked. */
   readonly near?: Nearness
@@ -45,11 +64,13 @@ export class Cluster {
   readonly #log: Logger
   readonly #gateways: Gateways
   readonly #outage: Outage
+  readonly #guard: RecoveryGuard
   /** Nothing is changed before: what a predecessor had sent may still be under way. */
   #fence: Promise<unknown> | undefined
   #protoVer: number = SD_SHEEP_PROTO_VERS[0]
   #flags = 0
   #epoch = 0
+  #topology: Topology | undefined
   #isLoadingTopology = false
   #isClosed = false
   readonly timing: Timing
@@ -67,6 +88,12 @@ export class Cluster {
       timing,
       log: options.log,
       onChange: options.onState ?? (() => undefined),
+    })
+    this.#guard = new RecoveryGuard({
+      timing,
+      log: options.log,
+      send: (message) => this.#sendUnguarded(message),
+      survey: (topology) => surveyRecovery(topology, this.#protoVer, timing.connectTimeoutMs),
     })
     this.#gateways = new Gateways(
       options.addresses,
@@ -90,7 +117,7 @@ export class Cluster {
     const { protoVer, flags } = await probeCluster(connection)
     this.#protoVer = protoVer
     this.#flags = flags
-    await this.#loadTopology(connection)
+    await this.#guard.begin(await this.#loadTopology(connection))
   }
 
   /** Version for internal operations: 0x0a, 0x09 or 0x08. */
@@ -196,11 +223,11 @@ export class Cluster {
    * Sends a request that may be executed again (a write of the same bytes), as often as it takes; again only when the
    * lost gateway is done with the first copy. The caller holds back overlapping requests until this resolves.
    */
-  async change(message: Message): Promise<Response> {
+  async change(message: Message, options: ChangeOptions = {}): Promise<Response> {
     const patience = this.#outage.patience()
     try {
-      for (;;) {
-        const response = await this.#attempt(message, patience)
+      for (let isNew = true; ; isNew = false) {
+        const response = await this.#attempt(message, { ...options, patience, isNew })
         if (response) return response
       }
     } finally {
@@ -210,12 +237,13 @@ export class Cluster {
 
   /**
    * Sends a request that must not be executed twice. Resolves with undefined when nobody knows whether it was executed (the
-   * connection was lost, a replica failed) and the gateway is done with it: the caller looks.
+   * connection was lost, a replica failed, nodes came or went) and the gateway is done with it: the caller looks, with
+   * `readReplicas` where the nodes may not agree.
    */
-  async changeOnce(message: Message): Promise<Response | undefined> {
+  async changeOnce(message: Message, options: ChangeOptions = {}): Promise<Response | undefined> {
     const patience = this.#outage.patience()
     try {
-      return await this.#attempt(message, patience)
+      return await this.#attempt(message, { ...options, patience, isNew: true })
     } finally {
       patience.end()
     }
@@ -241,34 +269,83 @@ export class Cluster {
     return connection.exchange(message)
   }
 
+  /**
+   * Sends a read to each holder of the object; resolves with what those have that answer, none when the holders are not
+   * known. All of it is of one epoch in which the object stays as it is. Errors: unreachable when the cluster may not be
+   * waited for any longer.
+   */
+  async readReplicas(message: Message, { oid, copies }: Nearness): Promise<Replica[]> {
+    for (;;) {
+      const epoch = await this.#guard.admit({ oid, copies, isNew: false })
+      const holders = this.#topology?.epoch === epoch ? this.#topology.holders(oid, copies) : []
+      const replicas = await Promise.all(holders.map((address) => this.#readAt(address, message)))
+      if (this.#guard.isPresent(epoch)) return replicas.filter((replica) => replica !== undefined)
+    }
+  }
+
   /** Ends all connections; what is in flight rejects with closed. Idempotent. */
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#guard.close()
     this.#outage.timeoutMs = 0
     this.#gateways.destroy(new SheepfsError('closed', 'the cluster client was closed'))
   }
 
-  /** Until the response, or until a failure after which the request may have been executed and is over. */
-  async #attempt(message: Message, patience: Patience): Promise<Response | undefined> {
+  /** Until a response that stays, or until the request may have been executed, is over, and may be undone. */
+  async #attempt(message: Message, options: Attempt): Promise<Response | undefined> {
+    const known = targetOf(message, options.copies)
+    const target = known && { ...known, isNew: known.isNew && options.isNew }
     for (;;) {
       if (this.#fence) await this.#fence
-      const { response, failure, lost, isUndecided } = await this.#once(message, {})
-      if (response) return response
+      const admitted = target ? await this.#guard.admit(target) : 0
+      const { response, sent, failure, lost, isUndecided } = await this.#once(message, options)
+      if (response) {
+        const isDone = response.result === Result.SUCCESS
+        const passage = { admitted, sent, answered: response.epoch }
+        return target && isDone && !this.#guard.isKept(target, passage) ? undefined : response
+      }
       if (lost) await lost
-      await patience.wait(failure)
-      if (isUndecided) return undefined
+      await options.patience.wait(failure)
+      if (isUndecided || options.at) return undefined
+    }
+  }
+
+  /** As `change`, past the guard, whose own question it is. */
+  async #sendUnguarded(message: Message): Promise<Probe> {
+    const patience = this.#outage.patience()
+    try {
+      for (;;) {
+        const since = performance.now()
+        const { response, sent, failure, lost } = await this.#once(message, {})
+        if (response) return { result: response.result, sent, tookMs: performance.now() - since }
+        if (lost) await lost
+        await patience.wait(failure)
+      }
+    } finally {
+      patience.end()
+    }
+  }
+
+  /** Undefined when the node does not answer, or has no such object. */
+  async #readAt(address: Address, message: Message): Promise<Replica | undefined> {
+    for (let tries = 1; ; tries++) {
+      const { response } = await this.#once(message, { at: address })
+      if (response?.result === Result.SUCCESS) return { address, payload: response.payload }
+      if (tries === REPLICA_TRIES) return undefined
+      await pause(this.timing.missingPauseMs)
     }
   }
 
   /** One try. After a loss `lost` resolves when the gateway is done with what it was sent. */
-  async #once(message: Message, options: { near?: Nearness | undefined; into?: Uint8Array }): Promise<Try> {
+  async #once(message: Message, options: Route & { into?: Uint8Array }): Promise<Try> {
     let connection: Connection | undefined
     try {
-      connection = await (options.near ? this.#gateways.near(options.near) : this.#gateways.home())
+      connection = await this.#route(options)
+      const sent = connection.epoch
       const response = await connection.exchange(message, options.into)
       if (response.epoch !== this.#epoch) this.#noticeEpoch(response.epoch)
-      if (!isTransient(response.result)) return { response }
+      if (!isTransient(response.result)) return { response, sent }
       if (isGatewayLeaving(response.result)) this.#gateways.leave(connection)
       return { failure: resultError(response.result, 'request'), isUndecided: isUndecided(response.result) }
     } catch (error) {
@@ -278,13 +355,21 @@ export class Cluster {
     }
   }
 
+  #route({ at, near }: Route): Promise<Connection> {
+    if (at) return this.#gateways.to(at)
+    return near ? this.#gateways.near(near) : this.#gateways.home()
+  }
+
   /** Nodes came or went: the list is asked for again, in the background; until it is there the old one does. */
   #noticeEpoch(epoch: number): void {
+    this.#guard.observe(epoch)
     if (epoch <= this.#epoch || this.#isLoadingTopology) return
     this.#isLoadingTopology = true
     this.#gateways
       .home()
-      .then((connection) => this.#loadTopology(connection))
+      .then(async (connection) => {
+        this.#guard.adopt(await this.#loadTopology(connection))
+      })
       .catch((error: unknown) => {
         this.#log.debug({ err: error }, 'the node list could not be read; the next response will try again')
       })
@@ -293,18 +378,40 @@ export class Cluster {
       })
   }
 
-  async #loadTopology(connection: Connection): Promise<void> {
+  async #loadTopology(connection: Connection): Promise<Topology> {
     const topology = await loadTopology(connection, this.#protoVer, this.#flags)
     this.#epoch = topology.epoch
     this.#gateways.topology = topology
+    this.#topology = topology
+    return topology
   }
+}
+
+/** Where a request goes; home, unless it says otherwise. */
+interface Route {
+  readonly near?: Nearness | undefined
+  readonly at?: Address | undefined
+}
+
+interface Attempt extends ChangeOptions {
+  readonly patience: Patience
+  /** Nothing of the request can have been executed yet. */
+  readonly isNew: boolean
 }
 
 /** How one try of a request ended. */
 type Try =
-  | { readonly response: Response; readonly failure?: never; readonly lost?: never; readonly isUndecided?: never }
+  | {
+      readonly response: Response
+      /** The latest epoch in which the sheep had answered before. */
+      readonly sent: number
+      readonly failure?: never
+      readonly lost?: never
+      readonly isUndecided?: never
+    }
   | {
       readonly response?: never
+      readonly sent?: never
       readonly failure: SheepfsError
       readonly lost?: Promise<void>
       /** It may have been executed. */

@@ -50,6 +50,7 @@ export class Connection {
   #nextId = 1
   #isCorked = false
   #isSilent = false
+  #epoch = 0
   #closed: SheepfsError | undefined
   #deadlineTimer: NodeJS.Timeout | undefined
   #failConnect: ((error: SheepfsError) => void) | undefined
@@ -89,6 +90,11 @@ export class Connection {
   /** Requests without a response. */
   get inFlight(): number {
     return this.#pending.size
+  }
+
+  /** The latest epoch that the sheep has answered with: what is sent from now on is executed in this one or a later one. */
+  get epoch(): number {
+    return this.#epoch
   }
 
   /** Whether a request has gone unanswered for longer than is usual. */
@@ -234,6 +240,7 @@ export class Connection {
     const pending = this.#pendingOf(header)
     this.#pending.delete(Rsp.id.get(header))
     const response = toResponse(header, payload)
+    this.#epoch = Math.max(this.#epoch, response.epoch)
     if (pending.opcode === Opcode.READ_OBJ && response.result === Result.SUCCESS && pending.into) {
       restoreTrimmed(pending.into, payload.length, response.header)
     }

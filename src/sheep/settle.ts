@@ -4,7 +4,8 @@ import { u64, viewOf } from '../wire/field.ts'
 import { newMessage } from '../wire/message.ts'
 import { Opcode, Req, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { type Address } from './address.ts'
-import { Connection } from './connection.ts'
+import { openBriefly } from './brief-connection.ts'
+import { type Connection } from './connection.ts'
 import { type Timing } from './timing.ts'
 
 /** struct sd_stat of 1.0: requests that the asked sheep executes as a gateway now. A shorter buffer would overflow it. */
@@ -31,7 +32,7 @@ export async function settled(address: Address, protoVer: number, timing: Timing
       const limitMs = Math.max(timing.settlePollMs, timing.settleSilentMs - (performance.now() - since))
       let activity: Activity
       try {
-        if (!connection || connection.closed) connection = await connect(address, limitMs)
+        if (!connection || connection.closed) connection = await openBriefly(address, limitMs)
         activity = await askActivity(connection, protoVer)
       } catch (error) {
         activity = isRefusal(error) ? 'quiet' : 'unknown'
@@ -43,11 +44,6 @@ export async function settled(address: Address, protoVer: number, timing: Timing
   } finally {
     connection?.destroy(new SheepfsError('closed', 'asked'))
   }
-}
-
-function connect(address: Address, limitMs: number): Promise<Connection> {
-  const options = { connectTimeoutMs: limitMs, deadlineMs: () => limitMs, trimsZeros: () => false }
-  return Connection.open(address, options, () => undefined)
 }
 
 async function askActivity(connection: Connection, protoVer: number): Promise<Activity> {

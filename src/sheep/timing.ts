@@ -22,6 +22,10 @@ export interface Timing {
   readonly settleSilentMs: number
   /** One that answers that it is busy, perhaps for others, after this: it may park a request for 30 s (sheet 1.10). */
   readonly settleBusyMs: number
+  /** Between questions to the sheep whether they have recovered. */
+  readonly recoveryPollMs: number
+  /** A sheep that has just recovered an object may do it once more, from an older reading, within this. */
+  readonly recoveryOverlapMs: number
   /** An object, or the inode of a new VDI, that should be there may be missing for this long: nodes come and go. */
   readonly missingLimitMs: number
   readonly missingPauseMs: number
@@ -43,6 +47,8 @@ export const DEFAULT_TIMING: Timing = {
   settlePollMs: 100,
   settleSilentMs: 3_000,
   settleBusyMs: 30_000,
+  recoveryPollMs: 500,
+  recoveryOverlapMs: 2_000,
   missingLimitMs: 15_000,
   missingPauseMs: 200,
   removalLimitMs: 30_000,

@@ -1,10 +1,10 @@
 import { type Cluster } from '../sheep/cluster.ts'
 import { resultError } from '../sheep/result-error.ts'
-import { readInode } from '../sheep/vdi-lookup.ts'
-import { indexEntryOffset } from '../wire/inode.ts'
+import { type Address } from '../sheep/address.ts'
 import { writeIndex } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
-import { Missing, whileMissing } from './missing.ts'
+import { isSnapshotInode, readEntries, readEntryReplicas, type EntryReplica, type InodePlace } from './index-entries.ts'
+import { Missing } from './missing.ts'
 import { type VolumeIndex } from './volume-index.ts'
 
 interface Publish {
@@ -14,29 +14,36 @@ interface Publish {
   readonly reject: (error: unknown) => void
 }
 
+/** Publishes of adjacent entries: one index update. */
+interface Run {
+  readonly publishes: readonly Publish[]
+  /** The gateway to send it through; undefined: any. */
+  readonly at?: Address | undefined
+}
+
 /** Entries of one index update at most: 16 KiB. */
 const MAX_RUN = 4096
 
-/** The array in the inode of `inodeVid`: 4 bytes an object, kept in memory. */
+/** The array in an inode: 4 bytes an object, kept in memory. */
 export class ArrayIndex implements VolumeIndex {
   readonly #cluster: Cluster
-  readonly #inodeVid: number
+  readonly #inode: InodePlace
   /** Entries whose publish has failed and may have been executed: read again when they are needed, by one for all. */
   readonly #doubts = new Map<number, Promise<number> | undefined>()
   #entries: Uint32Array
   #allocated = 0
   #queued: Publish[] = []
 
-  private constructor(cluster: Cluster, inodeVid: number, entries: Uint32Array) {
+  private constructor(cluster: Cluster, inode: InodePlace, entries: Uint32Array) {
     this.#cluster = cluster
-    this.#inodeVid = inodeVid
+    this.#inode = inode
     this.#entries = entries
     for (const entry of entries) if (entry !== 0) this.#allocated++
   }
 
   /** Reads the part of the array that a volume of `objectCount` objects uses. Errors: stale. */
-  static async load(cluster: Cluster, inodeVid: number, objectCount: number): Promise<ArrayIndex> {
-    return new ArrayIndex(cluster, inodeVid, await readEntries(cluster, inodeVid, 0, objectCount))
+  static async load(cluster: Cluster, inode: InodePlace, objectCount: number): Promise<ArrayIndex> {
+    return new ArrayIndex(cluster, inode, await readEntries(cluster, inode.vid, 0, objectCount))
   }
 
   get objectCount(): number {
@@ -73,18 +80,18 @@ export class ArrayIndex implements VolumeIndex {
       queueMicrotask(() => {
         const queued = this.#queued
         this.#queued = []
-        for (const run of adjacentRuns(queued)) void this.#publishRun(run, new Missing(this.#cluster))
+        for (const publishes of adjacentRuns(queued)) void this.#publishRun({ publishes }, new Missing(this.#cluster))
       })
     })
   }
 
   /** Never rejects: every publish of the run is told how it ended, once nothing of it is under way any more. */
-  async #publishRun(run: readonly Publish[], missing: Missing): Promise<void> {
+  async #publishRun(run: Run, missing: Missing): Promise<void> {
     try {
       const undone = await this.#send(run, missing)
       await Promise.all(undone.map((part) => this.#publishRun(part, missing)))
     } catch (error) {
-      for (const { index, reject } of run) {
+      for (const { index, reject } of run.publishes) {
         this.#doubts.set(index, undefined)
         reject(error)
       }
@@ -92,26 +99,45 @@ export class ArrayIndex implements VolumeIndex {
   }
 
   /**
-   * Sends one update. When nobody knows whether it was executed, reads which entries it changed and returns the runs it
-   * did not.
+   * Sends one update. When nobody knows whether it was executed, and stays, looks which entries it changed and returns the
+   * runs it did not.
    */
-  async #send(run: readonly Publish[], missing: Missing): Promise<(readonly Publish[])[]> {
-    const first = run[0]?.index ?? 0
-    const vids = run.map((publish) => publish.vid)
-    const response = await this.#cluster.changeOnce(writeIndex(this.#inodeVid, first, vids, this.#cluster.objectFlags))
+  async #send({ publishes, at }: Run, missing: Missing): Promise<Run[]> {
+    const first = publishes[0]?.index ?? 0
+    const vids = publishes.map((publish) => publish.vid)
+    const message = writeIndex(this.#inode.vid, first, vids, this.#cluster.objectFlags)
+    const response = await this.#cluster.changeOnce(message, { copies: this.#inode.copies, ...(at && { at }) })
     if (response?.result === Result.SUCCESS) {
-      for (const publish of run) this.#settle(publish)
+      for (const publish of publishes) this.#settle(publish)
       return []
     }
     if (response) {
-      const failure = resultError(response.result, `index update of inode ${this.#inodeVid.toString(16)}`)
+      const failure = resultError(response.result, `index update of inode ${this.#inode.vid.toString(16)}`)
       if (response.result !== Result.NO_OBJ && response.result !== Result.EIO) throw failure
       await missing.wait(() => failure)
     }
-    const stored = await readEntries(this.#cluster, this.#inodeVid, first, run.length)
-    const isDone = (publish: Publish): boolean => stored[publish.index - first] === publish.vid
-    for (const publish of run) if (isDone(publish)) this.#settle(publish)
-    return adjacentRuns(run.filter((publish) => !isDone(publish)))
+    return this.#undone(publishes)
+  }
+
+  /**
+   * Settles the publishes that every replica of the inode has. One that some lack is sent through one that has it: the
+   * others would count the reference to the former object once more (sheet 5.5).
+   */
+  async #undone(publishes: readonly Publish[]): Promise<Run[]> {
+    const first = publishes[0]?.index ?? 0
+    const replicas = await readEntryReplicas(this.#cluster, this.#inode, first, publishes.length)
+    const holders = ({ index, vid }: Publish): EntryReplica[] =>
+      replicas.filter(({ entries }) => entries[index - first] === vid)
+    const isPartly = publishes.some((publish) => ![0, replicas.length].includes(holders(publish).length))
+    const enough = isPartly && (await isSnapshotInode(this.#cluster, this.#inode.vid)) ? 1 : replicas.length
+    const undone = new Map<Address | undefined, Publish[]>()
+    for (const publish of publishes) {
+      const having = holders(publish)
+      const at = having[0]?.address
+      if (having.length >= enough) this.#settle(publish)
+      else undone.set(at, [...(undone.get(at) ?? []), publish])
+    }
+    return [...undone].flatMap(([at, some]) => adjacentRuns(some).map((run) => ({ publishes: run, at })))
   }
 
   #settle({ index, vid, resolve }: Publish): void {
@@ -126,7 +152,7 @@ export class ArrayIndex implements VolumeIndex {
   }
 
   #resolveDoubt(index: number): Promise<number> {
-    const reading = readEntries(this.#cluster, this.#inodeVid, index, 1).then(
+    const reading = readEntries(this.#cluster, this.#inode.vid, index, 1).then(
       ([stored = 0]) => {
         if (this.#doubts.get(index) !== reading) return this.owner(index) // published anew meanwhile
         this.#adopt(index, stored)
@@ -140,13 +166,6 @@ export class ArrayIndex implements VolumeIndex {
     this.#doubts.set(index, reading)
     return reading
   }
-}
-
-async function readEntries(cluster: Cluster, vid: number, first: number, count: number): Promise<Uint32Array> {
-  const entries = new Uint32Array(count)
-  const into = new Uint8Array(entries.buffer)
-  if (count > 0) await whileMissing(cluster, () => readInode(cluster, vid, indexEntryOffset(first), into))
-  return entries
 }
 
 function adjacentRuns(publishes: readonly Publish[]): Publish[][] {

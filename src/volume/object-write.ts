@@ -48,7 +48,7 @@ async function writeHeld(write: Write, offset: number, data: Uint8Array): Promis
     const range = core.lockRange(offset, offset + data.length)
     hold.narrow(range.start, range.end)
     const message = writeObject(dataOid(vid, index), offset, data, core.cluster.objectFlags)
-    const response = await core.change(vid, () => core.cluster.change(message))
+    const response = await core.change(vid, () => core.cluster.change(message, { copies: core.header.nrCopies }))
     return response !== undefined && isDone(write, vid, response.result)
   }
   const isWholeObjectHeld = hold.start === 0 && hold.end === core.objectSize
@@ -68,7 +68,7 @@ async function createHeld(
   const isWhole = offset === 0 && data.length === core.objectSize
   const base = owners.base !== 0 && !isWhole ? { base: dataOid(owners.base, index) } : {}
   const message = createObject(dataOid(owners.vid, index), offset, data, { ...base, flags: core.cluster.objectFlags })
-  const response = await core.change(owners.vid, () => core.cluster.change(message))
+  const response = await core.change(owners.vid, () => core.cluster.change(message, { copies: core.header.nrCopies }))
   return response !== undefined && isDone(write, owners.vid, response.result)
 }
 

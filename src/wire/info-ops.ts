@@ -33,6 +33,28 @@ export function parseStoreSpace(response: Response): StoreSpace {
   return { size: RspNode.storeSize.get(response.header), free: RspNode.storeFree.get(response.header) }
 }
 
+/** STAT_RECOVERY: what the asked sheep still has to fetch after nodes came or went. */
+export function statRecovery(protoVer: number): Message {
+  const message = newMessage(Opcode.STAT_RECOVERY, { wanted: RECOVERY_STATE_SIZE })
+  Req.protoVer.set(message.header, protoVer)
+  return message
+}
+
+/** struct recovery_state. */
+const RecoveryState = { inRecovery: u8(0), state: u32(4) } as const
+const RECOVERY_STATE_SIZE = 24
+
+/** `listing`: it asks the others which objects there are; `fetching`: it knows what it has to fetch. */
+export type RecoveryPhase = 'none' | 'listing' | 'fetching'
+
+/** The phase in the answer to STAT_RECOVERY. */
+export function parseRecoveryPhase(payload: Uint8Array): RecoveryPhase {
+  if (payload.length < RECOVERY_STATE_SIZE) return 'none'
+  const view = viewOf(payload)
+  if (RecoveryState.inRecovery.get(view) === 0) return 'none'
+  return RecoveryState.state.get(view) === 0 ? 'listing' : 'fetching'
+}
+
 /** GET_CLUSTER_DEFAULT: INVALID_PARMS before 1.0. */
 export function getClusterDefault(): Message {
   return newMessage(Opcode.GET_CLUSTER_DEFAULT, {})

@@ -1,9 +1,8 @@
-import { encodeNodeRecord, parseAddr } from '../../src/wire/node-record.ts'
 import { untilNul } from '../../src/wire/inode.ts'
 import { EPOCH_LOG_SIZE, EpochLog } from '../../src/wire/info-ops.ts'
 import { u64, viewOf } from '../../src/wire/field.ts'
 import { Opcode, ReqCluster, Result, RspNode, RspVdi } from '../../src/wire/sd-proto.ts'
-import { type ModelCluster } from './model-cluster.ts'
+import { toRecords, type ModelCluster } from './model-cluster.ts'
 import { type SheepRequest } from './sheep-request.ts'
 
 const STAT_SIZE = 15 * 8
@@ -38,6 +37,8 @@ export async function execute(model: ModelCluster, request: SheepRequest, active
       return nodeList(model)
     case Opcode.STAT_CLUSTER:
       return answer(Result.SUCCESS, epochLog(model, ReqCluster.nodesNr.get(request.header)))
+    case Opcode.STAT_RECOVERY:
+      return answer(Result.SUCCESS, recoveryState(model))
     case Opcode.STAT:
       return answer(Result.SUCCESS, counters(active))
     case Opcode.FLUSH_DEL_CACHE:
@@ -60,14 +61,9 @@ function vdiInfo(model: ModelCluster, payload: Uint8Array): Answer {
   }
 }
 
-function nodeRecords(model: ModelCluster): Uint8Array[] {
-  const addr = parseAddr('127.0.0.1') ?? NONE
-  return model.nodes.map(({ port, zone }) => encodeNodeRecord({ addr, port, zone, nrVnodes: 128, space: 1 }))
-}
-
 function nodeList(model: ModelCluster): Answer {
   return {
-    ...answer(Result.SUCCESS, Buffer.concat(nodeRecords(model))),
+    ...answer(Result.SUCCESS, toRecords(model.nodes)),
     fill: (header) => {
       RspNode.nrNodes.set(header, model.nodes.length)
     },
@@ -80,8 +76,15 @@ function epochLog(model: ModelCluster, slots: number): Uint8Array {
   EpochLog.epoch.set(view, model.epoch)
   EpochLog.nrNodes.set(view, slots === 0 ? 0 : model.nodes.length)
   EpochLog.flags.set(view, model.flags)
-  record.set(Buffer.concat(nodeRecords(model).slice(0, slots)), EPOCH_LOG_SIZE)
+  record.set(toRecords(model.nodes.slice(0, slots)), EPOCH_LOG_SIZE)
   return record
+}
+
+function recoveryState({ recovery }: ModelCluster): Uint8Array {
+  const state = new Uint8Array(24)
+  state[0] = recovery.phase === 'none' ? 0 : 1
+  state[4] = recovery.phase === 'listing' ? 0 : 1
+  return state
 }
 
 function counters(active: number): Uint8Array {

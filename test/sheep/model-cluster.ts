@@ -12,6 +12,9 @@ import {
 import { viewOf } from '../../src/wire/field.ts'
 import { dataOid, inodeOid, kindOf, oidText, vidOf, type ObjectId } from '../../src/wire/object-id.ts'
 import { Result } from '../../src/wire/sd-proto.ts'
+import { toTopology, type Topology } from '../../src/sheep/topology.ts'
+import { encodeNodeRecord, parseAddr, parseNodeRecords } from '../../src/wire/node-record.ts'
+import { ModelRecovery } from './model-recovery.ts'
 import { ModelReferences } from './model-references.ts'
 import { SparseObject } from './sparse-object.ts'
 
@@ -29,6 +32,7 @@ const HEAD_SIZE = 572
 export class ModelCluster {
   readonly #objects = new Map<string, SparseObject>()
   readonly #references = new ModelReferences()
+  readonly recovery = new ModelRecovery(this.#objects)
   readonly #snapshots = new Set<number>()
   readonly #removals = new Set<string>()
   #nextVid = 0x100
@@ -104,6 +108,17 @@ export class ModelCluster {
     })
   }
 
+  /** Nodes come or go: what has other holders then is recovered, as `ModelRecovery.begin` says. */
+  changeNodes(nodes: ModelNode[], durationMs: number, lateMs: () => number): void {
+    const [before, after] = [this.nodes, nodes].map((list) =>
+      toTopology(0, parseNodeRecords(toRecords(list), list.length), 0),
+    )
+    const places = (topology: Topology | undefined, oid: ObjectId): string => JSON.stringify(topology?.holders(oid, 1))
+    this.nodes = nodes
+    this.epoch++
+    this.recovery.begin((oid) => places(before, oid) !== places(after, oid), durationMs, lateMs)
+  }
+
   /** Clones `base` under a name, without checking that it is a snapshot, as sheep does. */
   clone(base: number, name: string): number {
     const child = this.#nextVid++
@@ -142,6 +157,7 @@ export class ModelCluster {
   }
 
   read(oid: ObjectId, offset: number, length: number): Uint8Array | undefined {
+    this.recovery.touch(oid)
     return this.#objects.get(oidText(oid))?.read(offset, length)
   }
 
@@ -149,6 +165,7 @@ export class ModelCluster {
     if (this.#isReadOnly(oid)) return Result.READONLY
     const object = this.#objects.get(oidText(oid))
     if (!object) return Result.NO_OBJ
+    this.recovery.touch(oid)
     if (kindOf(oid) === 'inode' && isIndexUpdate(offset, payload.length)) {
       const view = viewOf(payload)
       const vids = Array.from({ length: payload.length / 4 }, (_, i) => view.getUint32(4 * i, true))
@@ -163,6 +180,7 @@ export class ModelCluster {
     if (!from) return Result.NO_OBJ
     const object = from.clone()
     object.write(offset, payload)
+    this.recovery.touch(oid)
     this.#put(oid, object)
     return Result.SUCCESS
   }
@@ -253,6 +271,12 @@ export class ModelCluster {
   #head(vid: number): Uint8Array {
     return this.#inode(vid).read(0, HEAD_SIZE)
   }
+}
+
+/** Nodes as sheep tell them. */
+export function toRecords(nodes: readonly ModelNode[]): Uint8Array {
+  const addr = parseAddr('127.0.0.1') ?? new Uint8Array(0)
+  return Buffer.concat(nodes.map(({ port, zone }) => encodeNodeRecord({ addr, port, zone, nrVnodes: 128, space: 1 })))
 }
 
 /** Whether sheep takes a write to an inode for an update of its array index (sheet 5.5). */

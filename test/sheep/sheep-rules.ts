@@ -21,6 +21,7 @@ const WANTED = new Map<number, (length: number) => boolean>([
   [Opcode.GET_NODE_LIST, (length) => length === MAX_NODE_LIST_SIZE],
   [Opcode.CLUSTER_INFO, (length) => length === 48 + MAX_NODE_LIST_SIZE],
   [Opcode.STAT, (length) => length === 15 * 8],
+  [Opcode.STAT_RECOVERY, (length) => length === 24],
   [Opcode.STAT_CLUSTER, (length) => length >= 48],
   [Opcode.READ_VDIS, (length) => length === VDI_BITMAP_SIZE],
   [Opcode.READ_DEL_VDIS, (length) => length === VDI_BITMAP_SIZE],

@@ -20,6 +20,8 @@ export const FAST: Timing = {
   settlePollMs: 3,
   settleSilentMs: 300,
   settleBusyMs: 2000,
+  recoveryPollMs: 5,
+  recoveryOverlapMs: 30,
   missingLimitMs: 300,
   missingPauseMs: 5,
   removalLimitMs: 2000,

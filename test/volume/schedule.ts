@@ -5,7 +5,7 @@ import { openVolume } from '../../src/volume/open-volume.ts'
 import { type Volume } from '../../src/volume/volume.ts'
 import { randomScript } from '../sheep/random-script.ts'
 import { Random } from '../sheep/random.ts'
-import { startCluster, type StagedCluster } from '../sheep/staged-cluster.ts'
+import { FAST, startCluster, type StagedCluster } from '../sheep/staged-cluster.ts'
 import { SharedBytes } from './shared-bytes.ts'
 
 const NAME = 'vdi'
@@ -29,6 +29,7 @@ class Schedule {
   readonly #expected: Uint8Array
   readonly #shared = new SharedBytes()
   #snapshots = 0
+  #epochs = 0
   #isOver = false
 
   constructor(random: Random, stage: StagedCluster, volume: Volume) {
@@ -107,7 +108,7 @@ class Schedule {
       if (dice < 0.2 && this.#snapshots < 3) await this.#snapshot()
       else if (dice < 0.3) await this.#restartSheep()
       else if (dice < 0.4) this.#random.pick(this.#stage.sheep).cutAll()
-      else if (dice < 0.5) this.#changeEpoch()
+      else if (dice < 0.5 && this.#epochs < 4) this.#changeEpoch()
       else if (dice < 0.55) await this.#volume.refresh()
     }
   }
@@ -125,10 +126,12 @@ class Schedule {
   }
 
   #changeEpoch(): void {
+    this.#epochs++
     const all = this.#stage.sheep.map(({ address }, zone) => ({ port: address.port, zone }))
     const some = all.filter(() => this.#random.chance(0.7))
-    this.#stage.model.nodes = (some.length > 0 ? some : all).sort((a, b) => a.port - b.port)
-    this.#stage.model.epoch++
+    const nodes = (some.length > 0 ? some : all).sort((a, b) => a.port - b.port)
+    const latest = FAST.recoveryOverlapMs - 10
+    this.#stage.model.changeNodes(nodes, this.#random.below(60), () => this.#random.below(latest))
   }
 }
 

@@ -5,7 +5,9 @@ import { silentLogger } from '../../src/log.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
 import { dataOid, inodeOid, kindOf } from '../../src/wire/object-id.ts'
 import { isIndexUpdate } from '../sheep/model-cluster.ts'
+import { type Fate, type ScriptedSheep } from '../sheep/scripted-sheep.ts'
 import { type SheepRequest } from '../sheep/sheep-request.ts'
+import { clusterFor } from '../sheep/staged-cluster.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 import { attached, fatesFor, filled, OBJECT_SIZE, SPEC } from './staged-volume.ts'
 
@@ -70,6 +72,25 @@ test('a publish whose answer was lost is not sent again when it was executed', L
   await volume.write(OBJECT_SIZE, filled(10, 1))
   assert.equal(sheep.requests.filter(isPublish).length, 3)
   assert.deepEqual(rules.violations, [])
+})
+
+test('a publish that only some replicas have is sent again through one that has it', LIMIT, async (context) => {
+  const { model, sheep, rules, open } = await clusterFor(context, 2)
+  model.createVdi('vdi', 2 * OBJECT_SIZE, { copies: 2 })
+  const volume = await openVolume(await open(), SPEC, { log: silentLogger() })
+  const [first, second] = sheep as [ScriptedSheep, ScriptedSheep]
+  const lacking: Fate = { kind: 'refuse', result: Result.SUCCESS, payload: filled(4, 0) }
+  const failing: Fate = { kind: 'refuse', result: Result.NETWORK_ERROR, execute: true }
+  const fates: Record<'publish' | 'look' | 'none', Fate[]> = { publish: [failing], look: [lacking], none: [] }
+  first.script = (request) => {
+    const isLook = request.opcode === Opcode.READ_OBJ && request.dataLength === 4
+    return fates[isPublish(request) ? 'publish' : isLook ? 'look' : 'none'].shift() ?? { kind: 'answer' }
+  }
+  await volume.write(0, filled(10, 1))
+  assert.equal(first.requests.filter(isPublish).length, 1)
+  assert.equal(second.requests.filter(isPublish).length, 1)
+  // in the model, which has one copy of everything, the update that completes the replicas changes nothing
+  assert.match(rules.violations.join('\n'), /^WRITE_OBJ .* rule 5: an unchanged index entry is written$/)
 })
 
 test('a failed index update is looked up before its entry is believed', LIMIT, async (context) => {

@@ -1,0 +1,193 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Logger } from '../log.ts'
+import { type Message } from '../wire/message.ts'
+import { oidText, readOid, type ObjectId } from '../wire/object-id.ts'
+import { writeObject } from '../wire/object-ops.ts'
+import { Opcode, Req, ReqObj, Result } from '../wire/sd-proto.ts'
+import { addressText } from './address.ts'
+import { type RecoveryProgress } from './recovery-survey.ts'
+import { type Timing } from './timing.ts'
+import { type Topology } from './topology.ts'
+
+const EMPTY = new Uint8Array(0)
+/** The probe of an object takes as long as its recovery at most; another one of it, this many times as long. */
+const OVERLAP_FACTOR = 2
+const MAX_OVERLAPS = 5
+
+/** An object that is about to be changed. */
+export interface Target {
+  readonly oid: ObjectId
+  /** Of the VDI it belongs to; undefined: not known. */
+  readonly copies: number | undefined
+  /** It is not there yet, as far as we know. */
+  readonly isNew: boolean
+}
+
+/** In which epochs a change was let through, left and was answered. It was executed in one of the last two or between. */
+export interface Passage {
+  readonly admitted: number
+  readonly sent: number
+  readonly answered: number
+}
+
+/** The answer to a request that was sent as often as it took: the epoch in which it left, and how long it took then. */
+export interface Probe {
+  readonly result: number
+  readonly sent: number
+  readonly tookMs: number
+}
+
+interface GuardOptions {
+  readonly timing: Timing
+  readonly log: Logger
+  readonly send: (message: Message) => Promise<Probe>
+  readonly survey: (topology: Topology) => Promise<RecoveryProgress>
+}
+
+/** What a request changes; undefined when it does not change the bytes of an object. */
+export function targetOf({ header, payload }: Message, copies: number | undefined): Target | undefined {
+  const opcode = Req.opcode.get(header)
+  const isNew = opcode === Opcode.CREATE_AND_WRITE_OBJ
+  if (!isNew && (opcode !== Opcode.WRITE_OBJ || payload?.length === 0)) return undefined
+  return { oid: readOid(header, ReqObj.oid.offset), copies, isNew }
+}
+
+/**
+ * Keeps changes from being undone when nodes come or go. A sheep that becomes a holder of an object fetches it from another
+ * one, and several times at once when requests for it arrive meanwhile: whichever fetch ends last replaces the object by
+ * what it has read, and with it writes that were executed, and answered, after an earlier fetch (sheepdog 1.0:
+ * sheep/recovery.c, direct_queue_recovery_work). So in an epoch whose recovery is not over, the first change of an object
+ * waits until an empty write has shown that all holders have it, and then until other fetches of it must be over. A change
+ * that was executed in a later epoch than the one it was let through in has to be sent again.
+ */
+export class RecoveryGuard {
+  readonly #options: GuardOptions
+  #epoch = 0
+  /** The latest epoch whose recovery is over. */
+  #settled = 0
+  /** The nodes of the settled epoch and of each since; empty when one of them is not known. */
+  #path: Topology[] = []
+  #latest: Topology | undefined
+  /** All sheep know what they have to recover: an object that none of them has will not appear any more. */
+  #isListed = false
+  /** By object: until it can be changed in this epoch. */
+  #fences = new Map<string, Promise<void>>()
+  #isWatching = false
+  #isClosed = false
+
+  constructor(options: GuardOptions) {
+    this.#options = options
+  }
+
+  /** The first node list. Resolves when it is known whether a recovery is under way. */
+  async begin(topology: Topology): Promise<void> {
+    this.adopt(topology)
+    if ((await this.#options.survey(topology)) === 'done' && this.#epoch === topology.epoch) this.#settle()
+    else void this.#watch()
+  }
+
+  /** Every epoch that a sheep has answered with. */
+  observe(epoch: number): void {
+    if (epoch <= this.#epoch) return
+    const isChange = this.#epoch !== 0
+    this.#epoch = epoch
+    this.#isListed = false
+    this.#fences = new Map()
+    if (!isChange) return
+    this.#options.log.info({ epoch }, 'sheep came or went')
+    void this.#watch()
+  }
+
+  /** A new node list. */
+  adopt(topology: Topology): void {
+    this.#latest = topology
+    this.observe(topology.epoch)
+    const last = this.#path.at(-1)
+    if (last?.epoch === topology.epoch) return
+    if (last?.epoch === topology.epoch - 1) this.#path.push(topology)
+    else this.#path = []
+  }
+
+  /** Resolves with the epoch in which the object may be changed without danger. */
+  async admit(target: Target): Promise<number> {
+    for (;;) {
+      const epoch = this.#epoch
+      if (epoch === this.#settled || this.#isAtRest(target, this.#settled)) return epoch
+      await this.#fence(target, epoch)
+      if (epoch === this.#epoch) return epoch
+    }
+  }
+
+  /** Whether a change that was executed stays; else it is to be admitted, and sent or looked for, again. */
+  isKept(target: Target, { admitted, sent, answered }: Passage): boolean {
+    return (sent === admitted && answered === admitted) || this.#isAtRest(target, admitted)
+  }
+
+  /** Whether no node is known to have come or gone since. */
+  isPresent(epoch: number): boolean {
+    return epoch === this.#epoch
+  }
+
+  close(): void {
+    this.#isClosed = true
+  }
+
+  /** Whether no sheep has become a holder of the object, or another strip of it, since the epoch. */
+  #isAtRest({ oid, copies, isNew }: Target, since: number): boolean {
+    const [first] = this.#path
+    const now = this.#path.at(-1)
+    if (isNew || copies === undefined || !first || first.epoch > since || now?.epoch !== this.#epoch) return false
+    const places = (topology: Topology): string => topology.holders(oid, copies).map(addressText).join()
+    const present = places(now)
+    return this.#path.every((topology) => places(topology) === present)
+  }
+
+  #fence(target: Target, epoch: number): Promise<void> {
+    const fences = this.#fences
+    const key = oidText(target.oid)
+    const known = fences.get(key)
+    if (known) return known
+    const fence = this.#raise(target, epoch)
+    fence.catch(() => fences.delete(key)) // whoever waits for it sees the failure; the next one tries again
+    fences.set(key, fence)
+    return fence
+  }
+
+  async #raise({ oid, isNew }: Target, epoch: number): Promise<void> {
+    const { firstPauseMs, recoveryOverlapMs } = this.#options.timing
+    const isListed = this.#isListed
+    let probe = await this.#options.send(writeObject(oid, 0, EMPTY))
+    while (probe.sent < epoch && this.isPresent(epoch)) {
+      await pause(firstPauseMs) // may have been executed where the object was before
+      probe = await this.#options.send(writeObject(oid, 0, EMPTY))
+    }
+    if (probe.result === Result.NO_OBJ && isNew && isListed) return
+    const overlapMs = Math.max(recoveryOverlapMs, OVERLAP_FACTOR * probe.tookMs)
+    await pause(Math.min(overlapMs, MAX_OVERLAPS * recoveryOverlapMs))
+  }
+
+  /** Until the recovery of the latest epoch is over. */
+  async #watch(): Promise<void> {
+    if (this.#isWatching) return
+    this.#isWatching = true
+    const { recoveryPollMs, recoveryOverlapMs } = this.#options.timing
+    while (!this.#isClosed && this.#settled !== this.#epoch) {
+      const epoch = this.#epoch
+      const topology = this.#latest?.epoch === epoch ? this.#latest : undefined
+      const progress = topology ? await this.#options.survey(topology) : 'unknown'
+      if (!this.isPresent(epoch)) continue
+      this.#isListed ||= progress !== 'unknown'
+      await pause(progress === 'done' ? recoveryOverlapMs : recoveryPollMs, undefined, { ref: false })
+      if (progress === 'done' && this.isPresent(epoch)) this.#settle()
+    }
+    this.#isWatching = false
+  }
+
+  #settle(): void {
+    const isNews = this.#settled !== 0
+    this.#settled = this.#epoch
+    this.#path = this.#latest?.epoch === this.#epoch ? [this.#latest] : []
+    this.#fences = new Map()
+    if (isNews) this.#options.log.info({ epoch: this.#epoch }, 'the sheep have recovered')
+  }
+}

@@ -1,0 +1,51 @@
+import { type Address } from '../sheep/address.ts'
+import { type Cluster } from '../sheep/cluster.ts'
+import { readInode } from '../sheep/vdi-lookup.ts'
+import { Inode, indexEntryOffset } from '../wire/inode.ts'
+import { inodeOid } from '../wire/object-id.ts'
+import { readObject } from '../wire/object-ops.ts'
+import { whileMissing } from './missing.ts'
+
+/** The inode that an index is in, and how many replicas it has. */
+export interface InodePlace {
+  readonly vid: number
+  readonly copies: number
+}
+
+/** Entries as one holder of the inode has them; without an address, as the gateway says. */
+export interface EntryReplica {
+  readonly address: Address | undefined
+  readonly entries: Uint32Array
+}
+
+export async function readEntries(cluster: Cluster, vid: number, first: number, count: number): Promise<Uint32Array> {
+  const entries = new Uint32Array(count)
+  const into = new Uint8Array(entries.buffer)
+  if (count > 0) await whileMissing(cluster, () => readInode(cluster, vid, indexEntryOffset(first), into))
+  return entries
+}
+
+/** Reads entries from each replica of the inode that can be reached, or else through the gateway. Errors: stale, io. */
+export async function readEntryReplicas(
+  cluster: Cluster,
+  { vid, copies }: InodePlace,
+  first: number,
+  count: number,
+): Promise<EntryReplica[]> {
+  const oid = inodeOid(vid)
+  const message = readObject(oid, indexEntryOffset(first), 4 * count, cluster.objectFlags)
+  const replicas = await cluster.readReplicas(message, { oid, copies })
+  if (replicas.length === 0) return [{ address: undefined, entries: await readEntries(cluster, vid, first, count) }]
+  return replicas.map(({ address, payload }) => {
+    const entries = new Uint32Array(count)
+    new Uint8Array(entries.buffer).set(payload)
+    return { address, entries }
+  })
+}
+
+/** Whether the inode has become a snapshot: an update of it that changes nothing would do harm (sheet 5.5). */
+export async function isSnapshotInode(cluster: Cluster, vid: number): Promise<boolean> {
+  const snapCtime = new Uint8Array(8)
+  await whileMissing(cluster, () => readInode(cluster, vid, Inode.snapCtime.offset, snapCtime))
+  return snapCtime.some((byte) => byte !== 0)
+}

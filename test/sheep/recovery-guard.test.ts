@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { pino } from 'pino'
+import { silentLogger } from '../../src/log.ts'
+import { RecoveryGuard, targetOf, type Target } from '../../src/sheep/recovery-guard.ts'
+import { type RecoveryProgress } from '../../src/sheep/recovery-survey.ts'
+import { toTopology, type Topology } from '../../src/sheep/topology.ts'
+import { parseAddr } from '../../src/wire/node-record.ts'
+import { dataOid, oidText } from '../../src/wire/object-id.ts'
+import { createObject, readObject, writeObject } from '../../src/wire/object-ops.ts'
+import { Result } from '../../src/wire/sd-proto.ts'
+import { clusterFor, FAST } from './staged-cluster.ts'
+import { type ScriptedSheep } from './scripted-sheep.ts'
+
+const LIMIT = { timeout: 20_000 }
+const ONE = Uint8Array.of(1)
+const ADDR = parseAddr('127.0.0.1') ?? new Uint8Array(16)
+
+function nodes(epoch: number, ...ports: number[]): Topology {
+  const records = ports.map((port) => ({ addr: ADDR, port, zone: port, nrVnodes: 128, space: 1, disks: [] }))
+  return toTopology(epoch, records, 0)
+}
+
+function object(index: number, copies: number | undefined = 2): Target {
+  return { oid: dataOid(7, index), copies, isNew: false }
+}
+
+/** A guard whose sheep have recovered from what was before, and what becomes of it. */
+async function guarded(context: TestContext, first = nodes(1, 1, 2, 3)) {
+  const state = { progress: 'done' as RecoveryProgress, result: Result.SUCCESS as number, sent: 1 }
+  const probed: string[] = []
+  const lines: string[] = []
+  const guard = new RecoveryGuard({
+    timing: FAST,
+    log: pino({ base: null, timestamp: false }, { write: (line) => void lines.push(line) }),
+    send: (message) => {
+      probed.push(oidText(targetOf({ ...message, payload: ONE }, 1)?.oid ?? dataOid(0, 0)))
+      return Promise.resolve({ result: state.result, sent: state.sent++, tookMs: 0 })
+    },
+    survey: () => Promise.resolve(state.progress),
+  })
+  context.after(() => {
+    guard.close()
+  })
+  await guard.begin(first)
+  state.progress = 'unknown'
+  return { guard, state, probed, lines }
+}
+
+test('while no node comes or goes, changes pass at once', LIMIT, async (context) => {
+  const { guard, probed } = await guarded(context)
+  assert.equal(await guard.admit(object(1)), 1)
+  assert.ok(guard.isKept(object(1), { admitted: 1, sent: 1, answered: 1 }))
+  assert.deepEqual(probed, [])
+})
+
+test('a change answered in a later epoch than it was let through in is not kept', LIMIT, async (context) => {
+  const { guard } = await guarded(context)
+  guard.observe(2)
+  assert.ok(guard.isKept(object(1), { admitted: 1, sent: 1, answered: 1 }))
+  assert.ok(!guard.isKept(object(1), { admitted: 1, sent: 1, answered: 2 }))
+  assert.ok(!guard.isKept(object(1), { admitted: 2, sent: 1, answered: 2 }))
+})
+
+test('it is not kept either when the sheep have recovered before the answer', LIMIT, async (context) => {
+  const { guard, state, lines } = await guarded(context)
+  state.progress = 'done'
+  guard.adopt(nodes(2, 1, 2, 3))
+  while (lines.length < 2) await pause(1)
+  assert.deepEqual(
+    lines.map((line) => JSON.parse(line) as unknown),
+    [
+      { level: 30, epoch: 2, msg: 'sheep came or went' },
+      { level: 30, epoch: 2, msg: 'the sheep have recovered' },
+    ],
+  )
+  assert.ok(!guard.isKept(object(1), { admitted: 1, sent: 1, answered: 2 }))
+})
+
+test('an object is looked at once in an epoch, by a write that left in it', LIMIT, async (context) => {
+  const { guard, state, probed } = await guarded(context)
+  guard.observe(3)
+  assert.equal(await guard.admit(object(1)), 3)
+  assert.equal(state.sent, 4)
+  await Promise.all([guard.admit(object(1)), guard.admit(object(1))])
+  assert.equal(new Set(probed).size, 1)
+  assert.equal(state.sent, 4)
+})
+
+test('a node that leaves meanwhile makes it begin again', LIMIT, async (context) => {
+  const { guard, state } = await guarded(context)
+  guard.observe(2)
+  state.sent = 2
+  const admitted = guard.admit(object(1))
+  await pause(0)
+  guard.observe(3)
+  assert.equal(await admitted, 3)
+})
+
+test('objects whose holders have stayed are not held up', LIMIT, async (context) => {
+  const before = nodes(1, 1, 2, 3, 4, 5)
+  const after = nodes(2, 1, 2, 3, 4)
+  const { guard, probed } = await guarded(context, before)
+  guard.adopt(after)
+  const holders = (topology: Topology, index: number): string =>
+    topology
+      .holders(dataOid(7, index), 2)
+      .map((one) => one.port)
+      .join()
+  const indices = Array.from({ length: 100 }, (_, index) => index)
+  const moved = indices.filter((index) => holders(before, index) !== holders(after, index))
+  const stayed = indices.filter((index) => !moved.includes(index))
+  await Promise.all(stayed.map((index) => guard.admit(object(index))))
+  assert.deepEqual(probed, [])
+  assert.ok(stayed.every((index) => guard.isKept(object(index), { admitted: 1, sent: 1, answered: 2 })))
+  await Promise.all(moved.map((index) => guard.admit(object(index))))
+  assert.ok(moved.length > 0)
+  assert.deepEqual(new Set(probed).size, moved.length)
+})
+
+test('after an epoch that was missed nothing is taken for having stayed', LIMIT, async (context) => {
+  const { guard, probed } = await guarded(context)
+  guard.adopt(nodes(3, 1, 2, 3))
+  await guard.admit(object(1))
+  assert.ok(probed.length > 0)
+})
+
+test('a new object waits only while a sheep may yet find an old one of its name', LIMIT, async (context) => {
+  const { guard, state } = await guarded(context)
+  const fresh = { ...object(1), isNew: true }
+  state.result = Result.NO_OBJ
+  state.progress = 'listed'
+  state.sent = 2
+  guard.adopt(nodes(2, 1, 2))
+  await pause(0)
+  let isFenced = false
+  const other = guard.admit({ ...object(2), copies: undefined }).then(() => (isFenced = true))
+  await guard.admit(fresh)
+  assert.ok(!isFenced)
+  await other
+})
+
+test('a probe that fails is made again by the next change', LIMIT, async (context) => {
+  const { guard, state } = await guarded(context)
+  guard.observe(2)
+  const failing = new RecoveryGuard({
+    timing: FAST,
+    log: silentLogger(),
+    send: () =>
+      state.sent++ === 1 ? Promise.reject(new Error('lost')) : Promise.resolve({ result: 0, sent: 2, tookMs: 0 }),
+    survey: () => Promise.resolve('done'),
+  })
+  await failing.begin(nodes(1, 1))
+  failing.observe(2)
+  await assert.rejects(failing.admit(object(1)), /lost/)
+  assert.equal(await failing.admit(object(1)), 2)
+  failing.close()
+})
+
+test('only what changes bytes of objects is guarded', () => {
+  const oid = dataOid(7, 1)
+  assert.equal(targetOf(readObject(oid, 0, 1), 1), undefined)
+  assert.equal(targetOf(writeObject(oid, 0, new Uint8Array(0)), 1), undefined)
+  assert.deepEqual(targetOf(writeObject(oid, 0, ONE), 2), { oid, copies: 2, isNew: false })
+  assert.deepEqual(targetOf(createObject(oid, 0, ONE), undefined), { oid, copies: undefined, isNew: true })
+})
+
+test('a write that a recovery undoes is sent again before it is acknowledged', LIMIT, async (context) => {
+  const { open, model, sheep } = await clusterFor(context, 2)
+  const oid = dataOid(7, 1)
+  model.create(oid, 0, Uint8Array.of(5))
+  const cluster = await open()
+  const [first] = sheep as [ScriptedSheep]
+  const nodes = model.nodes.filter(({ port }) => model.nodes[0]?.port === port)
+  model.changeNodes(nodes, 60, () => FAST.recoveryOverlapMs / 2)
+  await cluster.change(writeObject(oid, 0, Uint8Array.of(6)), { copies: 1 })
+  assert.ok(first.count('WRITE_OBJ') > 2)
+  while (model.recovery.phase !== 'none') await pause(1)
+  await pause(FAST.recoveryOverlapMs)
+  assert.deepEqual([...(model.read(oid, 0, 1) ?? [])], [6])
+})
