@@ -10,8 +10,7 @@ import { type Timing } from './timing.ts'
 import { type Topology } from './topology.ts'
 
 const EMPTY = new Uint8Array(0)
-/** The probe of an object takes as long as its recovery at most; another one of it, this many times as long. */
-const OVERLAP_FACTOR = 2
+/** Longest wait for other fetches of an object to end, in overlaps. */
 const MAX_OVERLAPS = 5
 
 /** An object that is about to be changed. */
@@ -162,7 +161,7 @@ export class RecoveryGuard {
       probe = await this.#options.send(writeObject(oid, 0, EMPTY))
     }
     if (probe.result === Result.NO_OBJ && isNew && isListed) return
-    const overlapMs = Math.max(recoveryOverlapMs, OVERLAP_FACTOR * probe.tookMs)
+    const overlapMs = Math.max(recoveryOverlapMs, probe.tookMs)
     await pause(Math.min(overlapMs, MAX_OVERLAPS * recoveryOverlapMs))
   }
 

@@ -3,11 +3,15 @@
  * whose objects are all allocated (dog vdi create -P) are overwritten through one gateway, each again only after its
  * answer; at the end every block must hold what was acknowledged last. Kill and restart other nodes meanwhile:
  *
- *   node dist/test/long/lost-writes.js host:port VDI SECONDS
+ *   node dist/test/long/lost-writes.js HOST:PORT VDI SECONDS [guarded]
+ *
+ * `guarded`: the same through the client of sheepfs, which keeps writes from being undone.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseAddress } from '../../src/sheep/address.ts'
-import { type Connection } from '../../src/sheep/connection.ts'
+import { silentLogger } from '../../src/log.ts'
+import { Cluster } from '../../src/sheep/cluster.ts'
+import { type Message, type Response } from '../../src/wire/message.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
 import { readObject, writeObject } from '../../src/wire/object-ops.ts'
 import { Result } from '../../src/wire/sd-proto.ts'
@@ -21,9 +25,11 @@ const WRITERS = 8
 const RECOVERY_MS = 20_000
 const RETRY_MS = 200
 
-const [address = '127.0.0.1:7000', name = 'test', seconds = '60'] = process.argv.slice(2)
+const [address = '127.0.0.1:7000', name = 'test', seconds = '60', mode] = process.argv.slice(2)
 const connection = await openConnection(parseAddress(address))
-const { vid } = parseVdiAnswer(await connection.exchange(getVdiInfo({ name: Buffer.from(name) })))
+const cluster = new Cluster({ addresses: [parseAddress(address)], log: silentLogger() })
+await cluster.open()
+const { vid, copies } = parseVdiAnswer(await connection.exchange(getVdiInfo({ name: Buffer.from(name) })))
 const written = new Map<number, number>()
 let version = 0
 
@@ -31,15 +37,19 @@ function place(block: number): { index: number; offset: number } {
   return { index: Math.floor(block / BLOCKS_PER_OBJECT), offset: (block % BLOCKS_PER_OBJECT) * BLOCK }
 }
 
+function send(message: Message): Promise<Response> {
+  return mode === 'guarded' ? cluster.change(message, { copies }) : connection.exchange(message)
+}
+
 /** A writer owns the blocks whose number modulo WRITERS is its own: no two requests for one block at a time. */
-async function overwrite(through: Connection, writer: number, until: number): Promise<void> {
+async function overwrite(writer: number, until: number): Promise<void> {
   while (Date.now() < until) {
     const block = Math.floor((Math.random() * OBJECTS * BLOCKS_PER_OBJECT) / WRITERS) * WRITERS + writer
     const { index, offset } = place(block)
     const own = ++version
     const data = Buffer.alloc(BLOCK, own & 0xff)
     data.writeUInt32LE(own)
-    while ((await through.exchange(writeObject(dataOid(vid, index), offset, data))).result !== Result.SUCCESS) {
+    while ((await send(writeObject(dataOid(vid, index), offset, data))).result !== Result.SUCCESS) {
       await pause(RETRY_MS)
     }
     written.set(block, own)
@@ -56,7 +66,7 @@ async function readVersion(block: number): Promise<number> {
 }
 
 const until = Date.now() + Number(seconds) * 1000
-await Promise.all(Array.from({ length: WRITERS }, (_, writer) => overwrite(connection, writer, until)))
+await Promise.all(Array.from({ length: WRITERS }, (_, writer) => overwrite(writer, until)))
 await pause(RECOVERY_MS)
 let lost = 0
 for (const [block, expected] of written) {
