@@ -28,7 +28,8 @@ const CHECKS = {
 } as const
 
 function program(name: string): string | undefined {
-  const folders = ['/usr/local/bin', '/usr/local/sbin', '/usr/bin', '/usr/sbin', '/bin', '/sbin']
+  const own = (process.env['PATH'] ?? '').split(':')
+  const folders = [...own, '/usr/local/bin', '/usr/local/sbin', '/usr/bin', '/usr/sbin', '/bin', '/sbin']
   return folders.some((folder) => isExecutable(`${folder}/${name}`)) ? undefined : `no ${name}`
 }
 
