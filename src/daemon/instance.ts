@@ -321,6 +321,7 @@ export class Instance implements Supervisor {
 
   async resizeVdi(name: string, vdi: string, body: Resize): Promise<Vdi> {
     const resized = await this.#worker(name).call('resizeVdi', vdi, body)
+    await this.#find(name).kernelKnowsSizes()
     this.emit({ type: 'vdi-resized', mount: name, vdi })
     return resized
   }

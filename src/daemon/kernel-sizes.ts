@@ -11,7 +11,7 @@ export class KernelSizes {
   readonly #log: Logger
   /** By volume, in the order in which they changed. */
   readonly #waiting = new Map<string, number>()
-  #isSetting = false
+  #setting: Promise<void> | undefined
 
   constructor(mountpoint: string, log: Logger) {
     this.#mountpoint = mountpoint
@@ -21,7 +21,12 @@ export class KernelSizes {
   /** Never fails, and does not wait for it. */
   set(volume: string, size: number): void {
     this.#waiting.set(volume, size)
-    void this.#setAll()
+    this.#setting ??= this.#setAll()
+  }
+
+  /** Resolves when the kernel was told of all sizes that were set. */
+  async whenTold(): Promise<void> {
+    await this.#setting
   }
 
   /** What waits is not set any more. */
@@ -31,13 +36,11 @@ export class KernelSizes {
 
   /** One at a time; never rejects. */
   async #setAll(): Promise<void> {
-    if (this.#isSetting) return
-    this.#isSetting = true
     for (const [volume, size] of this.#waiting) {
       this.#waiting.delete(volume)
       await this.#set(volume, size)
     }
-    this.#isSetting = false
+    this.#setting = undefined
   }
 
   /** By a process of its own: who serves the mount would answer itself, and no thread of this one may hang in it. */

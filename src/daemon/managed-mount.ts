@@ -84,6 +84,11 @@ export class ManagedMount {
     this.keeper.spec = toSpec({ ...this.#options, config })
   }
 
+  /** Resolves when the kernel knows the sizes of all volumes, as far as this process was told of them. */
+  kernelKnowsSizes(): Promise<void> {
+    return this.#sizes.whenTold()
+  }
+
   /** What the control API says of its state. */
   get state(): Mount['state'] {
     const { state, waitingSinceMs } = this.keeper

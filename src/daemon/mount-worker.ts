@@ -138,8 +138,11 @@ export class MountWorker implements WorkerMethods {
     return this.#service.cloneVdi(vdi, body)
   }
 
-  resizeVdi(vdi: string, body: Resize): Promise<Vdi> {
-    return this.#service.resizeVdi(vdi, body)
+  /** An attached volume has the new size when this resolves, and the supervisor has been told. */
+  async resizeVdi(vdi: string, body: Resize): Promise<Vdi> {
+    const resized = await this.#service.resizeVdi(vdi, body)
+    await this.#core.tree.attachments.find(parseVolumeName(vdi).text)?.refresh()
+    return resized
   }
 
   handOver(): Promise<void> {

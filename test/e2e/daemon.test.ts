@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { open, readdir, readFile } from 'node:fs/promises'
+import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { addressText } from '../../src/sheep/address.ts'
@@ -72,6 +72,19 @@ describe('sheepfsd with three mounts of two clusters', { skip: missing('fuse', '
     assert.deepEqual([cache.page_cache, cache.object_cache], [true, true])
     assert.equal((await daemon.client.cache('a')).page_cache, false)
     assert.equal((await daemon.client.patchCache('b', { page_cache: false })).page_cache, false)
+  })
+
+  test('a volume has its new size everywhere once a resize has returned, in both cache modes', async () => {
+    const [mount, volume = ''] = ['a', volumes[0]]
+    const path = join(tables[0]?.mountpoint ?? '', 'volume', volume)
+    for (const [isCached, size] of [[false, 2 * MIB] as const, [true, 3 * MIB] as const]) {
+      await daemon.client.patchCache(mount, { page_cache: isCached })
+      const file = await open(path)
+      await daemon.client.resizeVdi(mount, volume, { size })
+      assert.equal((await stat(path)).size, size)
+      assert.equal((await file.stat()).size, size)
+      await file.close()
+    }
   })
 
   test('unmounts everything and ends with 0 on SIGTERM', async () => {
