@@ -4,7 +4,7 @@ import { type Logger } from '../log.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
 import { type Message, type Response } from '../wire/message.ts'
 import { Flag, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
-import { type Address } from './address.ts'
+import { addressText, type Address } from './address.ts'
 import { type Connection } from './connection.ts'
 import { Gateways, type Nearness } from './gateways.ts'
 import { Outage, type ClusterState, type Patience } from './outage.ts'
@@ -104,7 +104,14 @@ export class Cluster {
         trimsZeros: () => this.#protoVer <= SD_SHEEP_PROTO_VERS[2],
         protoVer: () => this.#protoVer,
       },
-      { log: options.log, onHome: options.onGateway ?? (() => undefined) },
+      {
+        log: options.log,
+        onHome: options.onGateway ?? (() => undefined),
+        onSilence: (address, isSilent) => {
+          if (isSilent) this.#outage.noticeSilence(addressText(address), Date.now() - timing.silenceMs)
+          else this.#outage.endSilence(addressText(address))
+        },
+      },
     )
   }
 

@@ -12,6 +12,15 @@ export interface Nearness {
   readonly copies: number
 }
 
+/** Who is told what becomes of the gateways. */
+export interface GatewaysWatcher {
+  readonly log: Logger
+  /** With every home that is chosen, before anything is sent to it. */
+  readonly onHome: (address: Address) => void
+  /** A sheep leaves requests unanswered for longer than is usual, or does no more: it answers, or was lost. */
+  readonly onSilence: (address: Address, isSilent: boolean) => void
+}
+
 /**
  * Chooses the sheep to talk to. Home is the first to answer of the configured addresses, then of the nodes of the cluster,
  * each a moment after the one before, those that failed lately last; it stays home until it is lost. Reads may go to a sheep that holds the object; one that cannot be reached from here is left
@@ -20,7 +29,7 @@ export interface Nearness {
 export class Gateways {
   readonly #options: SheepOptions
   readonly #log: Logger
-  readonly #onHome: (address: Address) => void
+  readonly #watcher: GatewaysWatcher
   readonly #sheep = new Map<string, Sheep>()
   #configured: readonly Address[]
   #topology: Topology | undefined
@@ -28,16 +37,11 @@ export class Gateways {
   #choosing: Promise<Connection> | undefined
   #isClosed = false
 
-  /** @param watcher `onHome` is called with every home that is chosen, before anything is sent to it. */
-  constructor(
-    configured: readonly Address[],
-    options: SheepOptions,
-    watcher: { readonly log: Logger; readonly onHome: (address: Address) => void },
-  ) {
+  constructor(configured: readonly Address[], options: SheepOptions, watcher: GatewaysWatcher) {
     this.#configured = configured
     this.#options = options
     this.#log = watcher.log
-    this.#onHome = watcher.onHome
+    this.#watcher = watcher
   }
 
   get configured(): readonly Address[] {
@@ -125,6 +129,7 @@ export class Gateways {
     if (!sheep) {
       sheep = new Sheep(address, this.#options, {
         onLost: (lost, error) => {
+          this.#watcher.onSilence(lost.address, false)
           if (!this.#isClosed) this.#log.warn({ sheep: addressText(lost.address) }, `lost a sheep: ${error.message}`)
         },
         onSilence: (silent, isSilent) => {
@@ -137,6 +142,7 @@ export class Gateways {
   }
 
   #tellSilence({ address }: Sheep, isSilent: boolean): void {
+    this.#watcher.onSilence(address, isSilent)
     const fields = { sheep: addressText(address) }
     const { silenceMs } = this.#options.timing
     if (isSilent) {
@@ -157,7 +163,7 @@ export class Gateways {
 
   #setHome(home: Sheep): void {
     this.#home = home
-    this.#onHome(home.address)
+    this.#watcher.onHome(home.address)
   }
 
   async #firstToAnswer(addresses: readonly Address[]): Promise<Sheep> {

@@ -12,13 +12,15 @@ const QUIET_MS = 1000
 
 /**
  * Everybody who waits for the cluster, and how long they may. Tells once when the first has waited for a second, and once
- * when the last goes on.
+ * when the last goes on. Who waits for an answer that may still come is only known by the silence of the sheep.
  */
 export class Outage {
   readonly #log: Logger
   readonly #onChange: (state: ClusterState) => void
   readonly #waiting = new Set<Patience>()
   readonly #timing: Timing
+  /** By address of the sheep. */
+  readonly #silences = new Map<string, { readonly sinceMs: number; readonly reason: string }>()
   #isTold = false
   #waits = 0
   #reason = ''
@@ -34,8 +36,21 @@ export class Outage {
 
   get state(): ClusterState {
     const [first] = this.#waiting
-    if (!first || !this.#isTold) return { kind: 'serving' }
-    return { kind: 'waiting', sinceMs: first.sinceMs, reason: this.#reason, requests: this.#waiting.size }
+    const [silence] = this.#silences.values()
+    const requests = this.#waiting.size
+    if (first && this.#isTold) return { kind: 'waiting', sinceMs: first.sinceMs, reason: this.#reason, requests }
+    return silence ? { kind: 'waiting', ...silence, requests } : { kind: 'serving' }
+  }
+
+  /** A sheep leaves requests unanswered for longer than is usual. */
+  noticeSilence(sheep: string, sinceMs: number): void {
+    this.#silences.set(sheep, { sinceMs, reason: `sheep ${sheep} does not answer` })
+    this.#onChange(this.state)
+  }
+
+  /** It answers, or is lost. */
+  endSilence(sheep: string): void {
+    if (this.#silences.delete(sheep)) this.#onChange(this.state)
   }
 
   /** How often a request has waited before it was sent again. */

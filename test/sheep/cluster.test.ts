@@ -70,7 +70,9 @@ test(
     const { open, first } = await staged(context)
     const lines: string[] = []
     const log = pino({ base: null, timestamp: false }, { write: (line) => void lines.push(line) })
-    const cluster = await open({ log, timing: { ...FAST, deadlineMs: 10_000 } })
+    const states: ClusterState['kind'][] = []
+    const onState = ({ kind }: ClusterState): unknown => states.push(kind)
+    const cluster = await open({ log, onState, timing: { ...FAST, deadlineMs: 10_000 } })
     first.script = inTurn(Opcode.READ_OBJ, { kind: 'answer', beforeMs: 200 }, { kind: 'answer', beforeMs: 200 })
     await Promise.all([cluster.read(readObject(OBJECT, 0, 1)), cluster.read(readObject(OBJECT, 0, 1))])
     while (lines.length < 2) await pause(5)
@@ -80,6 +82,7 @@ test(
       { level: 40, sheep, msg: 'a sheep has not answered for 0.05 s; it counts as lost after 10 s' },
       { level: 30, sheep, msg: 'the sheep answers again' },
     ])
+    assert.deepEqual(states, ['waiting', 'serving'])
   },
 )
 

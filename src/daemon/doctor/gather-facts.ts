@@ -88,9 +88,14 @@ function isDead(mountpoint: string): Promise<boolean> {
   return new Promise((resolve) => {
     const options = { timeout: STAT_LIMIT_MS, killSignal: 'SIGKILL', env: { ...process.env, LC_ALL: 'C' } } as const
     const child = execFile('stat', ['--', mountpoint], options, (_error, _stdout, stderr) => {
+      clearTimeout(timer)
       resolve(stderr.includes('not connected'))
     })
-    child.unref()
-    setTimeout(resolve, STAT_LIMIT_MS * 2, false).unref()
+    const timer = setTimeout(() => {
+      child.unref() // it hangs in the kernel, where no signal reaches it
+      child.stdout?.destroy()
+      child.stderr?.destroy()
+      resolve(false)
+    }, STAT_LIMIT_MS * 2)
   })
 }
