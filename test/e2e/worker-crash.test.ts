@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { constants, type FileHandle, open, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { after, before, describe, test, type TestContext } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { addressText } from '../../src/sheep/address.ts'
+import { FileSystemLoad } from './ordeal/file-system-load.ts'
+import { killInTurn, longestStall, openDirect, stallOf } from './ordeal/worker-kills.ts'
 import { missing } from './stage/ability.ts'
-import { attachLoop, mountDevice } from './stage/loop.ts'
 import { succeed } from './stage/program.ts'
 import { startSheep, type Sheep } from './stage/sheep.ts'
 import { startSheepfsd, type Sheepfsd } from './stage/sheepfsd.ts'
@@ -32,7 +32,7 @@ describe('a mount whose worker dies', { skip: missing('fuse', 'root', 'fio'), ti
     test(`loses no byte of a running load: ${name}`, async (t) => {
       const { daemon, path } = await serve(stage, sheep, { pageCache, size: 32 * MIB })
       const load = fio(path, [...LOAD, ...args])
-      await killInTurn(t, daemon, path)
+      await killInTurn(t, daemon, { mount: MOUNT, path, kills: { single: 2, double: 1 } })
       await load
       await fio(path, [...LOAD, '--ioengine=libaio', '--direct=1', '--verify_only=1'])
       await daemon.stop()
@@ -79,34 +79,23 @@ describe('a mount whose worker dies', { skip: missing('fuse', 'root', 'fio'), ti
     await daemon.stop()
   })
 
-  test('keeps ext4 on a loop device whole', { skip: missing('loop', 'mkfs') }, async (t) => {
-    const inner = new Stage()
-    const { daemon, path } = await serve(stage, sheep, { pageCache: false, size: 64 * MIB })
-    try {
-      const loop = await attachLoop(inner, path)
-      await succeed('mkfs.ext4', ['-q', loop.device])
-      const directory = await mountDevice(inner, loop.device)
-      const source = join(await inner.folder(), 'source')
-      await succeed('dd', ['if=/dev/urandom', `of=${source}`, 'bs=1M', 'count=24', 'status=none'])
-      const copied = succeed('dd', [
-        `if=${source}`,
-        `of=${join(directory, 'copy')}`,
-        'bs=64k',
-        'oflag=direct',
-        'conv=fsync',
-      ])
-      await killInTurn(t, daemon, path, 1)
-      await copied
-      await writeFile('/proc/sys/vm/drop_caches', '1')
-      await succeed('cmp', [source, join(directory, 'copy')])
-      await succeed('umount', [directory])
-      await succeed('e2fsck', ['-fn', loop.device])
-      await loop.detach()
-    } finally {
-      await inner.close()
-    }
-    await daemon.stop()
-  })
+  for (const [way, pageCache] of [
+    ['direct', false],
+    ['cached', true],
+  ] as const) {
+    test(`keeps ext4 on a loop device whole: ${way}`, { skip: missing('loop', 'mkfs') }, async (t) => {
+      const { daemon, path } = await serve(stage, sheep, { pageCache, size: 64 * MIB })
+      const inner = new Stage()
+      try {
+        const load = await FileSystemLoad.start(inner, path, way)
+        await killInTurn(t, daemon, { mount: MOUNT, path, kills: { single: 1, double: 1 } })
+        await load.stop()
+      } finally {
+        await inner.close()
+      }
+      await daemon.stop()
+    })
+  }
 })
 
 describe('a worker that hangs', { skip: missing('fuse', 'root'), timeout: 60_000 }, () => {
@@ -148,47 +137,6 @@ async function serve(
   const mount = { name: MOUNT, mountpoint, sheep: [addressText(sheep.address)], volumes: [volume] }
   const daemon = await startSheepfsd(stage, { mounts: [{ ...mount, page_cache: pageCache }] })
   return { daemon, path: join(mountpoint, 'volume', volume) }
-}
-
-/** Kills one worker after the other, the last two within 100 ms, and tells how long a read had to wait each time. */
-async function killInTurn(t: TestContext, daemon: Sheepfsd, path: string, single = 2): Promise<void> {
-  const file = await openDirect(path)
-  for (let i = 0; i < single; i++) {
-    await delay(300)
-    const generation = await daemon.killWorker(MOUNT)
-    t.diagnostic(`stall of kill ${i + 1}: ${await stallOf(file)} ms`)
-    await daemon.serving(MOUNT, generation)
-  }
-  const generation = await daemon.killWorker(MOUNT)
-  const stall = stallOf(file)
-  process.kill(await daemon.pidOf(MOUNT, generation), 'SIGKILL')
-  t.diagnostic(`stall of two kills in a row: ${await stall} ms`)
-  await daemon.serving(MOUNT, generation + 1)
-  await file.close()
-}
-
-function openDirect(path: string): Promise<FileHandle> {
-  return open(path, constants.O_RDONLY | constants.O_DIRECT)
-}
-
-/** How long a read takes from now on, ms. */
-async function stallOf(file: FileHandle | undefined): Promise<number> {
-  const before = performance.now()
-  const { bytesRead } = (await file?.read(Buffer.alloc(4096), 0, 4096, 0)) ?? { bytesRead: 0 }
-  assert.equal(bytesRead, 4096)
-  return Math.round(performance.now() - before)
-}
-
-/** The longest that a read had to wait until something else is over, ms. */
-async function longestStall(file: FileHandle, other: Promise<unknown>): Promise<number> {
-  const over = other.then(
-    () => true,
-    () => true,
-  )
-  let longest = 0
-  do longest = Math.max(longest, await stallOf(file))
-  while (!(await Promise.race([over, delay(1, false)])))
-  return longest
 }
 
 /** Runs fio on a file, with a checksum in every block. */
