@@ -93,7 +93,7 @@ export class Cluster {
       timing,
       log: options.log,
       send: (message) => this.#sendUnguarded(message),
-      survey: (topology) => surveyRecovery(topology, this.#protoVer, timing.connectTimeoutMs),
+      survey: (topology, limitMs) => surveyRecovery(topology, this.#protoVer, limitMs),
     })
     this.#gateways = new Gateways(
       options.addresses,

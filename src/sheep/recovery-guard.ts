@@ -40,7 +40,8 @@ interface GuardOptions {
   readonly timing: Timing
   readonly log: Logger
   readonly send: (message: Message) => Promise<Probe>
-  readonly survey: (topology: Topology) => Promise<RecoveryProgress>
+  /** Asks all sheep, each for so long. */
+  readonly survey: (topology: Topology, limitMs: number) => Promise<RecoveryProgress>
 }
 
 /** What a request changes; undefined when it does not change the bytes of an object. */
@@ -62,6 +63,8 @@ export function targetOf({ header, payload }: Message, copies: number | undefine
 export class RecoveryGuard {
   readonly #options: GuardOptions
   #epoch = 0
+  /** When it began, as far as we know. */
+  #since = 0
   /** The latest epoch whose recovery is over. */
   #settled = 0
   /** The nodes of the settled epoch and of each since; empty when one of them is not known. */
@@ -81,7 +84,9 @@ export class RecoveryGuard {
   /** The first node list. Resolves when it is known whether a recovery is under way. */
   async begin(topology: Topology): Promise<void> {
     this.adopt(topology)
-    if ((await this.#options.survey(topology)) === 'done' && this.#epoch === topology.epoch) this.#settle()
+    const progress = await this.#options.survey(topology, this.#options.timing.headStartMs)
+    const isDone = progress === 'done' || progress === 'done, some unheard'
+    if (isDone && this.isPresent(topology.epoch)) this.#settle()
     else void this.#watch()
   }
 
@@ -90,6 +95,7 @@ export class RecoveryGuard {
     if (epoch <= this.#epoch) return
     const isChange = this.#epoch !== 0
     this.#epoch = epoch
+    this.#since = performance.now()
     this.#isListed = false
     this.#fences = new Map()
     if (!isChange) return
@@ -172,14 +178,23 @@ export class RecoveryGuard {
     const { recoveryPollMs, recoveryOverlapMs } = this.#options.timing
     while (!this.#isClosed && this.#settled !== this.#epoch) {
       const epoch = this.#epoch
-      const topology = this.#latest?.epoch === epoch ? this.#latest : undefined
-      const progress = topology ? await this.#options.survey(topology) : 'unknown'
+      const progress = await this.#progress(epoch)
       if (!this.isPresent(epoch)) continue
-      this.#isListed ||= progress !== 'unknown'
+      this.#isListed ||= progress === 'done' || progress === 'listed'
       await pause(progress === 'done' ? recoveryOverlapMs : recoveryPollMs, undefined, { ref: false })
       if (progress === 'done' && this.isPresent(epoch)) this.#settle()
     }
     this.#isWatching = false
+  }
+
+  /** As the sheep say; those that cannot be asked from here, where only gateways can be reached, have only so long. */
+  async #progress(epoch: number): Promise<RecoveryProgress> {
+    const { connectTimeoutMs, recoveryUnheardMs } = this.#options.timing
+    const since = this.#since
+    if (this.#latest?.epoch !== epoch) return 'unknown'
+    const progress = await this.#options.survey(this.#latest, connectTimeoutMs)
+    const isLate = performance.now() - since >= recoveryUnheardMs
+    return progress === 'done, some unheard' && isLate ? 'done' : progress
   }
 
   #settle(): void {

@@ -1,41 +1,49 @@
 import { SheepfsError } from '../errors.ts'
-import { parseRecoveryPhase, statRecovery } from '../wire/info-ops.ts'
+import { parseRecoveryPhase, statRecovery, type RecoveryPhase } from '../wire/info-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { type Address } from './address.ts'
 import { openBriefly } from './brief-connection.ts'
 import { type Topology } from './topology.ts'
 
-/** Results of a sheep that does not know the question: it cannot be asked. */
+/** Results of a sheep that does not know the question. */
 const UNASKABLE = new Set<number>([Result.INVALID_PARMS, Result.VER_MISMATCH])
+const ASKED_AT_ONCE = 16
 
 /**
- * How far all sheep of a cluster are: nothing is left to recover; all know what is left; or some may not know yet, of which
- * one that does not answer, or is in another epoch, counts as one.
+ * How far the sheep of a cluster are: nothing is left to recover; nothing is, of those that could be asked; all know what is
+ * left; or some do not know yet, or are in another epoch.
  */
-export type RecoveryProgress = 'done' | 'listed' | 'unknown'
+export type RecoveryProgress = 'done' | 'done, some unheard' | 'listed' | 'unknown'
 
-/** Asks the sheep that store objects, one after another. `limitMs` for each. */
+type Answer = RecoveryPhase | 'other epoch' | 'unheard'
+
+/** Asks the sheep that store objects; each has `limitMs` to answer. */
 export async function surveyRecovery(topology: Topology, protoVer: number, limitMs: number): Promise<RecoveryProgress> {
-  let progress: RecoveryProgress = 'done'
-  for (const [place, address] of topology.addresses.entries()) {
-    if (topology.nodes[place]?.nrVnodes === 0) continue
-    const phase = await askPhase(address, { protoVer, limitMs, epoch: topology.epoch })
-    if (phase === undefined || phase === 'listing') return 'unknown'
-    if (phase === 'fetching') progress = 'listed'
+  const stores = topology.addresses.filter((_, place) => topology.nodes[place]?.nrVnodes !== 0)
+  const seen = new Set<Answer>()
+  for (let first = 0; first < stores.length; first += ASKED_AT_ONCE) {
+    const some = stores.slice(first, first + ASKED_AT_ONCE)
+    const answers = await Promise.all(some.map((one) => askPhase(one, { protoVer, limitMs, epoch: topology.epoch })))
+    for (const answer of answers) seen.add(answer)
+    if (seen.has('other epoch') || seen.has('listing')) return 'unknown'
   }
-  return progress
+  if (seen.has('fetching')) return seen.has('unheard') ? 'unknown' : 'listed'
+  return seen.has('unheard') ? 'done, some unheard' : 'done'
 }
 
-/** The sheep's own phase; undefined when it does not tell. */
-async function askPhase(address: Address, ask: { protoVer: number; limitMs: number; epoch: number }) {
+async function askPhase(
+  address: Address,
+  ask: { readonly protoVer: number; readonly limitMs: number; readonly epoch: number },
+): Promise<Answer> {
   const connection = await openBriefly(address, ask.limitMs).catch(() => undefined)
   try {
     const response = await connection?.exchange(statRecovery(ask.protoVer))
-    if (response && UNASKABLE.has(response.result)) return 'none'
-    if (response?.result !== Result.SUCCESS || response.epoch !== ask.epoch) return undefined
+    if (!response) return 'unheard'
+    if (UNASKABLE.has(response.result)) return 'none'
+    if (response.result !== Result.SUCCESS || response.epoch !== ask.epoch) return 'other epoch'
     return parseRecoveryPhase(response.payload)
   } catch {
-    return undefined
+    return 'unheard'
   } finally {
     connection?.destroy(new SheepfsError('closed', 'asked'))
   }

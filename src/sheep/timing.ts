@@ -24,6 +24,8 @@ export interface Timing {
   readonly settleBusyMs: number
   /** Between questions to the sheep whether they have recovered. */
   readonly recoveryPollMs: number
+  /** After this, sheep that cannot be asked count as having recovered. */
+  readonly recoveryUnheardMs: number
   /** A sheep that has just recovered an object may do it once more, from an older reading, within this. */
   readonly recoveryOverlapMs: number
   /** An object, or the inode of a new VDI, that should be there may be missing for this long: nodes come and go. */
@@ -48,6 +50,7 @@ export const DEFAULT_TIMING: Timing = {
   settleSilentMs: 3_000,
   settleBusyMs: 30_000,
   recoveryPollMs: 500,
+  recoveryUnheardMs: 60_000,
   recoveryOverlapMs: 2_000,
   missingLimitMs: 15_000,
   missingPauseMs: 200,

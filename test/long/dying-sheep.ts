@@ -3,19 +3,25 @@
  * another, then stopped for 40 seconds each. See README.md in this folder.
  */
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { SheepfsError } from '../../src/errors.ts'
+import { silentLogger } from '../../src/log.ts'
+import { parseAddress } from '../../src/sheep/address.ts'
+import { Cluster } from '../../src/sheep/cluster.ts'
 import { surveyRecovery } from '../../src/sheep/recovery-survey.ts'
 import { loadTopology } from '../../src/sheep/topology-load.ts'
 import { SD_SHEEP_PROTO_VERS } from '../../src/wire/sd-proto.ts'
+import { createVdi } from '../../src/volume/manage/create-vdi.ts'
+import { deleteVdi } from '../../src/volume/manage/delete-vdi.ts'
 import { run, succeed, textOf } from '../e2e/stage/program.ts'
-import { openConnection, startSheep, type Sheep } from '../e2e/stage/sheep.ts'
+import { openConnection, useSheep } from '../e2e/stage/sheep.ts'
 import { startSheepfs } from '../e2e/stage/sheepfs.ts'
 import { Stage } from '../e2e/stage/stage.ts'
 
-const { SHEEPFS_TEST_SHEEP: address, SHEEPFS_TEST_NODE: command = '' } = process.env
-const skip = address === undefined || command === '' ? 'needs SHEEPFS_TEST_SHEEP and SHEEPFS_TEST_NODE' : false
+const { SHEEPFS_TEST_SHEEP: sheepText = '', SHEEPFS_TEST_NODE: command = '' } = process.env
+const skip = sheepText === '' || command === '' ? 'needs SHEEPFS_TEST_SHEEP and SHEEPFS_TEST_NODE' : false
 const NODES = 3
 const VOLUME_SIZE = 128 * 2 ** 20
 const SECONDS = 180
@@ -25,15 +31,6 @@ const CALM_MS = 5_000
 const STOPPED_MS = 40_000
 const LIMIT_MS = 1_200_000
 
-let stage: Stage
-let sheep: Sheep
-
-before(async () => {
-  stage = new Stage()
-  if (skip === false) sheep = await startSheep(stage)
-})
-after(() => stage.close())
-
 function node(verb: 'kill' | 'start' | 'stop' | 'continue', number: number): Promise<string> {
   return succeed(command, [verb, String(number)])
 }
@@ -41,7 +38,7 @@ function node(verb: 'kill' | 'start' | 'stop' | 'continue', number: number): Pro
 /** Whether all nodes are there and have nothing left to recover. */
 async function isWhole(): Promise<boolean> {
   const [protoVer] = SD_SHEEP_PROTO_VERS
-  const connection = await openConnection(sheep.address)
+  const connection = await openConnection(parseAddress(sheepText))
   try {
     const topology = await loadTopology(connection, protoVer, 0)
     return topology.nodes.length === NODES && (await surveyRecovery(topology, protoVer, CALM_MS)) === 'done'
@@ -74,9 +71,24 @@ async function stopInTurn(number: number): Promise<void> {
   await pause(CALM_MS)
 }
 
-/** fio must see no error and find all it wrote while `befall` happens to one node after another. */
-async function outlive(befall: (number: number) => Promise<void>): Promise<string> {
-  const name = await sheep.createVdi(VOLUME_SIZE)
+/** Its client outlives what befalls the nodes, and removes the VDI at the end. */
+async function withVdi<T>(work: (name: string) => Promise<T>): Promise<T> {
+  const cluster = new Cluster({ addresses: [parseAddress(sheepText)], log: silentLogger() })
+  try {
+    await cluster.open()
+    const name = `sheepfs-test-${randomBytes(6).toString('hex')}`
+    await createVdi(cluster, { name, size: VOLUME_SIZE })
+    const result = await work(name)
+    await deleteVdi(cluster, [{ name: Buffer.from(name) }], () => undefined)
+    return result
+  } finally {
+    cluster.close()
+  }
+}
+
+/** fio must see no error and find all it wrote while `befall` happens to one node after another. Resolves with what was told. */
+async function outlive(stage: Stage, name: string, befall: (number: number) => Promise<void>): Promise<string> {
+  const sheep = await useSheep(stage, parseAddress(sheepText))
   const sheepfs = await startSheepfs(stage, { sheep, attach: [name] })
   const log = textOf(sheepfs.child.stderr)
   const job = ['--name=verify', `--filename=${sheepfs.volume(name)}`, `--size=${VOLUME_SIZE}`, '--time_based']
@@ -97,6 +109,11 @@ for (const [what, befall] of Object.entries({
   'stopped for 40 s': stopInTurn,
 })) {
   test(`no error and no lost byte while each node is ${what}`, { skip, timeout: LIMIT_MS }, async (context) => {
-    context.diagnostic(await outlive(befall))
+    const stage = new Stage()
+    try {
+      context.diagnostic(await withVdi((name) => outlive(stage, name, befall)))
+    } finally {
+      await stage.close()
+    }
   })
 }

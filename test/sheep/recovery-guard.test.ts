@@ -28,7 +28,7 @@ function object(index: number, copies: number | undefined = 2): Target {
 
 /** A guard whose sheep have recovered from what was before, and what becomes of it. */
 async function guarded(context: TestContext, first = nodes(1, 1, 2, 3)) {
-  const state = { progress: 'done' as RecoveryProgress, result: Result.SUCCESS as number, sent: 1 }
+  const state = { progress: 'done' as RecoveryProgress, result: Result.SUCCESS as number, sent: 1, surveys: 0 }
   const probed: string[] = []
   const lines: string[] = []
   const guard = new RecoveryGuard({
@@ -38,7 +38,10 @@ async function guarded(context: TestContext, first = nodes(1, 1, 2, 3)) {
       probed.push(oidText(targetOf({ ...message, payload: ONE }, 1)?.oid ?? dataOid(0, 0)))
       return Promise.resolve({ result: state.result, sent: state.sent++, tookMs: 0 })
     },
-    survey: () => Promise.resolve(state.progress),
+    survey: () => {
+      state.surveys++
+      return Promise.resolve(state.progress)
+    },
   })
   context.after(() => {
     guard.close()
@@ -139,6 +142,15 @@ test('a new object waits only while a sheep may yet find an old one of its name'
   await guard.admit(fresh)
   assert.ok(!isFenced)
   await other
+})
+
+test('sheep that cannot be asked hold changes up for a while only', LIMIT, async (context) => {
+  const { guard, state, lines } = await guarded(context)
+  state.progress = 'done, some unheard'
+  guard.adopt(nodes(2, 1, 2, 3))
+  while (lines.length < 2) await pause(1)
+  assert.ok(state.surveys > 2)
+  assert.equal(await guard.admit({ ...object(1), isNew: true }), 2)
 })
 
 test('a probe that fails is made again by the next change', LIMIT, async (context) => {

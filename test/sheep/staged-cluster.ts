@@ -21,6 +21,7 @@ export const FAST: Timing = {
   settleSilentMs: 300,
   settleBusyMs: 2000,
   recoveryPollMs: 5,
+  recoveryUnheardMs: 100,
   recoveryOverlapMs: 30,
   missingLimitMs: 300,
   missingPauseMs: 5,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
+import { isSheepfsError } from '../../src/errors.ts'
 import { silentLogger } from '../../src/log.ts'
+import { type Cluster } from '../../src/sheep/cluster.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
 import { type Volume } from '../../src/volume/volume.ts'
 import { randomScript } from '../sheep/random-script.ts'
@@ -143,7 +145,7 @@ export async function runSchedule(seed: number): Promise<void> {
     const shift = random.pick([9, 12])
     stage.model.createVdi(NAME, (4 + random.below(12)) * 2 ** shift - random.below(100), { shift })
     stage.model.removalDelayMs = () => random.below(40)
-    const cluster = await stage.open()
+    const cluster = await opened(stage)
     const volume = await openVolume(cluster, SPEC, { log: silentLogger() })
     const script = randomScript(random, faultRates(random))
     for (const sheep of stage.sheep) sheep.script = script
@@ -153,12 +155,23 @@ export async function runSchedule(seed: number): Promise<void> {
     for (const sheep of stage.sheep) sheep.script = () => ({ kind: 'answer' })
     assert.deepEqual(stage.rules.violations, [])
     schedule.verify(stage.model.content(volume.vid), 'in the cluster')
-    const again = await openVolume(await stage.open(), SPEC, { log: silentLogger(), readOnly: true })
+    const again = await openVolume(await opened(stage), SPEC, { log: silentLogger(), readOnly: true })
     const content = new Uint8Array(again.size)
     await again.read(0, content)
     schedule.verify(content, 'attached again')
   } finally {
     await stage.close()
+  }
+}
+
+/** A client of a cluster in which nothing goes wrong yet, but which shares a machine that may be starved. */
+async function opened(stage: StagedCluster): Promise<Cluster> {
+  for (;;) {
+    try {
+      return await stage.open()
+    } catch (error) {
+      if (!isSheepfsError(error, 'timeout')) throw error
+    }
   }
 }
 

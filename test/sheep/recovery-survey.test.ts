@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { surveyRecovery } from '../../src/sheep/recovery-survey.ts'
+import { loadTopology } from '../../src/sheep/topology-load.ts'
+import { Opcode, Result, SD_SHEEP_PROTO_VERS } from '../../src/wire/sd-proto.ts'
+import { openBriefly } from '../../src/sheep/brief-connection.ts'
+import { SheepfsError } from '../../src/errors.ts'
+import { clusterFor } from './staged-cluster.ts'
+import { type ScriptedSheep } from './scripted-sheep.ts'
+
+const LIMIT = { timeout: 20_000 }
+const [PROTO_VER] = SD_SHEEP_PROTO_VERS
+const LIMIT_MS = 200
+
+async function staged(context: TestContext) {
+  const { model, sheep } = await clusterFor(context, 3)
+  const [first, second] = sheep as [ScriptedSheep, ScriptedSheep]
+  const connection = await openBriefly(first.address, LIMIT_MS)
+  const topology = await loadTopology(connection, PROTO_VER, 0)
+  connection.destroy(new SheepfsError('closed', 'asked'))
+  return { model, first, second, survey: () => surveyRecovery(topology, PROTO_VER, LIMIT_MS) }
+}
+
+test('a cluster has recovered when every sheep says so', LIMIT, async (context) => {
+  const { model, second, survey } = await staged(context)
+  assert.equal(await survey(), 'done')
+  const state = new Uint8Array(24)
+  state[0] = 1
+  const answerWith = (phase: number): void => {
+    second.script = ({ opcode }) => {
+      if (opcode !== Opcode.STAT_RECOVERY) return { kind: 'answer' }
+      return { kind: 'refuse', result: Result.SUCCESS, payload: state.with(4, phase) }
+    }
+  }
+  answerWith(1)
+  assert.equal(await survey(), 'listed')
+  answerWith(0)
+  assert.equal(await survey(), 'unknown')
+  model.epoch++
+  assert.equal(await survey(), 'unknown')
+})
+
+test('sheep that do not answer are told apart', LIMIT, async (context) => {
+  const { second, survey } = await staged(context)
+  second.isStopped = true
+  assert.equal(await survey(), 'done, some unheard')
+  await second.stop()
+  assert.equal(await survey(), 'done, some unheard')
+})
+
+test('sheep that do not know the question count as having recovered', LIMIT, async (context) => {
+  const { first, second, survey } = await staged(context)
+  first.script = () => ({ kind: 'refuse', result: Result.INVALID_PARMS })
+  second.script = () => ({ kind: 'refuse', result: Result.VER_MISMATCH })
+  assert.equal(await survey(), 'done')
+  first.script = () => ({ kind: 'refuse', result: Result.WAIT_FOR_JOIN })
+  assert.equal(await survey(), 'unknown')
+})
