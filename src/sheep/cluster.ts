@@ -283,7 +283,7 @@ export class Cluster {
    */
   async readReplicas(message: Message, { oid, copies }: Nearness): Promise<Replica[]> {
     for (;;) {
-      const epoch = await this.#guard.admit({ oid, copies, isNew: false })
+      const { epoch } = await this.#guard.admit({ oid, copies, isNew: false })
       const holders = this.#topology?.epoch === epoch ? this.#topology.holders(oid, copies) : []
       const replicas = await Promise.all(holders.map((address) => this.#readAt(address, message)))
       if (this.#guard.isPresent(epoch)) return replicas.filter((replica) => replica !== undefined)
@@ -305,12 +305,11 @@ export class Cluster {
     const target = known && { ...known, isNew: known.isNew && options.isNew }
     for (;;) {
       if (this.#fence) await this.#fence
-      const admitted = target ? await this.#guard.admit(target) : 0
+      const admission = target && (await this.#guard.admit(target))
       const { response, sent, failure, lost, isUndecided } = await this.#once(message, options)
       if (response) {
-        const isDone = response.result === Result.SUCCESS
-        const passage = { admitted, sent, answered: response.epoch }
-        return target && isDone && !this.#guard.isKept(target, passage) ? undefined : response
+        if (!target || !admission || response.result !== Result.SUCCESS) return response
+        return this.#guard.isKept(target, admission, { sent, answered: response.epoch }) ? response : undefined
       }
       if (lost) await lost
       await options.patience.wait(failure)

@@ -12,6 +12,8 @@ import { type Topology } from './topology.ts'
 const EMPTY = new Uint8Array(0)
 /** Longest wait for other fetches of an object to end, in overlaps. */
 const MAX_OVERLAPS = 5
+/** Objects that are remembered as safe; those that are forgotten are probed again. */
+const MAX_FENCES = 65_536
 
 /** An object that is about to be changed. */
 export interface Target {
@@ -22,9 +24,14 @@ export interface Target {
   readonly isNew: boolean
 }
 
-/** In which epochs a change was let through, left and was answered. It was executed in one of the last two or between. */
+/** The epoch in which a change was let through. Settled: all sheep have reached it, and have nothing to recover. */
+export interface Admission {
+  readonly epoch: number
+  readonly isSettled: boolean
+}
+
+/** The epochs in which the gateway had answered last before a change was sent, and answered it: it was executed between. */
 export interface Passage {
-  readonly admitted: number
   readonly sent: number
   readonly answered: number
 }
@@ -113,19 +120,20 @@ export class RecoveryGuard {
     else this.#path = []
   }
 
-  /** Resolves with the epoch in which the object may be changed without danger. */
-  async admit(target: Target): Promise<number> {
+  /** Resolves when the object may be changed without danger. */
+  async admit(target: Target): Promise<Admission> {
     for (;;) {
       const epoch = this.#epoch
-      if (epoch === this.#settled || this.#isAtRest(target, this.#settled)) return epoch
+      const isSettled = epoch === this.#settled
+      if (isSettled || this.#isAtRest(target, this.#settled)) return { epoch, isSettled }
       await this.#fence(target, epoch)
-      if (epoch === this.#epoch) return epoch
+      if (epoch === this.#epoch) return { epoch, isSettled }
     }
   }
 
   /** Whether a change that was executed stays; else it is to be admitted, and sent or looked for, again. */
-  isKept(target: Target, { admitted, sent, answered }: Passage): boolean {
-    return (sent === admitted && answered === admitted) || this.#isAtRest(target, admitted)
+  isKept(target: Target, { epoch, isSettled }: Admission, { sent, answered }: Passage): boolean {
+    return (answered === epoch && (isSettled || sent === epoch)) || this.#isAtRest(target, epoch)
   }
 
   /** Whether no node is known to have come or gone since. */
@@ -155,6 +163,8 @@ export class RecoveryGuard {
     const fence = this.#raise(target, epoch)
     fence.catch(() => fences.delete(key)) // whoever waits for it sees the failure; the next one tries again
     fences.set(key, fence)
+    const [oldest] = fences.keys()
+    if (fences.size > MAX_FENCES && oldest !== undefined) fences.delete(oldest)
     return fence
   }
 

@@ -15,6 +15,8 @@ import { type ScriptedSheep } from './scripted-sheep.ts'
 
 const LIMIT = { timeout: 20_000 }
 const ONE = Uint8Array.of(1)
+const FIRST = { epoch: 1, isSettled: true }
+const SECOND = { epoch: 2, isSettled: false }
 const ADDR = parseAddr('127.0.0.1') ?? new Uint8Array(16)
 
 function nodes(epoch: number, ...ports: number[]): Topology {
@@ -53,17 +55,22 @@ async function guarded(context: TestContext, first = nodes(1, 1, 2, 3)) {
 
 test('while no node comes or goes, changes pass at once', LIMIT, async (context) => {
   const { guard, probed } = await guarded(context)
-  assert.equal(await guard.admit(object(1)), 1)
-  assert.ok(guard.isKept(object(1), { admitted: 1, sent: 1, answered: 1 }))
+  assert.deepEqual(await guard.admit(object(1)), FIRST)
+  assert.ok(guard.isKept(object(1), FIRST, { sent: 1, answered: 1 }))
   assert.deepEqual(probed, [])
 })
 
 test('a change answered in a later epoch than it was let through in is not kept', LIMIT, async (context) => {
   const { guard } = await guarded(context)
   guard.observe(2)
-  assert.ok(guard.isKept(object(1), { admitted: 1, sent: 1, answered: 1 }))
-  assert.ok(!guard.isKept(object(1), { admitted: 1, sent: 1, answered: 2 }))
-  assert.ok(!guard.isKept(object(1), { admitted: 2, sent: 1, answered: 2 }))
+  assert.ok(guard.isKept(object(1), FIRST, { sent: 1, answered: 1 }))
+  assert.ok(!guard.isKept(object(1), FIRST, { sent: 1, answered: 2 }))
+  assert.ok(!guard.isKept(object(1), SECOND, { sent: 1, answered: 2 }))
+})
+
+test('in a settled epoch it is kept also when its gateway was not heard before', LIMIT, async (context) => {
+  const { guard } = await guarded(context, nodes(7, 1, 2, 3))
+  assert.ok(guard.isKept(object(1), await guard.admit(object(1)), { sent: 6, answered: 7 }))
 })
 
 test('it is not kept either when the sheep have recovered before the answer', LIMIT, async (context) => {
@@ -78,13 +85,13 @@ test('it is not kept either when the sheep have recovered before the answer', LI
       { level: 30, epoch: 2, msg: 'the sheep have recovered' },
     ],
   )
-  assert.ok(!guard.isKept(object(1), { admitted: 1, sent: 1, answered: 2 }))
+  assert.ok(!guard.isKept(object(1), FIRST, { sent: 1, answered: 2 }))
 })
 
 test('an object is looked at once in an epoch, by a write that left in it', LIMIT, async (context) => {
   const { guard, state, probed } = await guarded(context)
   guard.observe(3)
-  assert.equal(await guard.admit(object(1)), 3)
+  assert.equal((await guard.admit(object(1))).epoch, 3)
   assert.equal(state.sent, 4)
   await Promise.all([guard.admit(object(1)), guard.admit(object(1))])
   assert.equal(new Set(probed).size, 1)
@@ -98,7 +105,7 @@ test('a node that leaves meanwhile makes it begin again', LIMIT, async (context)
   const admitted = guard.admit(object(1))
   await pause(0)
   guard.observe(3)
-  assert.equal(await admitted, 3)
+  assert.equal((await admitted).epoch, 3)
 })
 
 test('objects whose holders have stayed are not held up', LIMIT, async (context) => {
@@ -116,7 +123,7 @@ test('objects whose holders have stayed are not held up', LIMIT, async (context)
   const stayed = indices.filter((index) => !moved.includes(index))
   await Promise.all(stayed.map((index) => guard.admit(object(index))))
   assert.deepEqual(probed, [])
-  assert.ok(stayed.every((index) => guard.isKept(object(index), { admitted: 1, sent: 1, answered: 2 })))
+  assert.ok(stayed.every((index) => guard.isKept(object(index), FIRST, { sent: 1, answered: 2 })))
   await Promise.all(moved.map((index) => guard.admit(object(index))))
   assert.ok(moved.length > 0)
   assert.deepEqual(new Set(probed).size, moved.length)
@@ -150,7 +157,7 @@ test('sheep that cannot be asked hold changes up for a while only', LIMIT, async
   guard.adopt(nodes(2, 1, 2, 3))
   while (lines.length < 2) await pause(1)
   assert.ok(state.surveys > 2)
-  assert.equal(await guard.admit({ ...object(1), isNew: true }), 2)
+  assert.deepEqual(await guard.admit({ ...object(1), isNew: true }), { epoch: 2, isSettled: true })
 })
 
 test('a probe that fails is made again by the next change', LIMIT, async (context) => {
@@ -166,7 +173,7 @@ test('a probe that fails is made again by the next change', LIMIT, async (contex
   await failing.begin(nodes(1, 1))
   failing.observe(2)
   await assert.rejects(failing.admit(object(1)), /lost/)
-  assert.equal(await failing.admit(object(1)), 2)
+  assert.equal((await failing.admit(object(1))).epoch, 2)
   failing.close()
 })
 
