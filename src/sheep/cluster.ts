@@ -1,20 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { isSheepfsError, SheepfsError, type ErrorCode } from '../errors.ts'
+import { isSheepfsError, SheepfsError } from '../errors.ts'
 import { type Logger } from '../log.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
 import { type Message, type Response } from '../wire/message.ts'
 import { Flag, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText, type Address } from './address.ts'
-import { type Connection } from './connection.ts'
+import { Delivery } from './delivery.ts'
 import { Gateways, type Nearness } from './gateways.ts'
 import { Outage, type ClusterState, type Patience } from './outage.ts'
 import { RecoveryGuard, targetOf, type Probe } from './recovery-guard.ts'
 import { surveyRecovery } from './recovery-survey.ts'
-import { isGatewayLeaving, isTransient, isUndecided, resultError } from './result-error.ts'
 import { settled } from './settle.ts'
 import { DEFAULT_TIMING, type Timing } from './timing.ts'
-import { loadTopology, probeCluster } from './topology-load.ts'
-import { type Topology } from './topology.ts'
 
 export interface ClusterOptions {
   /** Tried in this order; at least one. */
@@ -58,27 +55,21 @@ export interface RequestOptions {
 
 /**
  * A client of one cluster: sends requests to the sheep that suits, again after a loss or a transient result, for as long
- * as `ioTimeoutMs` allows, and keeps the list of nodes up to date. Knows nothing of volumes.
+ * as `ioTimeoutMs` allows. Knows nothing of volumes.
  */
 export class Cluster {
-  readonly #log: Logger
   readonly #gateways: Gateways
   readonly #outage: Outage
   readonly #guard: RecoveryGuard
+  readonly #delivery: Delivery
   /** Nothing is changed before: what a predecessor had sent may still be under way. */
   #fence: Promise<unknown> | undefined
-  #protoVer: number = SD_SHEEP_PROTO_VERS[0]
-  #flags = 0
-  #epoch = 0
-  #topology: Topology | undefined
-  #isLoadingTopology = false
   #isClosed = false
   readonly timing: Timing
   #objectCache: boolean
   readonly #onSettings: () => void
 
   constructor(options: ClusterOptions) {
-    this.#log = options.log
     this.#objectCache = options.objectCache ?? false
     this.#onSettings = options.onSettings ?? (() => undefined)
     const timing = options.timing ?? DEFAULT_TIMING
@@ -93,7 +84,7 @@ export class Cluster {
       timing,
       log: options.log,
       send: (message) => this.#sendUnguarded(message),
-      survey: (topology, limitMs) => surveyRecovery(topology, this.#protoVer, limitMs),
+      survey: (topology, limitMs) => surveyRecovery(topology, this.protoVer, limitMs),
     })
     this.#gateways = new Gateways(
       options.addresses,
@@ -101,8 +92,8 @@ export class Cluster {
         timing,
         connectTimeoutMs: timing.connectTimeoutMs,
         deadlineMs: () => Math.min(timing.deadlineMs, Math.max(this.#outage.timeoutMs, timing.shortestDeadlineMs)),
-        trimsZeros: () => this.#protoVer <= SD_SHEEP_PROTO_VERS[2],
-        protoVer: () => this.#protoVer,
+        trimsZeros: () => this.protoVer <= SD_SHEEP_PROTO_VERS[2],
+        protoVer: () => this.protoVer,
       },
       {
         log: options.log,
@@ -113,28 +104,25 @@ export class Cluster {
         },
       },
     )
+    this.#delivery = new Delivery({ gateways: this.#gateways, guard: this.#guard, log: options.log })
   }
 
   /**
    * Connects and learns the cluster's version, flags and nodes. Does not wait for a cluster that is not there. Errors:
    * unreachable, timeout, not-formatted, not-supported.
    */
-  async open(): Promise<void> {
-    const connection = await this.#gateways.home()
-    const { protoVer, flags } = await probeCluster(connection)
-    this.#protoVer = protoVer
-    this.#flags = flags
-    await this.#guard.begin(await this.#loadTopology(connection))
+  open(): Promise<void> {
+    return this.#delivery.open()
   }
 
   /** Version for internal operations: 0x0a, 0x09 or 0x08. */
   get protoVer(): number {
-    return this.#protoVer
+    return this.#delivery.protoVer
   }
 
   /** Whether the cluster keeps VDI locks. */
   get hasLocking(): boolean {
-    return (this.#flags & ClusterFlag.LOCKING) !== 0
+    return (this.#delivery.flags & ClusterFlag.LOCKING) !== 0
   }
 
   /** Whether object requests go through the gateway's cache. A cluster without one ignores it. */
@@ -202,7 +190,7 @@ export class Cluster {
    */
   fence(gateways: readonly Address[]): void {
     if (gateways.length === 0) return
-    const settling = gateways.map((address) => settled(address, this.#protoVer, this.timing))
+    const settling = gateways.map((address) => settled(address, this.protoVer, this.timing))
     this.#fence = Promise.all(settling).finally(() => {
       this.#fence = undefined
     })
@@ -217,7 +205,7 @@ export class Cluster {
     const patience = this.#outage.patience()
     try {
       for (let near = this.objectCache ? undefined : options.near; ; near = undefined) {
-        const { response, failure } = await this.#once(message, { ...options, near })
+        const { response, failure } = await this.#delivery.once(message, { near }, options.into)
         if (response && (response.result === Result.SUCCESS || !near)) return response
         if (failure) await patience.wait(failure)
       }
@@ -284,7 +272,8 @@ export class Cluster {
   async readReplicas(message: Message, { oid, copies }: Nearness): Promise<Replica[]> {
     for (;;) {
       const { epoch } = await this.#guard.admit({ oid, copies, isNew: false })
-      const holders = this.#topology?.epoch === epoch ? this.#topology.holders(oid, copies) : []
+      const { topology } = this.#delivery
+      const holders = topology?.epoch === epoch ? topology.holders(oid, copies) : []
       const replicas = await Promise.all(holders.map((address) => this.#readAt(address, message)))
       if (this.#guard.isPresent(epoch)) return replicas.filter((replica) => replica !== undefined)
     }
@@ -295,6 +284,7 @@ export class Cluster {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#guard.close()
+    this.#delivery.close()
     this.#outage.timeoutMs = 0
     this.#gateways.destroy(new SheepfsError('closed', 'the cluster client was closed'))
   }
@@ -306,7 +296,7 @@ export class Cluster {
     for (;;) {
       if (this.#fence) await this.#fence
       const admission = target && (await this.#guard.admit(target))
-      const { response, sent, failure, lost, isUndecided } = await this.#once(message, options)
+      const { response, sent, failure, lost, isUndecided } = await this.#delivery.once(message, options)
       if (response) {
         if (!target || !admission || response.result !== Result.SUCCESS) return response
         return this.#guard.isKept(target, admission, { sent, answered: response.epoch }) ? response : undefined
@@ -323,7 +313,7 @@ export class Cluster {
     try {
       for (;;) {
         const since = performance.now()
-        const { response, sent, failure, lost } = await this.#once(message, {})
+        const { response, sent, failure, lost } = await this.#delivery.once(message, {})
         if (response) return { result: response.result, sent, tookMs: performance.now() - since }
         if (lost) await lost
         await patience.wait(failure)
@@ -336,67 +326,12 @@ export class Cluster {
   /** Undefined when the node does not answer, or has no such object. */
   async #readAt(address: Address, message: Message): Promise<Replica | undefined> {
     for (let tries = 1; ; tries++) {
-      const { response } = await this.#once(message, { at: address })
+      const { response } = await this.#delivery.once(message, { at: address })
       if (response?.result === Result.SUCCESS) return { address, payload: response.payload }
       if (tries === REPLICA_TRIES) return undefined
       await pause(this.timing.missingPauseMs)
     }
   }
-
-  /** One try. After a loss `lost` resolves when the gateway is done with what it was sent. */
-  async #once(message: Message, options: Route & { into?: Uint8Array }): Promise<Try> {
-    let connection: Connection | undefined
-    try {
-      connection = await this.#route(options)
-      const sent = connection.epoch
-      const response = await connection.exchange(message, options.into)
-      if (response.epoch !== this.#epoch) this.#noticeEpoch(response.epoch)
-      if (!isTransient(response.result)) return { response, sent }
-      if (isGatewayLeaving(response.result)) this.#gateways.leave(connection)
-      return { failure: resultError(response.result, 'request'), isUndecided: isUndecided(response.result) }
-    } catch (error) {
-      if (this.#isClosed || !isSheepfsError(error) || !OUTLIVABLE.has(error.code)) throw error
-      if (!connection) return { failure: error }
-      return { failure: error, lost: this.#gateways.settled(connection), isUndecided: true }
-    }
-  }
-
-  #route({ at, near }: Route): Promise<Connection> {
-    if (at) return this.#gateways.to(at)
-    return near ? this.#gateways.near(near) : this.#gateways.home()
-  }
-
-  /** Nodes came or went: the list is asked for again, in the background; until it is there the old one does. */
-  #noticeEpoch(epoch: number): void {
-    this.#guard.observe(epoch)
-    if (epoch <= this.#epoch || this.#isLoadingTopology) return
-    this.#isLoadingTopology = true
-    this.#gateways
-      .home()
-      .then(async (connection) => {
-        this.#guard.adopt(await this.#loadTopology(connection))
-      })
-      .catch((error: unknown) => {
-        this.#log.debug({ err: error }, 'the node list could not be read; the next response will try again')
-      })
-      .finally(() => {
-        this.#isLoadingTopology = false
-      })
-  }
-
-  async #loadTopology(connection: Connection): Promise<Topology> {
-    const topology = await loadTopology(connection, this.#protoVer, this.#flags)
-    this.#epoch = topology.epoch
-    this.#gateways.topology = topology
-    this.#topology = topology
-    return topology
-  }
-}
-
-/** Where a request goes; home, unless it says otherwise. */
-interface Route {
-  readonly near?: Nearness | undefined
-  readonly at?: Address | undefined
 }
 
 interface Attempt extends ChangeOptions {
@@ -404,25 +339,3 @@ interface Attempt extends ChangeOptions {
   /** Nothing of the request can have been executed yet. */
   readonly isNew: boolean
 }
-
-/** How one try of a request ended. */
-type Try =
-  | {
-      readonly response: Response
-      /** The latest epoch in which the sheep had answered before. */
-      readonly sent: number
-      readonly failure?: never
-      readonly lost?: never
-      readonly isUndecided?: never
-    }
-  | {
-      readonly response?: never
-      readonly sent?: never
-      readonly failure: SheepfsError
-      readonly lost?: Promise<void>
-      /** It may have been executed. */
-      readonly isUndecided?: boolean
-    }
-
-/** Failures of a connection, not of the request. */
-const OUTLIVABLE = new Set<ErrorCode>(['unreachable', 'timeout', 'protocol'])
