@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ControlClient } from '../../../src/api/client.ts'
 import { type Mount } from '../../../src/api/schema/mount.ts'
+import { addressText } from '../../../src/sheep/address.ts'
 import { end, textOf } from './program.ts'
+import { type Sheep } from './sheep.ts'
 import { removeMount } from './sheepfs.ts'
 import { type Stage } from './stage.ts'
 
@@ -143,6 +145,16 @@ export async function writeConfig(place: DaemonPlace, mounts: readonly MountTabl
     ['[[mount]]', ...Object.entries(mount).map(([key, value]) => `${key} = ${JSON.stringify(value)}`)].join('\n'),
   )
   await writeFile(place.configFile, `${tables.join('\n\n')}\n`)
+}
+
+/** A mount of a sheep at a new mountpoint, with some volumes attached. */
+export async function tableOf(
+  stage: Stage,
+  name: string,
+  sheep: Sheep,
+  volumes: readonly string[],
+): Promise<MountTable & { readonly volumes: readonly string[] }> {
+  return { name, mountpoint: await stage.mountpoint(), sheep: [addressText(sheep.address)], volumes }
 }
 
 /** For a daemon without a predecessor. */

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { findMount } from '../../src/fuse/mount-table.ts'
+import { BAD_CONFIGS } from '../daemon/bad-configs.ts'
+import { missing } from './stage/ability.ts'
+import { startLamb, type Sheep } from './stage/sheep.ts'
+import { startSheepfsd, tableOf, writeConfig, type MountTable, type Sheepfsd } from './stage/sheepfsd.ts'
+import { Stage } from './stage/stage.ts'
+
+const MIB = 2 ** 20
+const MOUNT = 'm'
+const NEEDS = { skip: missing('fuse', 'root'), timeout: 600_000 }
+
+describe('a daemon that is told to reload', NEEDS, () => {
+  const stage = new Stage()
+  let volumes: readonly string[]
+  let table: MountTable
+  let daemon: Sheepfsd
+  let sheep: Sheep
+  before(async () => {
+    sheep = await startLamb(stage)
+    volumes = [await sheep.createVdi(MIB), await sheep.createVdi(MIB)]
+    table = await tableOf(stage, MOUNT, sheep, volumes.slice(0, 1))
+    daemon = await startSheepfsd(stage, { mounts: [table] })
+  })
+  after(() => stage.close())
+
+  async function reload(message: string): Promise<void> {
+    const from = daemon.log().length
+    daemon.child.kill('SIGHUP')
+    await daemon.logged(message, from)
+  }
+
+  test('changes nothing when the configuration is wrong, and says where', async () => {
+    const before = await daemon.client.mounts()
+    await writeConfig(daemon.place, [{ ...table, page_cach: true, volumes }])
+    await reload('page_cach')
+    assert.deepEqual(await daemon.client.mounts(), before)
+    for (const [text, ...expected] of BAD_CONFIGS) {
+      await writeFile(daemon.place.configFile, text)
+      const from = daemon.log().length
+      await reload('"msg":"not reloaded: ')
+      const said = refusalOf(daemon.log().slice(from))
+      for (const pattern of expected) assert.match(said, asInstance(pattern))
+      assert.deepEqual(await daemon.client.mounts(), before)
+    }
+    assert.equal((await daemon.client.status()).state, 'running')
+  })
+
+  test('goes back when a step fails', async () => {
+    const before = await daemon.client.mounts()
+    await writeConfig(daemon.place, [{ ...table, page_cache: true, volumes: [...volumes, 'nosuch'] }])
+    await reload('not reloaded')
+    assert.deepEqual(await daemon.client.mounts(), before)
+  })
+
+  test('applies what is different', async () => {
+    const { worker } = await daemon.serving(MOUNT)
+    const other = await tableOf(stage, 'other', sheep, [])
+    stage.defer(() => daemon.stop())
+    await writeConfig(daemon.place, [{ ...table, page_cache: true, volumes }, other])
+    await reload('"msg":"reloaded"')
+    const mount = await daemon.serving(MOUNT)
+    assert.deepEqual([mount.volumes, mount.page_cache, mount.worker], [volumes, true, worker])
+    assert.deepEqual(await readdir(join(other.mountpoint, 'volume')), [])
+
+    await writeConfig(daemon.place, [{ ...table, volumes: volumes.slice(1) }])
+    await reload('"msg":"reloaded"')
+    assert.deepEqual(
+      (await daemon.client.mounts()).map(({ name, volumes: attached }) => [name, attached]),
+      [[MOUNT, volumes.slice(1)]],
+    )
+    assert.equal(await findMount(other.mountpoint), undefined)
+  })
+})
+
+/** The message of a reload that was refused, out of the log. */
+function refusalOf(log: string): string {
+  const line = log.split('\n').find((text) => text.includes('"msg":"not reloaded: ')) ?? assert.fail(log)
+  return (JSON.parse(line) as { msg: string }).msg
+}
+
+/** The table is of an instance cluster1. */
+function asInstance({ source }: RegExp): RegExp {
+  return new RegExp(source.replaceAll('cluster1', 'test'))
+}
