@@ -41,6 +41,8 @@ export class SavedStateFile {
   readonly #path: string
   readonly #log: Logger
   #latest: SavedState | undefined
+  /** Could not be written, as on a full disk. */
+  #unsaved: SavedState | undefined
   #writing: Promise<void> | undefined
 
   constructor(path: string, log: Logger) {
@@ -56,18 +58,23 @@ export class SavedStateFile {
     })
   }
 
+  /** What could not be written before is tried once more. */
   async flushed(): Promise<void> {
+    await this.#writing
+    if (this.#unsaved) this.save(this.#unsaved)
     await this.#writing
   }
 
   async #write(): Promise<void> {
     while (this.#latest) {
-      const text = `${JSON.stringify(this.#latest, undefined, 2)}\n`
-      this.#latest = undefined
+      const state = this.#latest
+      const text = `${JSON.stringify(state, undefined, 2)}\n`
+      this.#latest = this.#unsaved = undefined
       try {
         await writeFile(`${this.#path}.new`, text, { mode: 0o600 })
         await rename(`${this.#path}.new`, this.#path)
       } catch (error) {
+        this.#unsaved = state
         this.#log.error({ err: error }, `${this.#path} cannot be written: a restart would forget what was attached`)
       }
     }

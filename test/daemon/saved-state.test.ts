@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -33,6 +33,17 @@ describe('the saved state', () => {
     assert.deepEqual(await readSavedState(path, log), stateOf('v19'))
     assert.deepEqual(await readdir(folder), ['state.json'])
     assert.equal((await stat(path)).mode & 0o777, 0o600)
+  })
+
+  test('that could not be written is written at the end', async () => {
+    const place = join(folder, 'later')
+    const file = new SavedStateFile(join(place, 'state.json'), log)
+    file.save(stateOf('one'))
+    await file.flushed()
+    await mkdir(place)
+    await file.flushed()
+    assert.deepEqual(await readSavedState(join(place, 'state.json'), log), stateOf('one'))
+    await rm(place, { recursive: true })
   })
 
   test('is saved again after it was flushed', async () => {
