@@ -189,6 +189,7 @@ function cut(random: Random, size: number, objectSize: number): Segment[] {
     return random.chance(0.5) ? at : at - (at % objectSize)
   }
   const cuts = new Set([0, size, ...Array.from({ length: count }, place)])
+  while (cuts.size <= WRITERS) cuts.add(place()) // each has a segment of its own
   const places = [...cuts].sort((a, b) => a - b)
   const owners = [undefined, ...Array.from({ length: WRITERS }, (_, writer) => writer)]
   return places.slice(1).map((end, i) => {
