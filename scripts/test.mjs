@@ -20,13 +20,19 @@ function check(script, args) {
   if (status !== 0) process.exit(1)
 }
 
+/** What takes longest comes first. */
+function rank(path) {
+  const at = ['/system/', '/e2e/'].findIndex((folder) => path.includes(folder))
+  return at === -1 ? 2 : at
+}
+
 /** Found by their sources: dist/ may still hold a test that is gone. Long ones first. */
 function testFiles() {
   return readdirSync('test', { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
     .map((entry) => relative(root, join(entry.parentPath, entry.name)))
     .filter((path) => patterns.length === 0 || patterns.some((pattern) => path.includes(pattern)))
-    .sort((a, b) => Number(b.includes('/e2e/')) - Number(a.includes('/e2e/')) || a.localeCompare(b))
+    .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
     .map((path) => join('dist', path.replace(/\.ts$/, '.js')))
 }
 

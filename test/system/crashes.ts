@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { placeNextVersion } from './stage/package.ts'
+import { CONFIG, type Site, TREE } from './stage/site.ts'
+
+const WORKER = `sheepfsctl mounts --json | grep -oP '"pid": ?\\K\\d+'`
+const GENERATION = `sheepfsctl mounts --json | grep -oP '"generation": ?\\K\\d+'`
+
+const WRITER = `
+count() { wc -l </run/writes; }
+write() { dd if=/dev/urandom of=/srv/web/f bs=64k count=1 oflag=sync status=none; }
+more() { local wanted=$(($(count) + 3)); while test $(count) -lt $wanted; do kill -0 $writer; sleep 0.01; done; }
+enough() { touch /run/enough; wait $writer; }
+mountpoint -q /srv/web
+rm -f /run/enough; : >/run/writes; trap 'touch /run/enough' EXIT
+(while ! test -e /run/enough; do write; echo >>/run/writes; done) & writer=$!`
+
+/** What ends without being asked, and what is asked to. /srv/web and /srv/tree are mounted. */
+export function showCrashes(site: Site): void {
+  const sh = (command: string): Promise<string> => site.sh(command)
+  /** Runs a command while something writes to /srv/web and syncs, before, during and after it, without an error. */
+  const underWrites = (command: string): Promise<string> => sh(`${WRITER}; more; ${command}; more; enough`)
+
+  describe('ends and restarts', () => {
+    test('a worker that is killed is not noticed by who writes', async () => {
+      const generation = Number(await sh(GENERATION))
+      await underWrites(`kill -KILL $(${WORKER})`)
+      assert.equal(Number(await sh(GENERATION)), generation + 1)
+    })
+
+    test('a daemon that is killed is started again, and what was mounted is mounted again', async () => {
+      await sh('systemctl kill --kill-whom=main -s KILL sheepfs@cluster1')
+      await site.machine.eventually('cmp /etc/passwd /srv/web/passwd && test -d /srv/tree/volume')
+      await sh('touch /srv/web/after')
+    })
+
+    test('a reload takes another configuration, and nothing of one that is wrong', async () => {
+      await sh('sheepfsctl vdi create extra 16M')
+      await site.machine.write('/etc/sheepfs/cluster1.toml', `${CONFIG}volumes = ["extra"]\npage_cache = true\n`)
+      await underWrites(
+        `systemctl reload sheepfs@cluster1; test -e ${TREE}/volume/extra; grep 1 ${TREE}/config/page_cache`,
+      )
+      await site.machine.write('/etc/sheepfs/cluster1.toml', 'sheeps = []\n')
+      await sh('systemctl reload sheepfs@cluster1 || true')
+      assert.match(await sh('journalctl --unit sheepfs@cluster1 --lines 5'), /not reloaded: .*sheeps/)
+      await site.machine.write('/etc/sheepfs/cluster1.toml', CONFIG)
+      await underWrites(`systemctl reload sheepfs@cluster1; ! test -e ${TREE}/volume/extra`)
+    })
+
+    test('a restart of the service mounts again what was mounted', async () => {
+      await sh('systemctl restart sheepfs@cluster1')
+      await site.machine.eventually('cmp /etc/passwd /srv/web/passwd && test -d /srv/tree/volume')
+    })
+
+    test('an upgrade of the package puts a new worker under every mount, and who writes does not notice', async () => {
+      await placeNextVersion(site.machine, site.deb, '/var/tmp/next.deb')
+      const generation = Number(await sh(GENERATION))
+      await underWrites('apt-get install -y /var/tmp/next.deb')
+      assert.equal(Number(await sh(GENERATION)), generation + 1)
+    })
+
+    test('the package is not removed while something is mounted', async () => {
+      await assert.rejects(sh('apt-get remove -y sheepfs'), /still running, with its mounts/)
+      await sh('cmp /etc/passwd /srv/web/passwd && systemctl is-active sheepfs@cluster1')
+    })
+  })
+}

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { type Site, TREE } from './stage/site.ts'
+
+const FSTAB = `cluster1 /srv/tree sheepfs _netdev,nofail 0 0
+cluster1/web01 /srv/web sheepfs _netdev,nofail,noatime,x-systemd.requires=sheepfs@cluster1.service 0 0
+cluster1/auto /srv/auto sheepfs noauto,x-systemd.automount,x-systemd.idle-timeout=1h 0 0
+cluster1/any /srv/any sheepfs noauto,user,x-any.thing,comment=whatever 0 0
+sheepdog://127.0.0.1/any /srv/alone sheepfs noauto,_netdev,nofail 0 0
+`
+/** A second client of the cluster, which the lock keeps out while another one has the volume. */
+const BY_OTHERS = 'mount -t sheepfs sheepdog://127.0.0.1:7000/web01 /srv/alone'
+
+/** /etc/fstab, mount(8), umount(8) and mount units. */
+export function showMounting(site: Site): void {
+  const sh = (command: string): Promise<string> => site.sh(command)
+
+  describe('mounting', () => {
+    test('lines of fstab are mounted by mount -a, and by nothing twice', async () => {
+      await site.directories('/srv/tree', '/srv/web', '/srv/auto', '/srv/any', '/srv/alone')
+      for (const vdi of ['web01', 'auto', 'any']) await site.makeFileSystem(vdi)
+      await site.machine.write('/etc/fstab', FSTAB)
+      assert.match(await sh('findmnt --verify 2>&1'), / 0 errors/)
+      await sh('systemctl daemon-reload && mount -a && mount -a')
+      assert.equal(await sh('grep -cE " /srv/(tree|web) " /proc/self/mounts'), '2')
+      await sh('cp /etc/passwd /srv/web/ && test -d /srv/tree/volume')
+      assert.match(await sh('findmnt --noheadings --output OPTIONS /srv/web'), /noatime/)
+    })
+
+    test('a mounted volume is locked; umount leaves no loop device, no attachment and no lock', async () => {
+      await assert.rejects(sh(BY_OTHERS), /locked/)
+      await sh('umount /srv/web /srv/tree')
+      assert.equal(await site.leftovers(), '')
+      await sh(`${BY_OTHERS} && cmp /etc/passwd /srv/alone/passwd && umount /srv/alone`)
+      await site.machine.eventually("! pgrep -f '[s]heepfs.js.*--attach'")
+    })
+
+    test('mount units start and stop the same', async () => {
+      await sh('systemctl start srv-web.mount srv-tree.mount && cmp /etc/passwd /srv/web/passwd')
+      await sh('systemctl stop srv-web.mount srv-tree.mount')
+      assert.equal(await site.leftovers(), '')
+      await sh('systemctl stop sheepfs@cluster1 && systemctl start srv-web.mount && cmp /etc/passwd /srv/web/passwd')
+      await sh('systemctl start srv-tree.mount')
+    })
+
+    test('mount -o remount changes the options of what is mounted', async () => {
+      await sh('mount -o remount,ro /srv/web')
+      await assert.rejects(sh('touch /srv/web/x'), /Read-only/)
+      await sh('mount -o remount,rw /srv/web && touch /srv/web/x')
+      await sh('mount -o remount,ro /srv/tree && mount -o remount,rw /srv/tree')
+    })
+
+    test('an automount mounts when somebody looks', async () => {
+      await sh('systemctl start srv-auto.automount && ls /srv/auto/lost+found && mountpoint /srv/auto')
+      assert.equal(await sh('systemctl is-active srv-auto.mount'), 'active')
+      await sh('systemctl stop srv-auto.automount srv-auto.mount')
+    })
+
+    test('umount -l of a volume in use lets it go with its last user; umount -f is refused while it is used', async () => {
+      await sh('mount /srv/any')
+      await sh('systemd-run --quiet --unit=user --service-type=exec -p WorkingDirectory=/srv/any sleep infinity')
+      await assert.rejects(sh('umount -f /srv/any'), /busy/)
+      await sh('umount -l /srv/any')
+      assert.match(await site.leftovers(), /any/)
+      await sh('systemctl stop user')
+      await site.machine.eventually(`! losetup --list | grep -q ${TREE}/volume/any`)
+      await sh('mount /srv/any && umount -f /srv/any')
+      assert.doesNotMatch(await site.leftovers(), /any/)
+    })
+
+    test('a user is told that a volume takes root', async () => {
+      await assert.rejects(sh('setpriv --reuid=nobody --regid=nogroup --clear-groups mount /srv/any'), /only root/)
+    })
+  })
+}

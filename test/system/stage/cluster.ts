@@ -1,0 +1,44 @@
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { type Machine, type Started } from './machine.ts'
+
+const LAMB = join(import.meta.dirname, '../../../src/lamb/lamb.js')
+
+/** A cluster that the machine reaches over its network, and that does not go down with it: a lamb that has locks. */
+export class Cluster {
+  readonly #machine: Machine
+  #lamb: Started | undefined
+
+  constructor(machine: Machine) {
+    this.#machine = machine
+  }
+
+  /** Resolves when it serves, with what was stored before. */
+  async start(): Promise<void> {
+    this.#lamb = await this.#machine.startBeside(process.execPath, [LAMB, '--store', 'FOLDER', '--locking'])
+    await this.#lamb.announcer.said(/(listens)/)
+  }
+
+  /** Dies, without a word to its clients. */
+  async kill(): Promise<void> {
+    const ended = this.#lamb && once(this.#lamb.announcer.process, 'close')
+    this.#signal('SIGKILL')
+    await ended
+    this.#lamb = undefined
+  }
+
+  /** Accepts connections and requests, and answers nothing until it goes on. */
+  hang(): void {
+    this.#signal('SIGSTOP')
+  }
+
+  goOn(): void {
+    this.#signal('SIGCONT')
+    this.#lamb?.announcer.process.kill('SIGCONT') // nsenter stops with what it has started
+  }
+
+  #signal(name: NodeJS.Signals): void {
+    if (!this.#lamb) throw new Error('the cluster does not run')
+    process.kill(this.#lamb.pid, name)
+  }
+}
