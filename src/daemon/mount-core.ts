@@ -84,7 +84,10 @@ export class MountCore {
     })
     this.tree = new ClusterTree({
       facts: factsOf(this.cluster),
-      openVolume: (vdi, how) => openVolume(this.cluster, vdi, { ...how, log, ownGateways: state.gateways }),
+      openVolume: (vdi, { nodeId, ...how }) => {
+        const ownGateways = nodeId === undefined ? [] : state.gateways // others lock through the same sheep
+        return openVolume(this.cluster, vdi, { ...how, log, ownGateways })
+      },
       owner: { uid: spec.uid, gid: spec.gid },
       volumeMode: spec.volumeMode,
       cache: {

@@ -11,6 +11,8 @@ export interface HowToOpen {
   readonly readOnly?: boolean
   /** Take the lock of the VDI from whoever has it. */
   readonly breakLock?: boolean
+  /** The node id it had in a predecessor of this process, which may still hold the lock of the VDI. */
+  readonly nodeId?: number
 }
 
 export interface AttachmentsOptions {
@@ -62,10 +64,10 @@ export class Attachments {
   }
 
   /**
-   * Attaches a volume; one that is attached already is given again. `nodeId` is the one it had in a predecessor of this
-   * process. Errors: not-found, locked, not-supported, closed, what the cluster answers.
+   * Attaches a volume; one that is attached already is given again. Errors: not-found, locked, not-supported, closed, what
+   * the cluster answers.
    */
-  async attach(name: VolumeName, how: HowToOpen & { readonly nodeId?: number } = {}): Promise<VolumeFile> {
+  async attach(name: VolumeName, how: HowToOpen = {}): Promise<VolumeFile> {
     const attached = this.#attached.get(name.text)
     if (attached !== undefined) return attached
     let attaching = this.#attaching.get(name.text)
@@ -100,7 +102,7 @@ export class Attachments {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
 
-  async #open(name: VolumeName, how: HowToOpen & { readonly nodeId?: number }): Promise<VolumeFile> {
+  async #open(name: VolumeName, how: HowToOpen): Promise<VolumeFile> {
     const { nodeId } = how
     const { open, ids, file: options, announce, log } = this.#options
     // its lock is released at the end of that

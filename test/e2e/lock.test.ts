@@ -3,8 +3,10 @@ import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { missing } from './stage/ability.ts'
 import { run } from './stage/program.ts'
+import { addressText } from '../../src/sheep/address.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
 import { removeMount, sheepfsArguments, startSheepfs } from './stage/sheepfs.ts'
+import { startSheepfsd } from './stage/sheepfsd.ts'
 import { Stage } from './stage/stage.ts'
 
 const MIB = 2 ** 20
@@ -39,5 +41,23 @@ describe('the lock of an attached VDI', { skip: missing('fuse', 'root'), timeout
     const breaker = await startSheepfs(stage, { sheep, attach: [name], args: ['--break-lock'] })
     await breaker.stop()
     await (await startSheepfs(stage, { sheep, attach: [name] })).stop()
+  })
+
+  test('is taken over by a new worker where its predecessor held it, and nowhere else', async () => {
+    const [own, foreign] = [await sheep.createVdi(MIB), await sheep.createVdi(MIB)]
+    const mount = {
+      name: 'm',
+      mountpoint: await stage.mountpoint(),
+      sheep: [addressText(sheep.address)],
+      volumes: [own],
+    }
+    const daemon = await startSheepfsd(stage, { mounts: [mount] })
+    const other = await startSheepfs(stage, { sheep, attach: [foreign] })
+    await daemon.client.restartMount('m')
+    assert.deepEqual((await daemon.client.mount('m')).volumes, [own])
+    await assert.rejects(daemon.client.attach('m', foreign, {}), { code: 'locked' })
+    await other.stop()
+    assert.equal((await daemon.client.attach('m', foreign, {})).isNew, true)
+    assert.equal(await daemon.stop(), 0)
   })
 })
