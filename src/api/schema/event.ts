@@ -9,7 +9,6 @@ export const EventType = Type.Enum([
   'worker-started', // generation; reason: why its predecessor ended
   'volume-attached',
   'volume-detached',
-  'volume-changed', // its size, lock or staleness
   'cache-changed',
   'sheep-changed',
   'io-timeout-changed',
