@@ -93,7 +93,13 @@ async function outlive(stage: Stage, name: string, befall: (number: number) => P
   const log = textOf(sheepfs.child.stderr)
   const job = ['--name=verify', `--filename=${sheepfs.volume(name)}`, `--size=${VOLUME_SIZE}`, '--time_based']
   const how = ['--direct=1', '--ioengine=libaio', '--iodepth=16', '--rw=randwrite', '--bs=4k', `--runtime=${SECONDS}`]
-  const check = ['--verify=crc32c', '--verify_backlog=512', '--verify_fatal=1', '--verify_dump=0']
+  const check = [
+    '--verify=crc32c',
+    '--verify_backlog=512',
+    '--verify_fatal=1',
+    '--verify_state_save=0',
+    '--verify_dump=0',
+  ]
   const fio = run('fio', [...job, ...how, ...check], { limitMs: LIMIT_MS })
   const until = performance.now() + 1000 * SECONDS
   for (let number = 0; performance.now() < until; number = (number + 1) % NODES) await befall(number)

@@ -47,7 +47,14 @@ async function during(work: Promise<void>, round: (number: number) => Promise<un
 
 function fio(...where: string[]): Promise<string> {
   const how = ['--direct=1', '--ioengine=libaio', '--iodepth=16', '--rw=randwrite', '--bs=16k']
-  const check = ['--verify=crc32c', '--verify_backlog=64', '--verify_fatal=1', '--verify_dump=0', `--size=${PART_SIZE}`]
+  const check = [
+    '--verify=crc32c',
+    '--verify_backlog=64',
+    '--verify_fatal=1',
+    '--verify_state_save=0',
+    '--verify_dump=0',
+    `--size=${PART_SIZE}`,
+  ]
   return succeed('fio', ['--name=verify', ...where, ...how, ...check], { limitMs: LIMIT_MS })
 }
 

@@ -4,6 +4,7 @@ import { placeNextVersion } from './stage/package.ts'
 import { CONFIG, type Site, TREE } from './stage/site.ts'
 
 const WORKER = `sheepfsctl mounts --json | grep -oP '"pid": ?\\K\\d+'`
+const RESTARTS = 'systemctl show --value --property NRestarts sheepfs@cluster1'
 const GENERATION = `sheepfsctl mounts --json | grep -oP '"generation": ?\\K\\d+'`
 
 const WRITER = `
@@ -29,7 +30,9 @@ export function showCrashes(site: Site): void {
     })
 
     test('a daemon that is killed is started again, and what was mounted is mounted again', async () => {
+      const restarts = Number(await sh(RESTARTS))
       await sh('systemctl kill --kill-whom=main -s KILL sheepfs@cluster1')
+      await site.machine.eventually(`test $(${RESTARTS}) -gt ${restarts} && systemctl is-active sheepfs@cluster1`)
       await site.machine.eventually('cmp /etc/passwd /srv/web/passwd && test -d /srv/tree/volume')
       await sh('touch /srv/web/after')
     })

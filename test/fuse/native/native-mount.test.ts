@@ -140,7 +140,14 @@ for (const user of users()) {
     const noFio = hasProgram('fio') ? false : 'fio is not installed'
     test('fio verifies random reads and writes of 8 jobs', { ...LIMIT, skip: noFio }, async () => {
       const fixed = ['--name=verify', `--filename=${volume}`, '--rw=randrw', '--bsrange=512-256k', '--verify=crc32c']
-      const jobs = ['--numjobs=8', '--size=2M', '--offset_increment=2M', '--thread', '--verify_fatal=1']
+      const jobs = [
+        '--numjobs=8',
+        '--size=2M',
+        '--offset_increment=2M',
+        '--thread',
+        '--verify_fatal=1',
+        '--verify_state_save=0',
+      ]
       const { status, stderr } = await mount.run('fio', ...fixed, ...jobs)
       assert.equal(status, 0, stderr)
     })
