@@ -16,7 +16,8 @@ interface Report {
 
 /**
  * Runs a load on a file of `size` bytes. The time is that of the slowest job, its fsync included; requests that fail are
- * counted, not fatal: there are file systems that fail under load.
+ * counted, not fatal: there are file systems that fail under load. Buffers begin at a page, as those of dd, loop devices and
+ * hypervisors do: the kernel cuts 1 MiB from any other place in two.
  */
 export async function runFio(file: string, size: number, workload: Workload): Promise<Outcome> {
   const args = [
@@ -28,6 +29,7 @@ export async function runFio(file: string, size: number, workload: Workload): Pr
     `--size=${size}`,
     `--io_size=${workload.bytesPerJob}`,
     '--ioengine=psync',
+    '--iomem_align=4096',
     '--thread',
     `--numjobs=${workload.jobs}`,
     '--invalidate=1',
