@@ -2,12 +2,12 @@ import { fastify, LogController, type FastifyInstance, type FastifyTypeProvider,
 import { type IncomingMessage, type ServerResponse } from 'node:http'
 import { type Static, type TSchema } from 'typebox'
 import { type Logger } from '../log.ts'
-import { addressedElsewhere } from './method-check.ts'
 import { httpProblem, toProblem } from './problem.ts'
 import { requestCheck } from './request-check.ts'
+import { RouteMethods } from './route-methods.ts'
 
 /** Types of requests and answers are those of their schemas. */
-export interface SchemaTypes extends FastifyTypeProvider {
+interface SchemaTypes extends FastifyTypeProvider {
   validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown
   serializer: this['schema'] extends TSchema ? Static<this['schema']> : unknown
 }
@@ -38,9 +38,12 @@ export function newApp(log: Logger): App {
     else request.log.info({ method: request.method, url: request.url, code: problem.code }, problem.detail)
     return reply.code(problem.status).type(PROBLEM_TYPE).send(problem)
   })
-  const allowedMethods = addressedElsewhere(app)
+  const routeMethods = new RouteMethods()
+  app.addHook('onRoute', (route) => {
+    routeMethods.add(route)
+  })
   app.setNotFoundHandler(async (request, reply) => {
-    const allowed = allowedMethods(request.url)
+    const allowed = routeMethods.of(request.url)
     if (allowed.length > 0) reply.header('allow', allowed.join(', '))
     const problem =
       allowed.length > 0
