@@ -112,14 +112,6 @@ export class VolumeFile implements File {
     }
   }
 
-  /** As anybody else asks for it. Errors: as `resize`, and 0 is a size. */
-  async grow(size: number): Promise<void> {
-    if (size === 0) throw new SheepfsError('not-permitted', `volume "${this.name}" cannot shrink to nothing`)
-    const before = this.volume.size
-    await this.resize(size)
-    if (this.volume.size !== before) this.#options.onSize(this)
-  }
-
   /** Refuses everything from now on, also on handles that are open. */
   detach(): void {
     this.#isDetached = true
