@@ -4,27 +4,27 @@ import { type Logger } from '../log.ts'
 import { chooseEngine } from './choose-engine.ts'
 import { diffConfig, type ConfigChange } from './config-diff.ts'
 import { type Instance } from './instance.ts'
+import { type InstanceControl } from './instance-control.ts'
 import { serveLater } from './instance-life.ts'
 
 /**
  * Leads an instance to another configuration, which has been checked as a whole, step by step. When a step fails, those
  * done before are undone. Errors: of the step that failed.
  */
-export async function reloadInstance(instance: Instance, to: InstanceConfig, log: Logger): Promise<void> {
+export async function reloadInstance(control: InstanceControl, to: InstanceConfig, log: Logger): Promise<void> {
+  const { instance } = control
   const from = instance.config
-  const done: ConfigChange[] = []
   try {
     for (const change of planReload(instance, from, to)) {
       log.info({ change: change.kind, mount: mountOf(change) }, 'reload')
-      await apply(instance, change, log)
-      done.push(change)
+      await apply(control, change, log)
     }
     instance.adopt(to)
   } catch (error) {
     log.error(`reload: ${errorText(error)}; going back to the configuration before`)
     instance.adopt(to)
     for (const change of planReload(instance, to, from)) {
-      await apply(instance, change, log).catch((cause: unknown) => {
+      await apply(control, change, log).catch((cause: unknown) => {
         log.warn({ change: change.kind, err: cause }, 'not undone, or never done')
       })
     }
@@ -59,36 +59,34 @@ function mountOf(change: ConfigChange): string | undefined {
   return 'name' in change ? change.name : undefined
 }
 
-async function apply(instance: Instance, change: ConfigChange, log: Logger): Promise<void> {
+async function apply(control: InstanceControl, change: ConfigChange, log: Logger): Promise<void> {
   switch (change.kind) {
     case 'socket-group':
     case 'observer-socket':
       log.warn('the sockets are opened once: a restart of the daemon takes the new settings')
       return
     case 'remove-mount':
-      return instance.removeMount(change.name, { force: false })
+      return control.removeMount(change.name, { force: false })
     case 'remount':
-      await instance.removeMount(change.mount.name, { force: false })
-      await instance.startMount(change.mount, { isConfigured: true })
-      return
+      await control.removeMount(change.mount.name, { force: false })
+      return control.instance.startMount(change.mount)
     case 'add-mount':
-      await instance.startMount(change.mount, { isConfigured: true })
-      return
+      return control.instance.startMount(change.mount)
     case 'restart-worker':
-      return instance.reconfigureMount(change.mount)
+      return control.instance.reconfigureMount(change.mount)
     case 'attach':
-      await instance.attach(change.name, change.volume, {})
+      await control.attach(change.name, change.volume, {})
       return
     case 'detach':
-      return instance.detach(change.name, change.volume, { force: false })
+      return control.detach(change.name, change.volume, { force: false })
     case 'cache':
-      await instance.patchCache(change.name, change.patch)
+      await control.patchCache(change.name, change.patch)
       return
     case 'sheep':
-      await instance.putSheep(change.name, { addresses: change.addresses })
+      await control.putSheep(change.name, { addresses: change.addresses })
       return
     case 'io-timeout':
-      await instance.patchMount(change.name, { io_timeout: change.ioTimeout })
+      await control.patchMount(change.name, { io_timeout: change.ioTimeout })
       return
   }
 }

@@ -9,6 +9,7 @@ import { createLogger, type Logger } from '../log.ts'
 import { readConfig } from './config.ts'
 import { instanceFiles, type Environment, type InstanceFiles } from './environment.ts'
 import { Instance } from './instance.ts'
+import { InstanceControl } from './instance-control.ts'
 import { reloadInstance } from './instance-reload.ts'
 import { startMounts, stopMounts } from './instance-life.ts'
 import { readSavedState, SavedStateFile } from './saved-state.ts'
@@ -30,8 +31,6 @@ export async function runSheepfsd(name: string, environment: Environment, versio
   await mkdir(files.directory, { recursive: true, mode: 0o755 })
   const instance = new Instance({
     name,
-    version,
-    configFile: files.config,
     config,
     saved: await readSavedState(files.state, log),
     stateFile: new SavedStateFile(files.state, log),
@@ -65,6 +64,7 @@ interface DaemonOptions {
 class Daemon {
   readonly #options: DaemonOptions
   readonly #instance: Instance
+  readonly #control: InstanceControl
   readonly #log: Logger
   readonly #manager: ServiceManager
   readonly #sockets: Listening[] = []
@@ -74,6 +74,10 @@ class Daemon {
   constructor(options: DaemonOptions) {
     this.#options = options
     this.#instance = options.instance
+    this.#control = new InstanceControl(options.instance, {
+      version: options.version,
+      configFile: options.files.config,
+    })
     this.#log = options.log
     this.#manager = connectServiceManager(options.log)
   }
@@ -109,7 +113,7 @@ class Daemon {
 
   async #listen(config: InstanceConfig): Promise<void> {
     const { files, log, version } = this.#options
-    const options = { supervisor: this.#instance, log, version }
+    const options = { supervisor: this.#control, log, version }
     const group = config.socket_group
     const control = { path: files.controlSocket, mode: CONTROL_MODE, group }
     this.#sockets.push(await listenUnix(await buildControlApp(options), control))
@@ -138,7 +142,7 @@ class Daemon {
     try {
       const { files, log } = this.#options
       const config = await readConfig({ file: files.config, instance: this.#instance.name })
-      await reloadInstance(this.#instance, config, log)
+      await reloadInstance(this.#control, config, log)
       this.#log.info('reloaded')
       this.#instance.emit({ type: 'reloaded' })
     } catch (error) {

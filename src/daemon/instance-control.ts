@@ -1,0 +1,200 @@
+import { type MountMetrics } from '../api/mount-metrics.ts'
+import { type ClusterInfo, type Node } from '../api/schema/cluster.ts'
+import { type MountInput } from '../api/schema/config.ts'
+import { type Event } from '../api/schema/event.ts'
+import {
+  type Cache,
+  type CachePatch,
+  type Mount,
+  type MountPatch,
+  type Sheep,
+  type SheepPut,
+} from '../api/schema/mount.ts'
+import { type Status } from '../api/schema/status.ts'
+import { type CloneCreate, type Resize, type SnapshotCreate, type Vdi, type VdiCreate } from '../api/schema/vdi.ts'
+import { type Volume, type VolumePut } from '../api/schema/volume.ts'
+import { type Force, type Supervisor } from '../api/supervisor.ts'
+import { SheepfsError } from '../errors.ts'
+import { parseAddress } from '../sheep/address.ts'
+import { parseVolumeName } from '../tree/volume-name.ts'
+import { type Instance } from './instance.ts'
+import { type ManagedMount, toTimeoutMs } from './managed-mount.ts'
+import { type WorkerClient } from './worker-client.ts'
+
+/** Of the daemon, beside its instance. */
+export interface DaemonFacts {
+  readonly version: string
+  readonly configFile: string
+}
+
+/** What clients ask of an instance: done by it, or by the worker of a mount, and told in events. */
+export class InstanceControl implements Supervisor {
+  readonly instance: Instance
+  readonly #facts: DaemonFacts
+  readonly #startedAt = new Date().toISOString()
+
+  constructor(instance: Instance, facts: DaemonFacts) {
+    this.instance = instance
+    this.#facts = facts
+  }
+
+  async status(): Promise<Status> {
+    const { name, state } = this.instance
+    return {
+      instance: name,
+      version: this.#facts.version,
+      state,
+      pid: process.pid,
+      started_at: this.#startedAt,
+      memory: process.memoryUsage.rss(),
+      config_file: this.#facts.configFile,
+      mounts: await this.mounts(),
+    }
+  }
+
+  metrics(): Promise<readonly MountMetrics[]> {
+    return Promise.all(this.instance.managed.map((mount) => mount.metrics()))
+  }
+
+  subscribe(listener: (event: Event) => void): () => void {
+    return this.instance.subscribe(listener)
+  }
+
+  mounts(): Promise<Mount[]> {
+    return Promise.all(this.instance.managed.map((mount) => mount.present()))
+  }
+
+  async mount(name: string): Promise<Mount> {
+    return this.instance.find(name).present()
+  }
+
+  async addMount(input: MountInput): Promise<Mount> {
+    return (await this.instance.addMount(input)).present()
+  }
+
+  async removeMount(name: string, options: Force): Promise<void> {
+    await this.instance.stopMount(this.instance.find(name), options)
+  }
+
+  async patchMount(name: string, patch: MountPatch): Promise<Mount> {
+    const mount = this.instance.find(name)
+    await mount.keeper.requireWorker().call('setIoTimeout', toTimeoutMs(patch.io_timeout))
+    this.instance.emit({ type: 'io-timeout-changed', mount: name })
+    return mount.present()
+  }
+
+  async restartMount(name: string): Promise<Mount> {
+    const mount = this.instance.find(name)
+    await mount.keeper.restart()
+    return mount.present()
+  }
+
+  async volumes(name: string): Promise<Volume[]> {
+    const mount = this.instance.find(name)
+    const volumes = await mount.keeper.requireWorker().call('volumes')
+    return volumes.map((volume) => mount.markConfigured(volume))
+  }
+
+  async volume(name: string, volume: string): Promise<Volume> {
+    const canonical = parseVolumeName(volume).text
+    const found = (await this.volumes(name)).find((attached) => attached.name === canonical)
+    if (!found) throw new SheepfsError('not-found', `volume "${canonical}" is not attached to mount "${name}"`)
+    return found
+  }
+
+  async attach(name: string, volume: string, options: VolumePut): Promise<{ volume: Volume; isNew: boolean }> {
+    this.instance.checkRunning()
+    const mount = this.instance.find(name)
+    const attached = await mount.keeper.requireWorker().call('attach', volume, options)
+    if (attached.isNew) this.instance.emit({ type: 'volume-attached', mount: name, volume: attached.volume.name })
+    return { ...attached, volume: mount.markConfigured(attached.volume) }
+  }
+
+  async detach(name: string, volume: string, options: Force): Promise<void> {
+    const canonical = parseVolumeName(volume).text
+    await this.#worker(name).call('detach', canonical, options)
+    this.instance.emit({ type: 'volume-detached', mount: name, volume: canonical })
+  }
+
+  async cache(name: string): Promise<Cache> {
+    return presentCache(this.instance.find(name))
+  }
+
+  async patchCache(name: string, patch: CachePatch): Promise<Cache> {
+    const mount = this.instance.find(name)
+    await mount.keeper.requireWorker().call('setCache', {
+      ...(patch.page_cache === undefined ? {} : { pageCache: patch.page_cache }),
+      ...(patch.object_cache === undefined ? {} : { objectCache: patch.object_cache }),
+    })
+    this.instance.emit({ type: 'cache-changed', mount: name })
+    return presentCache(mount)
+  }
+
+  async sheep(name: string): Promise<Sheep> {
+    const mount = await this.mount(name)
+    return { addresses: mount.sheep, gateway: mount.gateway }
+  }
+
+  async putSheep(name: string, put: SheepPut): Promise<Sheep> {
+    const addresses = put.addresses.map((text) => parseAddress(text))
+    await this.#worker(name).call('setAddresses', addresses)
+    this.instance.emit({ type: 'sheep-changed', mount: name })
+    return this.sheep(name)
+  }
+
+  async cluster(name: string): Promise<ClusterInfo> {
+    return this.#worker(name).call('cluster')
+  }
+
+  async nodes(name: string): Promise<Node[]> {
+    return this.#worker(name).call('nodes')
+  }
+
+  async vdis(name: string): Promise<Vdi[]> {
+    return this.#worker(name).call('vdis')
+  }
+
+  async createVdi(name: string, body: VdiCreate): Promise<Vdi> {
+    const vdi = await this.#worker(name).call('createVdi', body)
+    this.instance.emit({ type: 'vdi-created', mount: name, vdi: vdi.name })
+    return vdi
+  }
+
+  async deleteVdi(name: string, vdi: string): Promise<void> {
+    await this.#worker(name).call('deleteVdi', vdi)
+    this.instance.emit({ type: 'vdi-deleted', mount: name, vdi })
+  }
+
+  async snapshotVdi(name: string, vdi: string, body: SnapshotCreate): Promise<Vdi> {
+    const snapshot = await this.#worker(name).call('snapshotVdi', vdi, body)
+    this.instance.emit({ type: 'vdi-snapshot', mount: name, vdi })
+    return snapshot
+  }
+
+  async cloneVdi(name: string, vdi: string, body: CloneCreate): Promise<Vdi> {
+    const clone = await this.#worker(name).call('cloneVdi', vdi, body)
+    this.instance.emit({ type: 'vdi-created', mount: name, vdi: clone.name })
+    return clone
+  }
+
+  async resizeVdi(name: string, vdi: string, body: Resize): Promise<Vdi> {
+    const resized = await this.#worker(name).call('resizeVdi', vdi, body)
+    await this.instance.find(name).kernelKnowsSizes()
+    this.instance.emit({ type: 'vdi-resized', mount: name, vdi })
+    return resized
+  }
+
+  #worker(name: string): WorkerClient {
+    return this.instance.find(name).keeper.requireWorker()
+  }
+}
+
+async function presentCache({ keeper, config }: ManagedMount): Promise<Cache> {
+  const { pageCache, objectCache } = keeper.mountState
+  return {
+    page_cache: pageCache,
+    object_cache: objectCache,
+    write_back: config.write_back,
+    open_files_in_old_mode: await keeper.requireWorker().call('openInOldMode'),
+  }
+}
