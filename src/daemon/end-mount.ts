@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { SheepfsError, isSheepfsError } from '../errors.ts'
 import { type Logger } from '../log.ts'
+import { pause } from './pause.ts'
 import { type WorkerClient } from './worker-client.ts'
 
 /** How long an end by force waits for an orderly one. */
@@ -49,9 +49,4 @@ export async function awaitClosed(
   )
   await worker.gone
   clearTimeout(timer)
-}
-
-/** Does not keep the process alive. */
-export function pause(ms: number): Promise<void> {
-  return sleep(ms, undefined, { ref: false })
 }

@@ -1,12 +1,10 @@
 import { SheepfsError, errorText } from '../errors.ts'
-import { detachPath } from '../fuse/unmount.ts'
 import { deferred, type Deferred } from '../fuse/kernel/deferred.ts'
-import { type OpenHandle } from '../fuse/kernel/open-files.ts'
 import { type Logger } from '../log.ts'
-import { awaitClosed, endMount, mountOfWorker, pause } from './end-mount.ts'
-import { MountedDevice } from './mounted-device.ts'
+import { awaitClosed } from './end-mount.ts'
+import { KeptMount } from './kept-mount.ts'
+import { pause } from './pause.ts'
 import { RestartPolicy } from './restart-policy.ts'
-import { clearStaleMount } from './stale-mount.ts'
 import { fromWireError } from './wire-error.ts'
 import { WorkerClient } from './worker-client.ts'
 import { WorkerPulse } from './worker-pulse.ts'
@@ -31,8 +29,8 @@ const HAND_OVER_LIMIT_MS = 5000
 const RESTART_LIMIT_MS = 60_000
 
 /**
- * Keeps one mount alive: holds its device, and a worker that serves it. A worker that dies or hangs is replaced under the
- * running mount; the kernel sends its unanswered requests again.
+ * Keeps one mount alive, and a worker that serves it. A worker that dies or hangs is replaced under the running mount; the
+ * kernel sends its unanswered requests again.
  */
 export class MountKeeper {
   /** What the next worker is to serve; what is fixed while mounted must stay. */
@@ -41,10 +39,8 @@ export class MountKeeper {
   readonly #watcher: KeeperWatcher
   readonly #pulse: WorkerPulse
   readonly #policy = new RestartPolicy()
-  /** Volumes that the kernel has open, by fh. */
-  readonly #handles = new Map<number, OpenHandle>()
+  readonly #mount: KeptMount
   #mountState: MountState
-  #device: MountedDevice | undefined
   #worker: WorkerClient | undefined
   #state: KeeperState = 'starting'
   #sinceMs = Date.now()
@@ -66,6 +62,7 @@ export class MountKeeper {
     this.#mountState = state
     this.#log = options.log
     this.#watcher = options.watcher
+    this.#mount = new KeptMount(options.log)
     this.#pulse = new WorkerPulse((worker, silentMs) => {
       this.#log.error({ pid: worker.pid }, `the worker has not answered for ${silentMs / 1000} s: it is stuck`)
       worker.kill()
@@ -103,7 +100,7 @@ export class MountKeeper {
 
   /** How many times volumes are open in the kernel, also while no worker serves. */
   get openFiles(): number {
-    return this.#handles.size
+    return this.#mount.handles.size
   }
 
   get worker(): WorkerClient | undefined {
@@ -132,18 +129,17 @@ export class MountKeeper {
     this.#checkGoesOn()
     this.#setState('starting', undefined)
     try {
-      await clearStaleMount(this.spec, this.#log)
-      if (this.spec.engine === 'kernel') this.#device = await MountedDevice.open(this.spec)
+      await this.#mount.make(this.spec)
       this.#checkGoesOn()
       await this.#startWorker()
-      await this.#device?.mount.raiseReadAhead(this.#log)
+      await this.#mount.tune()
     } catch (error) {
       if (!this.#isOver) this.#setState('failed', errorText(error))
       this.#worker?.kill()
       this.#worker = undefined // it has no successor
       this.#endError = undefined
       this.#generation = 0
-      await this.#dropDevice()
+      await this.#mount.drop()
       throw error
     }
   }
@@ -188,23 +184,24 @@ export class MountKeeper {
     this.#setState('stopping', undefined)
     clearTimeout(this.#restartTimer)
     const worker = this.#worker
-    const options = { force, log: this.#log }
     try {
-      if (!isServed) await this.#discard()
-      else await this.#end(options)
+      if (isServed) await this.#mount.end(worker, { force })
+      else await this.#discard()
     } catch (error) {
       if (force || !this.#isForced) this.#goOn(previous)
       throw error
     }
-    if (worker) await awaitClosed(worker, options)
+    if (worker) await awaitClosed(worker, { force, log: this.#log })
     this.#setState('ended', undefined)
-    await this.#dropDevice()
+    await this.#mount.drop()
     if (this.#endError) throw this.#endError
   }
 
-  async #end(options: { force: boolean; log: Logger }): Promise<void> {
-    const mount = this.#device?.mount ?? (this.#worker && mountOfWorker(this.#worker))
-    if (mount) await endMount(mount, options)
+  /** Ends a mount that nobody serves. */
+  async #discard(): Promise<void> {
+    await this.#mount.abort()
+    this.#worker?.kill()
+    await this.#mount.sweep(this.spec)
   }
 
   /** A stop was refused: the mount is kept as before, also when its worker has gone meanwhile. */
@@ -220,39 +217,18 @@ export class MountKeeper {
 
   /** Unmounting waits for answers that nobody gives while no worker serves. */
   #checkUnused(): void {
-    if (!this.#device) return
+    if (this.#mount.deviceFd === undefined) return
     const why = this.#reason === undefined ? '' : `: ${this.#reason}`
     throw new SheepfsError('busy', `mount "${this.spec.mount}" has no worker now${why}; what it has not flushed waits`)
-  }
-
-  /** Ends a mount that nobody serves. */
-  async #discard(): Promise<void> {
-    await this.#device?.mount.abort()
-    this.#worker?.kill()
-    if (this.spec.engine !== 'kernel') await this.#detachDead()
-  }
-
-  /** What an engine that mounts by itself has left behind when its worker died. */
-  async #detachDead(): Promise<void> {
-    await detachPath(this.spec.mountpoint).catch((error: unknown) => {
-      this.#log.debug({ err: error }, 'nothing is left of the mount of the dead worker')
-    })
-  }
-
-  async #dropDevice(): Promise<void> {
-    const device = this.#device
-    this.#device = undefined
-    this.#handles.clear()
-    await device?.close()
   }
 
   #startWorker(): Promise<void> {
     const serving = this.#nextServing()
     this.#generation++
     const [spec, state, generation] = [this.spec, this.#mountState, this.#generation]
-    const start = { kind: 'start', spec, state, handles: [...this.#handles.values()], generation } as const
+    const start = { kind: 'start', spec, state, handles: [...this.#mount.handles.values()], generation } as const
     const worker: WorkerClient = new WorkerClient(start, {
-      deviceFd: this.#device?.fd,
+      deviceFd: this.#mount.deviceFd,
       log: this.#log,
       watcher: {
         onMessage: (message) => {
@@ -291,10 +267,10 @@ export class MountKeeper {
         this.#watcher.onChange()
         break
       case 'opened':
-        this.#handles.set(message.handle.fh, message.handle)
+        this.#mount.handles.set(message.handle.fh, message.handle)
         break
       case 'closed':
-        this.#handles.delete(message.fh)
+        this.#mount.handles.delete(message.fh)
         break
       case 'progress':
         this.#watcher.onProgress(message.progress)
@@ -357,9 +333,9 @@ export class MountKeeper {
 
   /** The mount is over though nobody here ended it: unmounted on purpose, or aborted, and then made anew. */
   async #afterEnd(): Promise<void> {
-    const isAborted = await this.#device?.mount.isMounted()
-    await this.#dropDevice()
-    if (isAborted !== true) {
+    const isAborted = await this.#mount.isMounted()
+    await this.#mount.drop()
+    if (!isAborted) {
       this.#log.warn('unmounted from outside')
       this.#setState('ended', 'unmounted from outside')
       return
@@ -380,19 +356,10 @@ export class MountKeeper {
     }, pauseMs)
   }
 
-  /** Another worker, over the same device; on kernels that cannot send requests again, over a new mount. */
+  /** Another worker takes over. */
   async #succeed(): Promise<void> {
-    if (this.spec.engine !== 'kernel') {
-      await this.#detachDead()
-    } else if (this.#device && !this.#canResend()) {
-      this.#log.warn('this kernel cannot send requests again (Linux 6.9 can): the mount is made anew, open files fail')
-      await this.#device.mount.abort()
-      await this.#dropDevice()
-    }
-    if (this.spec.engine === 'kernel' && !this.#device) {
-      this.#mountState = { ...this.#mountState, negotiated: undefined }
-      this.#device = await MountedDevice.open(this.spec)
-    }
+    const isAnew = await this.#mount.passOn(this.spec, { canResend: this.#canResend() })
+    if (isAnew) this.#mountState = { ...this.#mountState, negotiated: undefined }
     await this.#startWorker()
   }
 
