@@ -1,5 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
-import { SheepfsError, isSheepfsError } from '../errors.ts'
+import { SheepfsError } from '../errors.ts'
 import { LATENCY_BOUNDS_S } from '../api/mount-metrics.ts'
 import { Meter } from '../fuse/meter.ts'
 import { type Mounted } from '../fuse/engine.ts'
@@ -17,14 +16,12 @@ import { FIRST_VOLUME_ID, NodeIds } from '../tree/node-ids.ts'
 import { type VolumeFile } from '../tree/volume-file.ts'
 import { parseVolumeName } from '../tree/volume-name.ts'
 import { openVolume } from '../volume/open-volume.ts'
+import { attachAtStart } from './attach-at-start.ts'
 import { loadEngine } from './choose-engine.ts'
-import { type AttachedVolume, type FromWorker, type MountState, type WorkerStart } from './worker-protocol.ts'
+import { type FromWorker, type MountState, type WorkerStart } from './worker-protocol.ts'
 
 /** The device of the mount, inherited from the supervisor. */
 const DEVICE_FD = 3
-const RETRY_PAUSE_MS = 1000
-/** What a killed predecessor holds it gives back within this. */
-const LOCK_PATIENCE_MS = 6000
 /** Without a supervisor the cluster is waited for only as long as this. */
 const ORPHAN_IO_TIMEOUT_MS = 2000
 /** Gateways whose late executions a successor waits for: the present one, and those before it that may still be busy. */
@@ -50,7 +47,8 @@ export class MountCore {
   #service: Service | undefined
   #negotiated: Negotiated | undefined
   #gateways: readonly Address[]
-  #readOnly = new Set<string>()
+  /** Attached for reading only. */
+  readonly #readOnly: Set<string>
   /** What is attached is all that a successor has to attach. */
   #isAttached = false
   #isOrphan = false
@@ -62,6 +60,7 @@ export class MountCore {
     this.#send = send
     this.#negotiated = state.negotiated
     this.#gateways = state.gateways
+    this.#readOnly = new Set(state.volumes.filter(({ readOnly }) => readOnly).map(({ name }) => name))
     this.cluster = new Cluster({
       addresses: state.addresses,
       objectCache: state.objectCache,
@@ -105,8 +104,8 @@ export class MountCore {
   static async open(start: WorkerStart, surroundings: WorkerSurroundings): Promise<MountCore> {
     const core = new MountCore(start, surroundings)
     try {
-      await core.#openCluster()
-      await core.#attachAll()
+      await attachAtStart(start, { cluster: core.cluster, attachments: core.tree.attachments, log: core.log })
+      core.#isAttached = true
       core.#service = await core.#serve()
       core.tree.start()
       core.tree.watch((change) => {
@@ -118,10 +117,6 @@ export class MountCore {
       await core.#close()
       throw error
     }
-  }
-
-  get isSuccessor(): boolean {
-    return this.start.generation > 1
   }
 
   get service(): Service | undefined {
@@ -199,54 +194,6 @@ export class MountCore {
     }
   }
 
-  /** A first worker fails when the cluster is not there; a successor has files open and waits for it. */
-  async #openCluster(): Promise<void> {
-    for (;;) {
-      try {
-        await this.cluster.open()
-        break
-      } catch (error) {
-        if (!this.isSuccessor || !isSheepfsError(error) || error.code === 'closed') throw error
-        this.log.warn(`waiting for the cluster: ${error.message}`)
-        await pause(RETRY_PAUSE_MS)
-      }
-    }
-    if (this.isSuccessor) this.cluster.fence(this.start.state.gateways)
-  }
-
-  async #attachAll(): Promise<void> {
-    const { volumes } = this.start.state
-    for (const { name, readOnly } of volumes) if (readOnly) this.#readOnly.add(name)
-    await Promise.all(
-      volumes.map(async (volume) => {
-        try {
-          await this.#attachAgain(volume)
-        } catch (error) {
-          const isNeeded = volume.isOptional !== true || !isSheepfsError(error) || isNoAnswer(error)
-          if (!this.isSuccessor && isNeeded) throw error
-          const loss = this.isSuccessor ? 'its open files fail' : 'it is left out'
-          this.log.error({ volume: volume.name, err: error }, `a volume cannot be attached again: ${loss}`)
-        }
-      }),
-    )
-    this.#isAttached = true
-  }
-
-  /** The worker of a daemon that was killed may still hold the lock, and is about to give it back. */
-  async #attachAgain({ name, nodeId, readOnly }: AttachedVolume): Promise<void> {
-    for (const until = performance.now() + LOCK_PATIENCE_MS; ;) {
-      try {
-        await this.tree.attachments.attach(parseVolumeName(name), { readOnly, nodeId })
-        return
-      } catch (error) {
-        const isWaitedFor = this.isSuccessor ? isNoAnswer(error) : false
-        const isGivenBack = isSheepfsError(error, 'locked') && performance.now() < until
-        if (!isWaitedFor && !isGivenBack) throw error
-        await pause(RETRY_PAUSE_MS)
-      }
-    }
-  }
-
   async #serve(): Promise<Service> {
     const { spec, state, generation } = this.start
     const { tree, log } = this
@@ -269,7 +216,7 @@ export class MountCore {
       handleKeeper: this.#handleKeeper(),
       ...(negotiated === undefined ? {} : { negotiated }),
     })
-    if (this.isSuccessor) {
+    if (generation > 1) {
       await session.restore(this.start.handles)
       session.resend()
     }
@@ -315,9 +262,4 @@ export class MountCore {
       `engine ${this.start.spec.engine} cannot switch the page cache while mounted`,
     )
   }
-}
-
-/** Nothing was said about the volume itself. */
-function isNoAnswer(error: unknown): boolean {
-  return isSheepfsError(error, 'unreachable') || isSheepfsError(error, 'timeout')
 }

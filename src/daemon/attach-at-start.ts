@@ -1,0 +1,78 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { isSheepfsError } from '../errors.ts'
+import { type Logger } from '../log.ts'
+import { type Cluster } from '../sheep/cluster.ts'
+import { type Attachments } from '../tree/attachments.ts'
+import { parseVolumeName } from '../tree/volume-name.ts'
+import { type AttachedVolume, type WorkerStart } from './worker-protocol.ts'
+
+const RETRY_PAUSE_MS = 1000
+/** What a killed predecessor holds it gives back within this. */
+const LOCK_PATIENCE_MS = 6000
+
+interface Context {
+  readonly cluster: Cluster
+  readonly attachments: Attachments
+  readonly log: Logger
+}
+
+/**
+ * Connects to the cluster and attaches the volumes that a worker starts with. A first worker fails when the cluster or a
+ * volume is not there; a successor has files open: it waits for the cluster, and goes on without what is lost.
+ */
+export async function attachAtStart({ generation, state }: WorkerStart, context: Context): Promise<void> {
+  const isSuccessor = generation > 1
+  if (isSuccessor) {
+    await untilOpen(context)
+    context.cluster.fence(state.gateways)
+  } else await context.cluster.open()
+  await Promise.all(
+    state.volumes.map(async (volume) => {
+      try {
+        await attach(volume, context.attachments, { isSuccessor })
+      } catch (error) {
+        const isNeeded = volume.isOptional !== true || !isSheepfsError(error) || isNoAnswer(error)
+        if (!isSuccessor && isNeeded) throw error
+        const loss = isSuccessor ? 'its open files fail' : 'it is left out'
+        context.log.error({ volume: volume.name, err: error }, `a volume cannot be attached again: ${loss}`)
+      }
+    }),
+  )
+}
+
+async function untilOpen({ cluster, log }: Context): Promise<void> {
+  for (;;) {
+    try {
+      await cluster.open()
+      return
+    } catch (error) {
+      if (!isSheepfsError(error) || error.code === 'closed') throw error
+      log.warn(`waiting for the cluster: ${error.message}`)
+      await pause(RETRY_PAUSE_MS)
+    }
+  }
+}
+
+/** The worker of a daemon that was killed may still hold the lock, and is about to give it back. */
+async function attach(
+  { name, nodeId, readOnly }: AttachedVolume,
+  attachments: Attachments,
+  { isSuccessor }: { isSuccessor: boolean },
+): Promise<void> {
+  for (const until = performance.now() + LOCK_PATIENCE_MS; ;) {
+    try {
+      await attachments.attach(parseVolumeName(name), { readOnly, nodeId })
+      return
+    } catch (error) {
+      const isWaitedFor = isSuccessor && isNoAnswer(error)
+      const isGivenBack = isSheepfsError(error, 'locked') && performance.now() < until
+      if (!isWaitedFor && !isGivenBack) throw error
+      await pause(RETRY_PAUSE_MS)
+    }
+  }
+}
+
+/** Nothing was said about the volume itself. */
+function isNoAnswer(error: unknown): boolean {
+  return isSheepfsError(error, 'unreachable') || isSheepfsError(error, 'timeout')
+}
