@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util'
-import { SheepfsError, errorText } from '../errors.ts'
+import { SheepfsError } from '../errors.ts'
+import { parseOptions } from './parse-options.ts'
 
 /** What the command line of sheepfs says, as text; what it means is for whoever mounts. */
 export interface SheepfsOptions {
@@ -40,9 +40,25 @@ With the mount at MNT, "echo VDI > MNT/vdi/mount" attaches a VDI as MNT/volume/V
 "echo VDI > MNT/vdi/unmount" detaches it. Unmount with umount(8) or fusermount -u.
 `
 
+const OPTIONS = {
+  address: { type: 'string', short: 'a', default: '127.0.0.1' },
+  port: { type: 'string', short: 'p', default: '7000' },
+  pagecache: { type: 'boolean', short: 'k' },
+  objectcache: { type: 'boolean', short: 'o' },
+  foreground: { type: 'boolean', short: 'f' },
+  debug: { type: 'boolean', short: 'd' },
+  help: { type: 'boolean', short: 'h' },
+  attach: { type: 'string', multiple: true },
+  'break-lock': { type: 'boolean' },
+  engine: { type: 'string', default: 'auto' },
+  'allow-other': { type: 'boolean' },
+  source: { type: 'string', default: 'sheepfs' },
+  version: { type: 'boolean' },
+} as const
+
 /** Reads the arguments after the program's name; a wish to read help or version instead. Errors: invalid. */
 export function parseSheepfsOptions(args: readonly string[]): SheepfsOptions | 'help' | 'version' {
-  const { values, positionals } = parse(args)
+  const { values, positionals } = parseOptions(args, OPTIONS)
   if (values.help === true) return 'help'
   if (values.version === true) return 'version'
   const [mountpoint, ...rest] = positionals
@@ -69,36 +85,4 @@ export function parseSheepfsOptions(args: readonly string[]): SheepfsOptions | '
     breakLock: values['break-lock'] ?? false,
     source: values.source,
   }
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        address: { type: 'string', short: 'a', default: '127.0.0.1' },
-        port: { type: 'string', short: 'p', default: '7000' },
-        pagecache: { type: 'boolean', short: 'k' },
-        objectcache: { type: 'boolean', short: 'o' },
-        foreground: { type: 'boolean', short: 'f' },
-        debug: { type: 'boolean', short: 'd' },
-        help: { type: 'boolean', short: 'h' },
-        attach: { type: 'string', multiple: true },
-        'break-lock': { type: 'boolean' },
-        engine: { type: 'string', default: 'auto' },
-        'allow-other': { type: 'boolean' },
-        source: { type: 'string', default: 'sheepfs' },
-        version: { type: 'boolean' },
-      },
-    })
-  } catch (error) {
-    throw new SheepfsError('invalid', firstSentence(errorText(error)), { cause: error })
-  }
-}
-
-/** parseArgs explains at length what a positional argument with a dash would look like. */
-function firstSentence(text: string): string {
-  const [first = text] = text.split(/\. |\n/)
-  return first.charAt(0).toLowerCase() + first.slice(1)
 }

@@ -1,7 +1,7 @@
-import { parseArgs } from 'node:util'
 import { nearestName } from '../api/nearest-name.ts'
-import { SheepfsError, errorText } from '../errors.ts'
+import { SheepfsError } from '../errors.ts'
 import { EXIT, EXIT_TEXT } from './exit-code.ts'
+import { parseOptions } from './parse-options.ts'
 import { type Command, type CommandOption, type Values } from './sheepfsctl-command.ts'
 import { LOOK_COMMANDS } from './sheepfsctl-look.ts'
 import { MOUNT_COMMANDS } from './sheepfsctl-mount.ts'
@@ -55,7 +55,7 @@ function findCommand(words: readonly string[]): Command {
   throw new SheepfsError('invalid', `unknown command "${first}": ${advice}`)
 }
 
-/** parseArgs knows the options of all commands; here is which of them belong to this one. */
+/** The options of all commands are known to each; here is which of them belong to this one. */
 function checkOptions(command: Command, values: Values): void {
   const known = [...Object.keys(GENERAL), ...Object.keys(command.options ?? {})]
   const wrong = Object.keys(values).find((name) => !known.includes(name))
@@ -71,12 +71,7 @@ function parse(args: readonly string[]): { values: Values; positionals: string[]
       { type, multiple, ...(short !== undefined && { short }) },
     ]),
   )
-  try {
-    return parseArgs({ args: [...args], allowPositionals: true, options })
-  } catch (error) {
-    const [first = ''] = errorText(error).split(/\. |\n/)
-    throw new SheepfsError('invalid', first.charAt(0).toLowerCase() + first.slice(1), { cause: error })
-  }
+  return parseOptions(args, options)
 }
 
 function helpText(): string {

@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util'
-import { SheepfsError, errorText } from '../../errors.ts'
+import { SheepfsError } from '../../errors.ts'
+import { parseOptions } from '../parse-options.ts'
 
 /** The command line of a mount helper, as mount(8) makes it. */
 export interface MountArguments {
@@ -30,9 +30,21 @@ Options besides those of mount(8) and of the file system:
   page_cache, object_cache, allow_other   with a daemon of its own
 `
 
+const OPTIONS = {
+  fake: { type: 'boolean', short: 'f' },
+  'no-mtab': { type: 'boolean', short: 'n' },
+  sloppy: { type: 'boolean', short: 's' },
+  verbose: { type: 'boolean', short: 'v' },
+  namespace: { type: 'string', short: 'N' },
+  options: { type: 'string', short: 'o', multiple: true },
+  types: { type: 'string', short: 't' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'V' },
+} as const
+
 /** Reads the arguments after the program's name. Errors: invalid. */
 export function parseMountArguments(args: readonly string[]): MountArguments | 'help' | 'version' {
-  const { values, positionals } = parse(args)
+  const { values, positionals } = parseOptions(args, OPTIONS)
   if (values.help === true) return 'help'
   if (values.version === true) return 'version'
   if (values.namespace !== undefined) {
@@ -50,27 +62,5 @@ export function parseMountArguments(args: readonly string[]): MountArguments | '
     isSloppy: values.sloppy ?? false,
     isUnrecorded: values['no-mtab'] ?? false,
     options: (values.options ?? []).join(','),
-  }
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        fake: { type: 'boolean', short: 'f' },
-        'no-mtab': { type: 'boolean', short: 'n' },
-        sloppy: { type: 'boolean', short: 's' },
-        verbose: { type: 'boolean', short: 'v' },
-        namespace: { type: 'string', short: 'N' },
-        options: { type: 'string', short: 'o', multiple: true },
-        types: { type: 'string', short: 't' },
-        help: { type: 'boolean', short: 'h' },
-        version: { type: 'boolean', short: 'V' },
-      },
-    })
-  } catch (error) {
-    throw new SheepfsError('invalid', errorText(error).split(/\. |\n/)[0] ?? '', { cause: error })
   }
 }

@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util'
-import { SheepfsError, errorText } from '../../errors.ts'
+import { SheepfsError } from '../../errors.ts'
+import { parseOptions } from '../parse-options.ts'
 
 /** The command line of an unmount helper, as umount(8) makes it. */
 export interface UmountArguments {
@@ -12,9 +12,21 @@ export const UMOUNT_USAGE = `Usage: umount.sheepfs DIR [-flnrv]
 Unmounts the file system in a volume and waits until its loop device is free. Called by umount(8).
 `
 
+const OPTIONS = {
+  force: { type: 'boolean', short: 'f' },
+  lazy: { type: 'boolean', short: 'l' },
+  'no-mtab': { type: 'boolean', short: 'n' },
+  'read-only': { type: 'boolean', short: 'r' },
+  verbose: { type: 'boolean', short: 'v' },
+  types: { type: 'string', short: 't' },
+  namespace: { type: 'string', short: 'N' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'V' },
+} as const
+
 /** Reads the arguments after the program's name. Errors: invalid. */
 export function parseUmountArguments(args: readonly string[]): UmountArguments | 'help' | 'version' {
-  const { values, positionals } = parse(args)
+  const { values, positionals } = parseOptions(args, OPTIONS)
   if (values.help === true) return 'help'
   if (values.version === true) return 'version'
   const [directory, ...others] = positionals
@@ -30,26 +42,4 @@ export function parseUmountArguments(args: readonly string[]): UmountArguments |
     '-v': verbose,
   })
   return { directory, flags: flags.flatMap(([flag, isGiven]) => (isGiven === true ? [flag] : [])) }
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        force: { type: 'boolean', short: 'f' },
-        lazy: { type: 'boolean', short: 'l' },
-        'no-mtab': { type: 'boolean', short: 'n' },
-        'read-only': { type: 'boolean', short: 'r' },
-        verbose: { type: 'boolean', short: 'v' },
-        types: { type: 'string', short: 't' },
-        namespace: { type: 'string', short: 'N' },
-        help: { type: 'boolean', short: 'h' },
-        version: { type: 'boolean', short: 'V' },
-      },
-    })
-  } catch (error) {
-    throw new SheepfsError('invalid', errorText(error).split(/\. |\n/)[0] ?? '', { cause: error })
-  }
 }
