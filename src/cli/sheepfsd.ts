@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { errorText, isSheepfsError, SheepfsError } from '../errors.ts'
+import { parseOptions } from './parse-options.ts'
 import { programVersion } from './program-version.ts'
 
 const USAGE = `Usage: sheepfsd [OPTION]... [INSTANCE]
@@ -16,10 +16,8 @@ Environment: SHEEPFS_INSTANCE (instead of INSTANCE), SHEEPFS_CONFIG (another con
 `
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
-  })
+  const options = { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } } as const
+  const { values, positionals } = parseOptions(process.argv.slice(2), options)
   if (values.help === true) process.stdout.write(USAGE)
   else if (values.version === true) process.stdout.write(`sheepfsd ${programVersion()}\n`)
   else {
@@ -40,9 +38,7 @@ async function main(): Promise<void> {
 try {
   await main()
 } catch (error) {
-  const isExpected = isSheepfsError(error) || (error instanceof TypeError && 'code' in error)
-  process.stderr.write(
-    `sheepfsd: ${isExpected || !(error instanceof Error) ? errorText(error) : String(error.stack)}\n`,
-  )
+  const isDefect = error instanceof Error && !isSheepfsError(error)
+  process.stderr.write(`sheepfsd: ${isDefect ? String(error.stack) : errorText(error)}\n`)
   process.exitCode = isSheepfsError(error, 'invalid') ? 2 : 1
 }
