@@ -20,9 +20,9 @@ interface Answer {
 }
 
 /**
- * The control API, as seen from outside: one method per route. All throw what the daemon answered, with its code and its
- * words; not-running when nobody listens, not-permitted when this user may not connect, protocol when the answer is not
- * what this version of the program knows.
+ * The control API, as seen from outside: a method for each route that a program asks. All throw what the daemon answered,
+ * with its code and its words; not-running when nobody listens, not-permitted when this user may not connect, protocol when
+ * the answer is not what this version of the program knows.
  */
 export class ControlClient {
   readonly #socketPath: string

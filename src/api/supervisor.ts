@@ -54,7 +54,7 @@ export interface VdiManagement {
   nodes(mount: string): Promise<Node[]>
   /** By name, then snapshots by age. */
   vdis(mount: string): Promise<Vdi[]>
-  /** Errors: exists; invalid and too-large (see `sheep/vdi-manage.ts`). */
+  /** Errors: exists; invalid and too-large (see `volume/manage/create-vdi.ts`). */
   createVdi(mount: string, body: VdiCreate): Promise<Vdi>
   /** Deletes a VDI or snapshot; tells its progress in events. Errors: not-found; busy while it is attached; locked. */
   deleteVdi(mount: string, vdi: string): Promise<void>

@@ -101,6 +101,6 @@ export class Faults {
 }
 
 /** Operations whose header names an object. */
-export function isObjectOperation(opcode: number): boolean {
+function isObjectOperation(opcode: number): boolean {
   return opcode <= Opcode.DISCARD_OBJ || opcode === Opcode.FLUSH_VDI || opcode === Opcode.EXIST
 }

@@ -63,10 +63,6 @@ export class VdiTable {
     return [...this.#states.values()].sort((a, b) => a.vid - b.vid)
   }
 
-  isSnapshot(vid: number): boolean {
-    return this.#states.get(vid)?.isSnapshot === true
-  }
-
   markUsed(vid: number): void {
     setBit(this.inUse, vid)
   }

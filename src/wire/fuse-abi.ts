@@ -6,9 +6,6 @@
 export const FUSE_KERNEL_VERSION = 7
 export const FUSE_KERNEL_MINOR_VERSION = 45
 
-/** Node id of the root of every mount. */
-export const FUSE_ROOT_ID = 1
-
 /** Bytes a device read must offer beyond max_write: headers of a WRITE, with room to spare. */
 export const FUSE_BUFFER_HEADER_SIZE = 4096
 

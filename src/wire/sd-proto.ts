@@ -1,4 +1,4 @@
-import { bytes, u16, u32, u64, u8 } from './field.ts'
+import { u16, u32, u64, u8 } from './field.ts'
 
 /** Length of every request and response header (sheepdog: include/sheepdog_proto.h). */
 export const SD_HEADER_SIZE = 48
@@ -87,8 +87,6 @@ export const RspNode = {
   storeSize: u64(32),
   storeFree: u64(40),
 } as const
-
-export const RspHash = { digest: bytes(24, 20) } as const
 
 export const RspClusterDefault = {
   nrCopies: u8(20),

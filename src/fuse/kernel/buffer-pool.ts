@@ -1,4 +1,5 @@
 import { viewOf } from '../../wire/field.ts'
+import { FUSE_BUFFER_HEADER_SIZE } from '../../wire/fuse-abi.ts'
 
 /** A piece of memory on loan from a pool. */
 export interface PooledBuffer {
@@ -7,11 +8,10 @@ export interface PooledBuffer {
   readonly view: DataView
 }
 
-const SLACK = 4096
-const CLASSES = [4, 16, 64, 256, 1024].map((kilobytes) => kilobytes * 1024 + SLACK)
+const CLASSES = [4, 16, 64, 256, 1024].map((kilobytes) => kilobytes * 1024 + FUSE_BUFFER_HEADER_SIZE)
 
 /** The largest buffer a pool lends: a WRITE of 1 MiB with its headers. */
-export const LARGEST_BUFFER = 1024 * 1024 + SLACK
+export const LARGEST_BUFFER = 1024 * 1024 + FUSE_BUFFER_HEADER_SIZE
 
 /**
  * Memory for what is in flight, kept for reuse, at most `limit` bytes in all. Who has to wait for memory waits for

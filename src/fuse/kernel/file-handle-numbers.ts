@@ -1,5 +1,5 @@
 /** Generations go from 0 to below this, so that an fh is exact in a number. */
-export const GENERATIONS = 2 ** 20
+const GENERATIONS = 2 ** 20
 
 const PER_GENERATION = 2 ** 32
 

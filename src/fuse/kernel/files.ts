@@ -97,6 +97,7 @@ export async function fallocate(served: Served, request: Request): Promise<Reply
   return deallocate(handle, mode, { offset, length: Math.min(end, size) - offset })
 }
 
+const PUNCH_KEEPING_SIZE = FallocFl.PUNCH_HOLE | FallocFl.KEEP_SIZE
 const ZERO_KEEPING_SIZE = FallocFl.ZERO_RANGE | FallocFl.KEEP_SIZE
 
 async function deallocate(handle: Handle, mode: number, range: { offset: number; length: number }): Promise<Reply> {
@@ -104,10 +105,10 @@ async function deallocate(handle: Handle, mode: number, range: { offset: number;
     case 0:
     case FallocFl.KEEP_SIZE:
       return 0
-    case FallocFl.PUNCH_HOLE | FallocFl.KEEP_SIZE:
+    case PUNCH_KEEPING_SIZE:
     case FallocFl.ZERO_RANGE:
     case ZERO_KEEPING_SIZE:
-      if (range.length > 0) await handle.zero(range.offset, range.length, { release: mode === 3 })
+      if (range.length > 0) await handle.zero(range.offset, range.length, { release: mode === PUNCH_KEEPING_SIZE })
       return 0
     default:
       return EOPNOTSUPP

@@ -1,6 +1,13 @@
-import { FUSE_KERNEL_MINOR_VERSION, FUSE_KERNEL_VERSION, FuseInit, FuseInit2 } from '../../wire/fuse-abi.ts'
+import {
+  FUSE_BUFFER_HEADER_SIZE,
+  FUSE_KERNEL_MINOR_VERSION,
+  FUSE_KERNEL_VERSION,
+  FuseInit,
+  FuseInit2,
+} from '../../wire/fuse-abi.ts'
 import { initOut, type FuseMessage } from '../../wire/fuse-reply.ts'
 import { FuseInitIn } from '../../wire/fuse-structs.ts'
+import { LARGEST_BUFFER } from './buffer-pool.ts'
 import { ARGS, type Request } from './operation.ts'
 
 /** What kernel and session agreed on. Plain data: a successor of the session needs it, because the kernel asks once. */
@@ -14,8 +21,8 @@ export interface Negotiated {
   readonly canResend: boolean
 }
 
-/** Largest READ and WRITE. */
-export const MAX_WRITE = 1024 * 1024
+/** Largest READ and WRITE: with their headers they fill a buffer. */
+const MAX_WRITE = LARGEST_BUFFER - FUSE_BUFFER_HEADER_SIZE
 const PAGE = 4096
 /** Asynchronous direct requests in flight: a loop device alone has a queue of 128. The kernel's default is 12. */
 const MAX_BACKGROUND = 256
