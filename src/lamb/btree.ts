@@ -1,16 +1,17 @@
-import { INODE_HEADER_SIZE, INODE_INDEX_END } from '../wire/inode.ts'
+import {
+  BTREE_HEAD_SIZE,
+  BTREE_NODE_SIZE,
+  BTREE_ROOT_OFFSET,
+  INDEX_MAGIC,
+  IndexHeader,
+  INDIRECT_ENTRY_SIZE,
+  LEAF_ENTRY_SIZE,
+} from '../wire/btree.ts'
+import { INODE_INDEX_END } from '../wire/inode.ts'
 import { btreeOid, inodeOid, readOid, vidOf, writeOid, type ObjectId } from '../wire/object-id.ts'
 import { viewOf } from '../wire/field.ts'
 import { type InodeImage } from './inode-image.ts'
 import { type ObjectStore } from './object-store.ts'
-
-/** Bytes of a node of a hyper volume's tree; the root is the index area of the inode. */
-export const BTREE_NODE_SIZE = 4 << 20
-
-const MAGIC = 0x6274
-const HEADER_SIZE = 8
-const LEAF_ENTRY_SIZE = 8
-const INDIRECT_ENTRY_SIZE = 16
 
 /** An entry of a leaf: data object `index` belongs to `vid`; the word of the vid is at `offset` of object `node`. */
 export interface LeafEntry {
@@ -36,7 +37,7 @@ export function leafOids(store: ObjectStore, vid: number): ObjectId[] {
 export function* leafEntries(store: ObjectStore, vid: number): Generator<LeafEntry> {
   const root = readRoot(store, vid)
   if (root.depth === 1) {
-    yield* entriesOf(root, inodeOid(vid), INODE_HEADER_SIZE)
+    yield* entriesOf(root, inodeOid(vid), BTREE_ROOT_OFFSET)
     return
   }
   for (const oid of indirectOids(root)) {
@@ -47,34 +48,36 @@ export function* leafEntries(store: ObjectStore, vid: number): Generator<LeafEnt
 
 /** Gives the tree in `image`, a copy of another VDI's, leaves of its own. */
 export function copyLeaves(store: ObjectStore, image: InodeImage, vid: number): void {
-  const root = parse(viewOf(image.bytes.subarray(INODE_HEADER_SIZE, INODE_INDEX_END)))
+  const root = parse(viewOf(image.bytes.subarray(BTREE_ROOT_OFFSET, INODE_INDEX_END)))
   if (root.depth !== 2) return
   indirectOids(root).forEach((base, k) => {
     const own = btreeOid(vid, base.index)
     store.create(own, BTREE_NODE_SIZE, { offset: 0, data: new Uint8Array(0), base })
-    writeOid(root.view, own, HEADER_SIZE + k * INDIRECT_ENTRY_SIZE + 8)
+    writeOid(root.view, own, BTREE_HEAD_SIZE + k * INDIRECT_ENTRY_SIZE + 8)
   })
 }
 
 function readRoot(store: ObjectStore, vid: number): TreeNode {
   const bytes = new Uint8Array(BTREE_NODE_SIZE)
-  store.read(inodeOid(vid), INODE_HEADER_SIZE, bytes)
+  store.read(inodeOid(vid), BTREE_ROOT_OFFSET, bytes)
   return parse(viewOf(bytes))
 }
 
 /** Anything but a node counts as an empty leaf: an unused tree is all zero. */
 function parse(view: DataView): TreeNode {
-  if (view.getUint16(0, true) !== MAGIC) return { view, depth: 1, entries: 0 }
-  return { view, depth: view.getUint16(2, true), entries: view.getUint32(4, true) }
+  if (IndexHeader.magic.get(view) !== INDEX_MAGIC) return { view, depth: 1, entries: 0 }
+  return { view, depth: IndexHeader.depth.get(view), entries: IndexHeader.entries.get(view) }
 }
 
 function indirectOids(root: TreeNode): ObjectId[] {
-  return Array.from({ length: root.entries }, (_, k) => readOid(root.view, HEADER_SIZE + k * INDIRECT_ENTRY_SIZE + 8))
+  return Array.from({ length: root.entries }, (_, k) =>
+    readOid(root.view, BTREE_HEAD_SIZE + k * INDIRECT_ENTRY_SIZE + 8),
+  )
 }
 
 function* entriesOf(leaf: TreeNode, node: ObjectId, start: number): Generator<LeafEntry> {
   for (let k = 0; k < leaf.entries; k++) {
-    const at = HEADER_SIZE + k * LEAF_ENTRY_SIZE
+    const at = BTREE_HEAD_SIZE + k * LEAF_ENTRY_SIZE
     yield {
       index: leaf.view.getUint32(at, true),
       vid: leaf.view.getUint32(at + 4, true),

@@ -3,19 +3,20 @@ import { viewOf, u16, u32 } from './field.ts'
 import { readOid, writeOid, type ObjectId } from './object-id.ts'
 
 /** Head of a B-tree node of a hyper volume (sheepdog: sd_index_header). */
-const IndexHeader = {
+export const IndexHeader = {
   magic: u16(0),
   depth: u16(2), // 1: entries are objects; 2: entries are leaves
   entries: u32(4),
 } as const
-const MAGIC = 0x6274
-const INDIRECT_ENTRY_SIZE = 16
+/** Starts every node that was ever written. */
+export const INDEX_MAGIC = 0x6274
 
 /** Bytes of a node, root and leaves alike. */
 export const BTREE_NODE_SIZE = 4 * 1024 * 1024
-/** Bytes of a node's head, and of an entry of a leaf. */
+/** Bytes of a node's head, and of an entry of a leaf, and of a root with leaves below it. */
 export const BTREE_HEAD_SIZE = 8
 export const LEAF_ENTRY_SIZE = 8
+export const INDIRECT_ENTRY_SIZE = 16
 /** The root's place in the inode. */
 export const BTREE_ROOT_OFFSET = INODE_HEADER_SIZE
 /** Entries of a node without, and of a root with leaves below it. */
@@ -49,7 +50,7 @@ export function parseNodeHead(head: Uint8Array): NodeHead {
   if (view.getUint32(0, true) === 0) return { depth: 1, count: 0 }
   const depth = IndexHeader.depth.get(view)
   const count = IndexHeader.entries.get(view)
-  const isNode = IndexHeader.magic.get(view) === MAGIC
+  const isNode = IndexHeader.magic.get(view) === INDEX_MAGIC
   if (isNode && depth === 1 && count <= MAX_LEAF_ENTRIES) return { depth, count }
   if (isNode && depth === 2 && count <= MAX_INDIRECT_ENTRIES) return { depth, count }
   throw new RangeError(`not a B-tree node: it starts with ${Buffer.from(head.subarray(0, 8)).toString('hex')}`)
@@ -76,7 +77,7 @@ export function encodeNode(node: BtreeNode): Uint8Array {
   const count = node.depth === 1 ? node.entries.length / 2 : node.leaves.length
   const encoded = new Uint8Array(BTREE_HEAD_SIZE + entriesLength({ depth: node.depth, count }))
   const view = viewOf(encoded)
-  IndexHeader.magic.set(view, MAGIC)
+  IndexHeader.magic.set(view, INDEX_MAGIC)
   IndexHeader.depth.set(view, node.depth)
   IndexHeader.entries.set(view, count)
   if (node.depth === 1) encoded.set(wireBytes(node.entries), BTREE_HEAD_SIZE)
