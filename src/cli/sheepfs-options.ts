@@ -1,4 +1,6 @@
+import { type EngineChoice } from '../daemon/choose-engine.ts'
 import { SheepfsError } from '../errors.ts'
+import { parseEngine } from './parse-engine.ts'
 import { parseOptions } from './parse-options.ts'
 
 /** What the command line of sheepfs says, as text; what it means is for whoever mounts. */
@@ -11,13 +13,11 @@ export interface SheepfsOptions {
   readonly foreground: boolean
   readonly debug: boolean
   readonly allowOther: boolean
-  readonly engine: 'auto' | 'kernel' | 'fuse-native'
+  readonly engine: EngineChoice
   readonly attach: readonly string[]
   readonly breakLock: boolean
   readonly source: string
 }
-
-const ENGINE_CHOICES = ['auto', 'kernel', 'fuse-native'] as const
 
 export const SHEEPFS_USAGE = `Usage: sheepfs [OPTION]... MOUNTPOINT
 Mounts a Sheepdog cluster: its volumes as files, and its state.
@@ -66,10 +66,6 @@ export function parseSheepfsOptions(args: readonly string[]): SheepfsOptions | '
     throw new SheepfsError('invalid', 'no mountpoint given: expected sheepfs [OPTION]... MOUNTPOINT')
   if (rest.length > 0)
     throw new SheepfsError('invalid', `one mountpoint is expected, but "${rest.join('", "')}" follows it`)
-  const engine = ENGINE_CHOICES.find((choice) => choice === values.engine)
-  if (!engine) {
-    throw new SheepfsError('invalid', `unknown engine "${values.engine}": expected ${ENGINE_CHOICES.join(', ')}`)
-  }
   const debug = values.debug ?? false
   return {
     mountpoint,
@@ -80,7 +76,7 @@ export function parseSheepfsOptions(args: readonly string[]): SheepfsOptions | '
     foreground: debug || (values.foreground ?? false),
     debug,
     allowOther: values['allow-other'] ?? false,
-    engine,
+    engine: parseEngine(values.engine),
     attach: values.attach ?? [],
     breakLock: values['break-lock'] ?? false,
     source: values.source,

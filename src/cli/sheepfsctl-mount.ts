@@ -3,6 +3,7 @@ import { type MountInput } from '../api/schema/config.ts'
 import { SheepfsError } from '../errors.ts'
 import { byteSizeText } from './byte-size.ts'
 import { EXIT } from './exit-code.ts'
+import { parseEngine } from './parse-engine.ts'
 import { type Call, type Command, type CommandOption } from './sheepfsctl-command.ts'
 import { onOffText } from './sheepfsctl-look.ts'
 import { tableText } from './table.ts'
@@ -160,11 +161,6 @@ function mountInput(call: Call): MountInput {
     ...(objectCache !== undefined && { object_cache: objectCache }),
     ...(ioTimeout !== undefined && { io_timeout: parseIoTimeout(ioTimeout) }),
   }
-}
-
-function parseEngine(text: string): 'auto' | 'kernel' | 'fuse-native' {
-  if (text === 'auto' || text === 'kernel' || text === 'fuse-native') return text
-  throw new SheepfsError('invalid', `--engine "${text}": expected auto, kernel or fuse-native`)
 }
 
 function parseIoTimeout(text: string): 'forever' | number {
