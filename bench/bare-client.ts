@@ -1,13 +1,13 @@
 import { SheepfsError } from '../src/errors.ts'
-import { type Connection } from '../src/sheep/connection.ts'
+import type { Connection } from '../src/sheep/connection.ts'
 import { DEFAULT_BLOCK_SIZE_SHIFT, objectCount } from '../src/wire/inode.ts'
-import { type Message } from '../src/wire/message.ts'
+import type { Message } from '../src/wire/message.ts'
 import { dataOid } from '../src/wire/object-id.ts'
 import { createObject, readObject, writeIndex, writeObject } from '../src/wire/object-ops.ts'
 import { Result, resultName } from '../src/wire/sd-proto.ts'
 import { openConnection, type Sheep } from '../test/e2e/stage/sheep.ts'
-import { type Stage } from '../test/e2e/stage/stage.ts'
-import { type Outcome, type Target } from './target.ts'
+import type { Stage } from '../test/e2e/stage/stage.ts'
+import type { Outcome, Target } from './target.ts'
 import { speed, type Workload } from './workload.ts'
 
 const OBJECT_SIZE = 2 ** DEFAULT_BLOCK_SIZE_SHIFT

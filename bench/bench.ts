@@ -6,7 +6,7 @@ import { Stage } from '../test/e2e/stage/stage.ts'
 import { bareTarget } from './bare-client.ts'
 import { parseBenchOptions, USAGE, type BenchOptions } from './options.ts'
 import { reportJson, reportText, type Measurements } from './report.ts'
-import { type Outcome, type Target } from './target.ts'
+import type { Outcome, Target } from './target.ts'
 import { fileTarget, sheepfsTarget } from './volume-file.ts'
 import { workloads, type Workload } from './workload.ts'
 

@@ -1,5 +1,5 @@
 import { succeed } from '../test/e2e/stage/program.ts'
-import { type Outcome } from './target.ts'
+import type { Outcome } from './target.ts'
 import { speed, type Workload } from './workload.ts'
 
 const LIMIT_MS = 300_000

@@ -1,5 +1,5 @@
-import { type Outcome, type Target } from './target.ts'
-import { type Workload } from './workload.ts'
+import type { Outcome, Target } from './target.ts'
+import type { Workload } from './workload.ts'
 
 /** All runs, by workload and then target. */
 export type Measurements = ReadonlyMap<Workload, ReadonlyMap<Target, readonly Outcome[]>>

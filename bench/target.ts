@@ -1,4 +1,4 @@
-import { type Workload } from './workload.ts'
+import type { Workload } from './workload.ts'
 
 /** How one run of a load went. */
 export interface Outcome {

@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises'
 import { succeed } from '../test/e2e/stage/program.ts'
 import { peakMemory, startSheepfs, type SheepfsOptions } from '../test/e2e/stage/sheepfs.ts'
-import { type Stage } from '../test/e2e/stage/stage.ts'
+import type { Stage } from '../test/e2e/stage/stage.ts'
 import { runFio } from './fio.ts'
-import { type Target } from './target.ts'
+import type { Target } from './target.ts'
 
 const FILL_LIMIT_MS = 600_000
 

@@ -1,12 +1,12 @@
 import swagger from '@fastify/swagger'
-import { type Logger } from '../log.ts'
+import type { Logger } from '../log.ts'
 import { type App, newApp } from './app.ts'
 import { addEventRoutes } from './routes/event-routes.ts'
 import { addLookRoutes } from './routes/look-routes.ts'
 import { addMountChanges, addMountReads } from './routes/mount-routes.ts'
 import { addVdiChanges, addVdiReads } from './routes/vdi-routes.ts'
 import { addVolumeChanges, addVolumeReads } from './routes/volume-routes.ts'
-import { type Supervisor } from './supervisor.ts'
+import type { Supervisor } from './supervisor.ts'
 
 export interface AppOptions {
   readonly supervisor: Supervisor

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { type Event } from './schema/event.ts'
+import type { Event } from './schema/event.ts'
 
 export interface EventStreamOptions {
   readonly heartbeatMs: number

@@ -1,4 +1,4 @@
-import { type TSchema } from 'typebox'
+import type { TSchema } from 'typebox'
 import { Errors } from 'typebox/value'
 import { nearestName } from './nearest-name.ts'
 

@@ -1,5 +1,5 @@
-import { type MountState } from './schema/mount.ts'
-import { type Health, type Status } from './schema/status.ts'
+import type { MountState } from './schema/mount.ts'
+import type { Health, Status } from './schema/status.ts'
 
 const HEALTH_OF_STATE = {
   serving: 'ok',

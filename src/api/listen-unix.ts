@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { SheepfsError, errorText } from '../errors.ts'
-import { type App } from './app.ts'
+import type { App } from './app.ts'
 
 export interface ListenOptions {
   /** Absolute; its directory exists and nobody else may write in it. */

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { type OperationCounts } from '../operation-counts.ts'
+import type { OperationCounts } from '../operation-counts.ts'
 import { LATENCY_BOUNDS_S, type MountMetrics } from './mount-metrics.ts'
 import { MountState } from './schema/mount.ts'
 

@@ -1,5 +1,5 @@
-import { type OperationCounts } from '../operation-counts.ts'
-import { type MountState } from './schema/mount.ts'
+import type { OperationCounts } from '../operation-counts.ts'
+import type { MountState } from './schema/mount.ts'
 
 /** Upper bounds of the latency histogram's buckets, seconds; one more bucket takes what is above the last. */
 export const LATENCY_BOUNDS_S = [

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import { SheepfsError, errorText, type ErrorCode } from '../errors.ts'
-import { type Problem } from './schema/problem.ts'
+import type { Problem } from './schema/problem.ts'
 
 /** The HTTP status of every error. */
 export const HTTP_STATUS = {

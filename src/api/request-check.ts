@@ -1,5 +1,5 @@
-import { type FastifySchemaCompiler } from 'fastify'
-import { type TSchema } from 'typebox'
+import type { FastifySchemaCompiler } from 'fastify'
+import type { TSchema } from 'typebox'
 import { Convert, Default } from 'typebox/value'
 import { SheepfsError } from '../errors.ts'
 import { explainInvalid } from './explain-invalid.ts'

@@ -1,4 +1,4 @@
-import { type RouteOptions } from 'fastify'
+import type { RouteOptions } from 'fastify'
 
 /** Which methods the paths of an application can be asked with. */
 export class RouteMethods {

@@ -1,11 +1,11 @@
-import { type MountInput } from './schema/config.ts'
-import { type ClusterInfo, type Node } from './schema/cluster.ts'
-import { type Event } from './schema/event.ts'
-import { type Cache, type CachePatch, type Mount, type MountPatch, type Sheep, type SheepPut } from './schema/mount.ts'
-import { type Status } from './schema/status.ts'
-import { type CloneCreate, type Resize, type SnapshotCreate, type Vdi, type VdiCreate } from './schema/vdi.ts'
-import { type Volume, type VolumePut } from './schema/volume.ts'
-import { type MountMetrics } from './mount-metrics.ts'
+import type { MountInput } from './schema/config.ts'
+import type { ClusterInfo, Node } from './schema/cluster.ts'
+import type { Event } from './schema/event.ts'
+import type { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from './schema/mount.ts'
+import type { Status } from './schema/status.ts'
+import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from './schema/vdi.ts'
+import type { Volume, VolumePut } from './schema/volume.ts'
+import type { MountMetrics } from './mount-metrics.ts'
 
 /**
  * What the control API drives: an instance and its mounts. Names of mounts are those of the configuration; volumes and VDIs

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { SheepfsError } from '../errors.ts'
-import { type BackgroundReport, type SheepfsRequest } from '../daemon/sheepfs-process.ts'
+import type { BackgroundReport, SheepfsRequest } from '../daemon/sheepfs-process.ts'
 
 const PROCESS = new URL('../daemon/background-process.js', import.meta.url)
 

@@ -7,7 +7,7 @@ import { mountInstanceTree, mountInstanceVolume } from './mount/instance-mount.t
 import { parseMountOptions } from './mount/mount-options.ts'
 import { parseMountSource, type MountSource } from './mount/mount-source.ts'
 import { findMountAt, recordedSource, resolveMountpoint } from './mount/mount-table.ts'
-import { type MountRequest } from './mount/mount-request.ts'
+import type { MountRequest } from './mount/mount-request.ts'
 import { mountStandaloneTree, mountStandaloneVolume } from './mount/standalone-mount.ts'
 import { remount } from './mount/remount.ts'
 import { UndoList } from './mount/undo-list.ts'

@@ -1,4 +1,4 @@
-import { type EngineChoice } from '../daemon/choose-engine.ts'
+import type { EngineChoice } from '../daemon/choose-engine.ts'
 import { SheepfsError } from '../errors.ts'
 
 const CHOICES = ['auto', 'kernel', 'fuse-native'] as const satisfies readonly EngineChoice[]

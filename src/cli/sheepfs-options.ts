@@ -1,4 +1,4 @@
-import { type EngineChoice } from '../daemon/choose-engine.ts'
+import type { EngineChoice } from '../daemon/choose-engine.ts'
 import { SheepfsError } from '../errors.ts'
 import { parseEngine } from './parse-engine.ts'
 import { parseOptions } from './parse-options.ts'

@@ -1,8 +1,8 @@
-import { type Mount } from '../api/schema/mount.ts'
+import type { Mount } from '../api/schema/mount.ts'
 import { examine } from '../daemon/doctor/doctor.ts'
 import { byteSizeText } from './byte-size.ts'
 import { EXIT } from './exit-code.ts'
-import { type Call, type Command } from './sheepfsctl-command.ts'
+import type { Call, Command } from './sheepfsctl-command.ts'
 import { tableText } from './table.ts'
 
 /** Commands that look at an instance and its mounts. */

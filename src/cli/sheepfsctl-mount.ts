@@ -1,10 +1,10 @@
 import { resolve } from 'node:path'
-import { type MountInput } from '../api/schema/config.ts'
+import type { MountInput } from '../api/schema/config.ts'
 import { SheepfsError } from '../errors.ts'
 import { byteSizeText } from './byte-size.ts'
 import { EXIT } from './exit-code.ts'
 import { parseEngine } from './parse-engine.ts'
-import { type Call, type Command, type CommandOption } from './sheepfsctl-command.ts'
+import type { Call, Command, CommandOption } from './sheepfsctl-command.ts'
 import { onOffText } from './sheepfsctl-look.ts'
 import { tableText } from './table.ts'
 

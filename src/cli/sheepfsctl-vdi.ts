@@ -1,8 +1,8 @@
-import { type Vdi, type VdiCreate } from '../api/schema/vdi.ts'
+import type { Vdi, VdiCreate } from '../api/schema/vdi.ts'
 import { SheepfsError } from '../errors.ts'
 import { byteSizeText, parseByteSize } from './byte-size.ts'
 import { EXIT } from './exit-code.ts'
-import { type Call, type Command } from './sheepfsctl-command.ts'
+import type { Call, Command } from './sheepfsctl-command.ts'
 import { tableText } from './table.ts'
 
 /** Commands about the cluster of a mount, and its VDIs. */

@@ -1,5 +1,5 @@
 import { access, constants } from 'node:fs/promises'
-import { type Engine, type EngineName } from '../fuse/engine.ts'
+import type { Engine, EngineName } from '../fuse/engine.ts'
 
 /** Loaded when they serve: a supervisor needs their names only. */
 const LOAD_ENGINE = {

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
-import { type Flaw } from '../api/explain-invalid.ts'
-import { type MountConfig, type MountDefaulted } from '../api/schema/config.ts'
+import type { Flaw } from '../api/explain-invalid.ts'
+import type { MountConfig, MountDefaulted } from '../api/schema/config.ts'
 import { errorText } from '../errors.ts'
 import { addressText, parseAddress } from '../sheep/address.ts'
 import { parseVolumeName } from '../tree/volume-name.ts'

@@ -1,7 +1,7 @@
 import { SheepfsError, isSheepfsError } from '../errors.ts'
-import { type Logger } from '../log.ts'
+import type { Logger } from '../log.ts'
 import { pause } from './pause.ts'
-import { type WorkerClient } from './worker-client.ts'
+import type { WorkerClient } from './worker-client.ts'
 
 /** How long an end by force waits for an orderly one. */
 const FORCE_LIMIT_MS = 3000

@@ -1,25 +1,18 @@
-import { type MountMetrics } from '../api/mount-metrics.ts'
-import { type ClusterInfo, type Node } from '../api/schema/cluster.ts'
-import { type MountInput } from '../api/schema/config.ts'
-import { type Event } from '../api/schema/event.ts'
-import {
-  type Cache,
-  type CachePatch,
-  type Mount,
-  type MountPatch,
-  type Sheep,
-  type SheepPut,
-} from '../api/schema/mount.ts'
-import { type Status } from '../api/schema/status.ts'
-import { type CloneCreate, type Resize, type SnapshotCreate, type Vdi, type VdiCreate } from '../api/schema/vdi.ts'
-import { type Volume, type VolumePut } from '../api/schema/volume.ts'
-import { type Force, type Supervisor } from '../api/supervisor.ts'
+import type { MountMetrics } from '../api/mount-metrics.ts'
+import type { ClusterInfo, Node } from '../api/schema/cluster.ts'
+import type { MountInput } from '../api/schema/config.ts'
+import type { Event } from '../api/schema/event.ts'
+import type { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from '../api/schema/mount.ts'
+import type { Status } from '../api/schema/status.ts'
+import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../api/schema/vdi.ts'
+import type { Volume, VolumePut } from '../api/schema/volume.ts'
+import type { Force, Supervisor } from '../api/supervisor.ts'
 import { SheepfsError } from '../errors.ts'
 import { parseAddress } from '../sheep/address.ts'
 import { parseVolumeName } from '../tree/volume-name.ts'
-import { type Instance } from './instance.ts'
+import type { Instance } from './instance.ts'
 import { type ManagedMount, toTimeoutMs } from './managed-mount.ts'
-import { type WorkerClient } from './worker-client.ts'
+import type { WorkerClient } from './worker-client.ts'
 
 /** Of the daemon, beside its instance. */
 export interface DaemonFacts {

@@ -1,10 +1,10 @@
 import { errorText } from '../errors.ts'
-import { type InstanceConfig } from '../api/schema/config.ts'
-import { type Logger } from '../log.ts'
+import type { InstanceConfig } from '../api/schema/config.ts'
+import type { Logger } from '../log.ts'
 import { chooseEngine } from './choose-engine.ts'
 import { diffConfig, type ConfigChange } from './config-diff.ts'
-import { type Instance } from './instance.ts'
-import { type InstanceControl } from './instance-control.ts'
+import type { Instance } from './instance.ts'
+import type { InstanceControl } from './instance-control.ts'
 import { serveLater } from './instance-life.ts'
 
 /**

@@ -1,16 +1,16 @@
 import { EventEmitter } from 'node:events'
 import { isDeepStrictEqual } from 'node:util'
-import { type InstanceConfig, type MountConfig, type MountInput } from '../api/schema/config.ts'
-import { type Event } from '../api/schema/event.ts'
-import { type Status } from '../api/schema/status.ts'
-import { type Force } from '../api/supervisor.ts'
+import type { InstanceConfig, MountConfig, MountInput } from '../api/schema/config.ts'
+import type { Event } from '../api/schema/event.ts'
+import type { Status } from '../api/schema/status.ts'
+import type { Force } from '../api/supervisor.ts'
 import { SheepfsError } from '../errors.ts'
-import { type EngineName } from '../fuse/engine.ts'
-import { type Logger, type LogLevel } from '../log.ts'
+import type { EngineName } from '../fuse/engine.ts'
+import type { Logger, LogLevel } from '../log.ts'
 import { chooseEngine } from './choose-engine.ts'
 import { parseMount } from './config.ts'
 import { ManagedMount } from './managed-mount.ts'
-import { type SavedState, type SavedStateFile } from './saved-state.ts'
+import type { SavedState, SavedStateFile } from './saved-state.ts'
 
 export interface InstanceOptions {
   readonly name: string

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { runProgram } from '../fuse/run-program.ts'
-import { type Logger } from '../log.ts'
+import type { Logger } from '../log.ts'
 
 /**
  * Makes the kernel take the new size of a volume that has grown without it. Under write-back caching the kernel owns the

@@ -1,6 +1,6 @@
 import { SheepfsError, errorText } from '../errors.ts'
 import { deferred, type Deferred } from '../fuse/kernel/deferred.ts'
-import { type Logger } from '../log.ts'
+import type { Logger } from '../log.ts'
 import { awaitClosed } from './end-mount.ts'
 import { KeptMount } from './kept-mount.ts'
 import { pause } from './pause.ts'
@@ -8,7 +8,7 @@ import { RestartPolicy } from './restart-policy.ts'
 import { fromWireError } from './wire-error.ts'
 import { WorkerClient } from './worker-client.ts'
 import { WorkerPulse } from './worker-pulse.ts'
-import { type FromWorker, type MountState, type Progress, type WorkerSpec } from './worker-protocol.ts'
+import type { FromWorker, MountState, Progress, WorkerSpec } from './worker-protocol.ts'
 
 /** starting, serving, restarting: between two workers; failed: no worker can be kept; stopping; ended. */
 export type KeeperState = 'starting' | 'serving' | 'restarting' | 'failed' | 'stopping' | 'ended'

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { type Logger } from '../log.ts'
+import type { Logger } from '../log.ts'
 
 const SYSTEMD_NOTIFY_LIMIT_MS = 10_000
 

@@ -1,4 +1,4 @@
-import { type Logger } from '../log.ts'
+import type { Logger } from '../log.ts'
 import { MOUNT_TYPE } from '../fuse/kernel/kernel-mount.ts'
 import { findMount } from '../fuse/mount-table.ts'
 import { abortConnection } from '../fuse/abort-connection.ts'

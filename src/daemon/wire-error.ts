@@ -1,5 +1,5 @@
 import { errorText, SheepfsError } from '../errors.ts'
-import { type WireError } from './worker-protocol.ts'
+import type { WireError } from './worker-protocol.ts'
 
 /** Any thrown value as it travels between the processes; a programming error as io. */
 export function toWireError(error: unknown): WireError {

@@ -1,15 +1,9 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { SheepfsError } from '../errors.ts'
 import { deferred } from '../fuse/kernel/deferred.ts'
-import { type Logger } from '../log.ts'
+import type { Logger } from '../log.ts'
 import { fromWireError } from './wire-error.ts'
-import {
-  type FromWorker,
-  type MethodName,
-  type ToWorker,
-  type WorkerMethods,
-  type WorkerStart,
-} from './worker-protocol.ts'
+import type { FromWorker, MethodName, ToWorker, WorkerMethods, WorkerStart } from './worker-protocol.ts'
 
 const PROGRAM = new URL('./worker-process.js', import.meta.url)
 

@@ -1,13 +1,13 @@
-import { type MountMetrics } from '../api/mount-metrics.ts'
-import { type ClusterInfo, type Node } from '../api/schema/cluster.ts'
-import { type CloneCreate, type Resize, type SnapshotCreate, type Vdi, type VdiCreate } from '../api/schema/vdi.ts'
-import { type Volume, type VolumePut } from '../api/schema/volume.ts'
-import { type ErrorCode } from '../errors.ts'
-import { type EngineName } from '../fuse/engine.ts'
-import { type Negotiated } from '../fuse/kernel/negotiation.ts'
-import { type OpenHandle } from '../fuse/kernel/open-files.ts'
-import { type LogLevel } from '../log.ts'
-import { type Address } from '../sheep/address.ts'
+import type { MountMetrics } from '../api/mount-metrics.ts'
+import type { ClusterInfo, Node } from '../api/schema/cluster.ts'
+import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../api/schema/vdi.ts'
+import type { Volume, VolumePut } from '../api/schema/volume.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { EngineName } from '../fuse/engine.ts'
+import type { Negotiated } from '../fuse/kernel/negotiation.ts'
+import type { OpenHandle } from '../fuse/kernel/open-files.ts'
+import type { LogLevel } from '../log.ts'
+import type { Address } from '../sheep/address.ts'
 
 /** What a worker is to serve. Does not change while its mount lives. */
 export interface WorkerSpec {

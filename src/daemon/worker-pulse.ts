@@ -1,4 +1,4 @@
-import { type WorkerClient } from './worker-client.ts'
+import type { WorkerClient } from './worker-client.ts'
 
 const INTERVAL_MS = 2000
 /** A worker that does not answer a ping within this time is stuck: a ping needs no cluster. */

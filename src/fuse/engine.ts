@@ -1,6 +1,6 @@
 import { SheepfsError } from '../errors.ts'
-import { type Logger } from '../log.ts'
-import { type Tree } from '../tree/node.ts'
+import type { Logger } from '../log.ts'
+import type { Tree } from '../tree/node.ts'
 
 /** Which program serves the kernel. */
 export const ENGINES = ['kernel', 'fuse-native'] as const

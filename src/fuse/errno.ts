@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { type Logger } from '../log.ts'
+import type { Logger } from '../log.ts'
 import { SheepfsError, type ErrorCode } from '../errors.ts'
 
 const { errno } = constants

@@ -1,4 +1,4 @@
-import { type OperationCounts } from '../operation-counts.ts'
+import type { OperationCounts } from '../operation-counts.ts'
 
 /** Measures the requests of an engine. Cheap enough to be always on: two readings of the clock a request. */
 export class Meter {

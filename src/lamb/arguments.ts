@@ -2,9 +2,9 @@ import { parseArgs } from 'node:util'
 import { SheepfsError } from '../errors.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
 import { parseInteger, parseRule } from './fault-arguments.ts'
-import { type Faults } from './faults.ts'
+import type { Faults } from './faults.ts'
 import { releases, type ReleaseName } from './release.ts'
-import { type LambOptions } from './server.ts'
+import type { LambOptions } from './server.ts'
 
 /** What --help prints. */
 export const HELP = `Usage: lamb --store DIR [OPTION]...

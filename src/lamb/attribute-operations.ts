@@ -3,8 +3,8 @@ import { fnv1a, vidHash } from '../wire/fnv.ts'
 import { SD_MAX_VDI_LEN, SD_MAX_VDI_TAG_LEN } from '../wire/inode.ts'
 import { attributeOid } from '../wire/object-id.ts'
 import { Flag, Result, RspVdi } from '../wire/sd-proto.ts'
-import { type LambNode } from './node.ts'
-import { type Reply, type Request } from './request.ts'
+import type { LambNode } from './node.ts'
+import type { Reply, Request } from './request.ts'
 import { fieldText, lookupVdi } from './vdi-lookup.ts'
 
 /** Bytes of struct sheepdog_vdi_attr, payload and object. */

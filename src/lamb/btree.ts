@@ -10,8 +10,8 @@ import {
 import { INODE_INDEX_END } from '../wire/inode.ts'
 import { btreeOid, inodeOid, readOid, vidOf, writeOid, type ObjectId } from '../wire/object-id.ts'
 import { viewOf } from '../wire/field.ts'
-import { type InodeImage } from './inode-image.ts'
-import { type ObjectStore } from './object-store.ts'
+import type { InodeImage } from './inode-image.ts'
+import type { ObjectStore } from './object-store.ts'
 
 /** An entry of a leaf: data object `index` belongs to `vid`; the word of the vid is at `offset` of object `node`. */
 export interface LeafEntry {

@@ -1,8 +1,8 @@
 import { errorText } from '../errors.ts'
 import { FIRST_INTERNAL_OPCODE, Req, Result } from '../wire/sd-proto.ts'
-import { type LambNode } from './node.ts'
+import type { LambNode } from './node.ts'
 import { operations, type Operation } from './operations.ts'
-import { type Reply, type Request } from './request.ts'
+import type { Reply, Request } from './request.ts'
 
 /** The highest version of client operations that a sheep accepts. */
 const MAX_PROTO_VER = 2

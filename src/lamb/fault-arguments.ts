@@ -1,7 +1,7 @@
 import { SheepfsError } from '../errors.ts'
-import { type ObjectKind } from '../wire/object-id.ts'
+import type { ObjectKind } from '../wire/object-id.ts'
 import { Opcode, Result } from '../wire/sd-proto.ts'
-import { type FaultAction, type FaultRule } from './faults.ts'
+import type { FaultAction, FaultRule } from './faults.ts'
 
 const OBJECT_KINDS = [
   'data',

@@ -1,5 +1,5 @@
 import { closeSync, openSync } from 'node:fs'
-import { type ObjectId } from '../wire/object-id.ts'
+import type { ObjectId } from '../wire/object-id.ts'
 
 const MAX_OPEN = 512
 

@@ -1,8 +1,8 @@
 import { viewOf } from '../wire/field.ts'
 import { Inode, INODE_HEADER_SIZE, INODE_INDEX_END, INODE_SIZE, MAX_DATA_OBJS } from '../wire/inode.ts'
 import { inodeOid } from '../wire/object-id.ts'
-import { type Timestamp } from './cluster.ts'
-import { type ObjectImage, type ObjectStore } from './object-store.ts'
+import type { Timestamp } from './cluster.ts'
+import type { ObjectImage, ObjectStore } from './object-store.ts'
 
 /** First word of an unused B-tree: magic, depth 1. */
 const EMPTY_TREE = 0x0001_6274

@@ -1,9 +1,9 @@
 import { Opcode, Result } from '../wire/sd-proto.ts'
 import { getVdiAttribute } from './attribute-operations.ts'
 import * as cluster from './cluster-operations.ts'
-import { type LambNode } from './node.ts'
+import type { LambNode } from './node.ts'
 import * as objects from './object-operations.ts'
-import { type Reply, type Request } from './request.ts'
+import type { Reply, Request } from './request.ts'
 import { ServerOpcode } from './server-opcode.ts'
 import * as vdis from './vdi-operations.ts'
 

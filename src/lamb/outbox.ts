@@ -1,6 +1,6 @@
-import { type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Faults } from './faults.ts'
+import type { Faults } from './faults.ts'
 import { bytesOf, type Block, type Slabs } from './slabs.ts'
 
 /** Neighbouring blocks that leave in one write. */

@@ -1,7 +1,7 @@
 import { INODE_HEADER_SIZE, INODE_INDEX_END, indexEntryOffset } from '../wire/inode.ts'
 import { dataOid, inodeOid, ledgerOid, type ObjectId } from '../wire/object-id.ts'
 import { viewOf } from '../wire/field.ts'
-import { type ObjectStore } from './object-store.ts'
+import type { ObjectStore } from './object-store.ts'
 
 /** Bytes of a ledger object: a sparse array of i32. */
 export const LEDGER_SIZE = 4 << 20

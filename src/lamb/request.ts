@@ -1,6 +1,6 @@
 import { readOid, type ObjectId } from '../wire/object-id.ts'
 import { ReqObj } from '../wire/sd-proto.ts'
-import { type Block } from './slabs.ts'
+import type { Block } from './slabs.ts'
 
 /** A whole request. Header and payload are used again once it is answered. */
 export interface Request {

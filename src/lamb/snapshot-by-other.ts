@@ -1,4 +1,4 @@
-import { type LambNode } from './node.ts'
+import type { LambNode } from './node.ts'
 import { createVdi } from './vdi-create.ts'
 import { readInodeHeader } from './vdi-lookup.ts'
 

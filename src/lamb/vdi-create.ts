@@ -4,7 +4,7 @@ import { Result } from '../wire/sd-proto.ts'
 import { copyLeaves } from './btree.ts'
 import { now, type Timestamp } from './cluster.ts'
 import { InodeImage, loadInode } from './inode-image.ts'
-import { type LambNode } from './node.ts'
+import type { LambNode } from './node.ts'
 import { inodesOf } from './vdi-lookup.ts'
 
 /** What NEW_VDI asks for. */

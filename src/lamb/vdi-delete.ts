@@ -2,8 +2,8 @@ import { Inode, INODE_HEADER_SIZE, INODE_SIZE, NAME_OFFSET, SD_MAX_VDI_LEN, type
 import { dataOid, inodeOid } from '../wire/object-id.ts'
 import { isOwnLeaf, leafEntries, leafOids } from './btree.ts'
 import { loadInode } from './inode-image.ts'
-import { type LambNode } from './node.ts'
-import { type ObjectStore } from './object-store.ts'
+import type { LambNode } from './node.ts'
+import type { ObjectStore } from './object-store.ts'
 
 const HYPER = 1
 

@@ -2,8 +2,8 @@ import { INODE_HEAD_SIZE, parseInodeHeader, untilNul, type InodeHeader } from '.
 import { inodeOid } from '../wire/object-id.ts'
 import { vidHash } from '../wire/fnv.ts'
 import { Result } from '../wire/sd-proto.ts'
-import { type ObjectStore } from './object-store.ts'
-import { type VdiTable } from './vdi-table.ts'
+import type { ObjectStore } from './object-store.ts'
+import type { VdiTable } from './vdi-table.ts'
 
 /** What a lookup asks for; no tag is an empty one, no snapshot id is 0. */
 export interface VdiName {

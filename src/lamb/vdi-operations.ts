@@ -5,13 +5,13 @@ import { u16, u32 } from '../wire/field.ts'
 import { ReqVdi, Result, RspVdi } from '../wire/sd-proto.ts'
 import { VDI_BITMAP_SIZE, type VdiAnswer } from '../wire/vdi-ops.ts'
 import { LockState, type VdiLock } from './locks.ts'
-import { type LambNode } from './node.ts'
-import { type Reply, type Request } from './request.ts'
+import type { LambNode } from './node.ts'
+import type { Reply, Request } from './request.ts'
 import { ServerOpcode } from './server-opcode.ts'
 import { createVdi } from './vdi-create.ts'
 import { deleteVdi } from './vdi-delete.ts'
 import { fieldText, lookupVdi, type VdiName } from './vdi-lookup.ts'
-import { type VdiState as TableEntry } from './vdi-table.ts'
+import type { VdiState as TableEntry } from './vdi-table.ts'
 
 const INVALID: Reply = { result: Result.INVALID_PARMS }
 const SUCCESS: Reply = { result: Result.SUCCESS }

@@ -1,7 +1,7 @@
 import { parseInodeHeader, INODE_HEAD_SIZE } from '../wire/inode.ts'
 import { inodeOid, kindOf, MAX_VID, vidOf } from '../wire/object-id.ts'
 import { VDI_BITMAP_SIZE } from '../wire/vdi-ops.ts'
-import { type ObjectStore } from './object-store.ts'
+import type { ObjectStore } from './object-store.ts'
 
 /** What a sheep keeps in memory of each vid, also of deleted ones, snapshots and failed clones. */
 export interface VdiState {

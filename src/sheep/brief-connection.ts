@@ -1,4 +1,4 @@
-import { type Address } from './address.ts'
+import type { Address } from './address.ts'
 import { Connection } from './connection.ts'
 
 /** A connection for a question or two, beside those that serve; the caller destroys it. Errors: unreachable, timeout. */

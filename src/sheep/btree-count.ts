@@ -10,7 +10,7 @@ import {
 import { inodeOid, type ObjectId } from '../wire/object-id.ts'
 import { readObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
-import { type Cluster } from './cluster.ts'
+import type { Cluster } from './cluster.ts'
 import { resultError } from './result-error.ts'
 
 /**

@@ -1,14 +1,14 @@
 import { isSheepfsError, type ErrorCode, type SheepfsError } from '../errors.ts'
-import { type Logger } from '../log.ts'
-import { type Message, type Response } from '../wire/message.ts'
+import type { Logger } from '../log.ts'
+import type { Message, Response } from '../wire/message.ts'
 import { SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
-import { type Address } from './address.ts'
-import { type Connection } from './connection.ts'
-import { type Gateways, type Nearness } from './gateways.ts'
-import { type RecoveryGuard } from './recovery-guard.ts'
+import type { Address } from './address.ts'
+import type { Connection } from './connection.ts'
+import type { Gateways, Nearness } from './gateways.ts'
+import type { RecoveryGuard } from './recovery-guard.ts'
 import { isGatewayLeaving, isTransient, isUndecided, resultError } from './result-error.ts'
 import { loadTopology, probeCluster } from './topology-load.ts'
-import { type Topology } from './topology.ts'
+import type { Topology } from './topology.ts'
 
 /** Where a request goes; home, unless it says otherwise. */
 export interface Route {

@@ -1,10 +1,10 @@
 import { SheepfsError } from '../errors.ts'
-import { type Logger } from '../log.ts'
-import { type ObjectId } from '../wire/object-id.ts'
+import type { Logger } from '../log.ts'
+import type { ObjectId } from '../wire/object-id.ts'
 import { addressText, isSameAddress, type Address } from './address.ts'
-import { type Connection } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { Sheep, type SheepOptions } from './sheep.ts'
-import { type Topology } from './topology.ts'
+import type { Topology } from './topology.ts'
 
 /** An object whose holders may be asked directly. `copies` of the VDI it belongs to. */
 export interface Nearness {

@@ -1,6 +1,6 @@
-import { type SheepfsError } from '../errors.ts'
-import { type Logger } from '../log.ts'
-import { type Timing } from './timing.ts'
+import type { SheepfsError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { Timing } from './timing.ts'
 
 /** Whether requests wait for the cluster. */
 export type ClusterState =

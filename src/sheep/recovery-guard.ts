@@ -1,13 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Logger } from '../log.ts'
-import { type Message } from '../wire/message.ts'
+import type { Logger } from '../log.ts'
+import type { Message } from '../wire/message.ts'
 import { oidText, readOid, type ObjectId } from '../wire/object-id.ts'
 import { writeObject } from '../wire/object-ops.ts'
 import { Opcode, Req, ReqObj, Result } from '../wire/sd-proto.ts'
 import { addressText } from './address.ts'
-import { type RecoveryProgress } from './recovery-survey.ts'
-import { type Timing } from './timing.ts'
-import { type Topology } from './topology.ts'
+import type { RecoveryProgress } from './recovery-survey.ts'
+import type { Timing } from './timing.ts'
+import type { Topology } from './topology.ts'
 
 const EMPTY = new Uint8Array(0)
 /** Longest wait for other fetches of an object to end, in overlaps. */

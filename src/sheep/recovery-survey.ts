@@ -1,9 +1,9 @@
 import { SheepfsError } from '../errors.ts'
 import { parseRecoveryPhase, statRecovery, type RecoveryPhase } from '../wire/info-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
-import { type Address } from './address.ts'
+import type { Address } from './address.ts'
 import { openBriefly } from './brief-connection.ts'
-import { type Topology } from './topology.ts'
+import type { Topology } from './topology.ts'
 
 /** Results of a sheep that does not know the question. */
 const UNASKABLE = new Set<number>([Result.INVALID_PARMS, Result.VER_MISMATCH])

@@ -3,10 +3,10 @@ import { SheepfsError } from '../errors.ts'
 import { u64, viewOf } from '../wire/field.ts'
 import { newMessage } from '../wire/message.ts'
 import { Opcode, Req, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
-import { type Address } from './address.ts'
+import type { Address } from './address.ts'
 import { openBriefly } from './brief-connection.ts'
-import { type Connection } from './connection.ts'
-import { type Timing } from './timing.ts'
+import type { Connection } from './connection.ts'
+import type { Timing } from './timing.ts'
 
 /** struct sd_stat of 1.0: requests that the asked sheep executes as a gateway now. A shorter buffer would overflow it. */
 const gatewayActive = u64(0)

@@ -5,7 +5,7 @@ import { addressText, type Address } from './address.ts'
 import { Connection, type ConnectionOptions } from './connection.ts'
 import { isGatewayLeaving, resultError } from './result-error.ts'
 import { settled } from './settle.ts'
-import { type Timing } from './timing.ts'
+import type { Timing } from './timing.ts'
 
 export interface SheepOptions extends ConnectionOptions {
   readonly timing: Timing

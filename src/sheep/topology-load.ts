@@ -2,7 +2,7 @@ import { SheepfsError } from '../errors.ts'
 import { getNodeList, parseClusterStatus, parseNodeList, statCluster } from '../wire/info-ops.ts'
 import { Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText } from './address.ts'
-import { type Connection } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { resultError } from './result-error.ts'
 import { toTopology, type Topology } from './topology.ts'
 

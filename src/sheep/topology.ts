@@ -1,8 +1,8 @@
 import { ClusterFlag } from '../wire/info-ops.ts'
 import { addrText, type NodeRecord } from '../wire/node-record.ts'
-import { type ObjectId } from '../wire/object-id.ts'
+import type { ObjectId } from '../wire/object-id.ts'
 import { Ring } from '../wire/ring.ts'
-import { type Address } from './address.ts'
+import type { Address } from './address.ts'
 
 /** The nodes of a cluster in one epoch, and where its objects are. */
 export interface Topology {

@@ -3,7 +3,7 @@ import { Result } from '../wire/sd-proto.ts'
 import { readDelVdis, readVdis, VDI_BITMAP_SIZE, vidsOf } from '../wire/vdi-ops.ts'
 import { isSheepfsError } from '../errors.ts'
 import { countTreeEntries } from './btree-count.ts'
-import { type Cluster } from './cluster.ts'
+import type { Cluster } from './cluster.ts'
 import { resultError } from './result-error.ts'
 import { readInode, readInodeHeader } from './vdi-lookup.ts'
 

@@ -1,10 +1,10 @@
 import { SheepfsError } from '../errors.ts'
-import { type Logger } from '../log.ts'
+import type { Logger } from '../log.ts'
 import { FixedId, type NodeIds } from './node-ids.ts'
-import { type TreeChange } from './node.ts'
-import { type ServedVolume } from './served-volume.ts'
+import type { TreeChange } from './node.ts'
+import type { ServedVolume } from './served-volume.ts'
 import { VolumeFile, type VolumeFileOptions } from './volume-file.ts'
-import { type VolumeName } from './volume-name.ts'
+import type { VolumeName } from './volume-name.ts'
 
 /** How a volume is to be attached, for whoever opens it. */
 export interface HowToOpen {

@@ -1,5 +1,5 @@
 import { SheepfsError } from '../errors.ts'
-import { type ClusterFacts } from './cluster-facts.ts'
+import type { ClusterFacts } from './cluster-facts.ts'
 
 export interface CacheOptions {
   /** At the start. */

@@ -1,11 +1,11 @@
-import { type Address } from '../sheep/address.ts'
+import type { Address } from '../sheep/address.ts'
 import { readClusterStatus, readNodes, readStoreSpace } from '../sheep/cluster-info.ts'
-import { type Cluster } from '../sheep/cluster.ts'
+import type { Cluster } from '../sheep/cluster.ts'
 import { listVdiHeaders, listVdis, type VdiSummary } from '../sheep/vdi-list.ts'
-import { type StoreSpace } from '../wire/info-ops.ts'
-import { type InodeHeader } from '../wire/inode.ts'
-import { type NodeRecord } from '../wire/node-record.ts'
-import { type ClusterState } from './text/cluster-info-text.ts'
+import type { StoreSpace } from '../wire/info-ops.ts'
+import type { InodeHeader } from '../wire/inode.ts'
+import type { NodeRecord } from '../wire/node-record.ts'
+import type { ClusterState } from './text/cluster-info-text.ts'
 
 /** What a tree asks its cluster. The answers may take as long as the cluster is away: the tree has its own limits. */
 export interface ClusterFacts {

@@ -1,5 +1,5 @@
-import { type ClusterFacts } from './cluster-facts.ts'
-import { type Space } from './node.ts'
+import type { ClusterFacts } from './cluster-facts.ts'
+import type { Space } from './node.ts'
 import { withinTime } from './time-limit.ts'
 
 /** How long an answer holds, ms: the space of a cluster changes slowly, and programs ask often. */

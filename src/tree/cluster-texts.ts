@@ -1,6 +1,6 @@
 import { SheepfsError } from '../errors.ts'
 import { Result } from '../wire/sd-proto.ts'
-import { type ClusterFacts } from './cluster-facts.ts'
+import type { ClusterFacts } from './cluster-facts.ts'
 import { clusterInfoText, stateText } from './text/cluster-info-text.ts'
 import { nodeInfoText } from './text/node-info-text.ts'
 import { nodeListText } from './text/node-list-text.ts'

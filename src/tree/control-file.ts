@@ -1,6 +1,6 @@
 import { errorText, SheepfsError } from '../errors.ts'
-import { type Logger } from '../log.ts'
-import { type Attributes, type File, type Handle } from './node.ts'
+import type { Logger } from '../log.ts'
+import type { Attributes, File, Handle } from './node.ts'
 import { plainAttributes, type Owner } from './owner.ts'
 import { TextHandle } from './text-handle.ts'
 

@@ -1,4 +1,4 @@
-import { type Attributes, type Directory, type Entry, type Node } from './node.ts'
+import type { Attributes, Directory, Entry, Node } from './node.ts'
 import { plainAttributes, type Owner } from './owner.ts'
 
 const DIRECTORY_MODE = 0o755

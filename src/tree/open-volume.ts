@@ -1,7 +1,7 @@
 import { isSheepfsError } from '../errors.ts'
-import { type VdiSpec } from '../wire/vdi-ops.ts'
+import type { VdiSpec } from '../wire/vdi-ops.ts'
 import { vdiSpecs, type VolumeName } from './volume-name.ts'
-import { type ServedVolume } from './served-volume.ts'
+import type { ServedVolume } from './served-volume.ts'
 
 /** Opens the first thing that a name may mean and that is there. Errors: those of `open`; not-found is of the first. */
 export async function openNamed(

@@ -1,4 +1,4 @@
-import { type Attributes } from './node.ts'
+import type { Attributes } from './node.ts'
 
 /** Whom the files of a tree belong to. */
 export interface Owner {

@@ -1,4 +1,4 @@
-import { type Volume } from '../volume/volume.ts'
+import type { Volume } from '../volume/volume.ts'
 
 /** What the tree needs of a volume. */
 export type ServedVolume = Pick<

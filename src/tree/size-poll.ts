@@ -1,6 +1,6 @@
 import { errorText } from '../errors.ts'
-import { type Logger } from '../log.ts'
-import { type Attachments } from './attachments.ts'
+import type { Logger } from '../log.ts'
+import type { Attachments } from './attachments.ts'
 
 /** How often somebody else's change of an attached volume is looked for, ms; an open looks too. */
 const POLL_MS = 30_000

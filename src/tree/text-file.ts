@@ -1,5 +1,5 @@
 import { SheepfsError } from '../errors.ts'
-import { type Attributes, type File, type Handle } from './node.ts'
+import type { Attributes, File, Handle } from './node.ts'
 import { plainAttributes, type Owner } from './owner.ts'
 import { SharedText, type Rendering } from './shared-text.ts'
 import { TextHandle } from './text-handle.ts'

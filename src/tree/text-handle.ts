@@ -1,5 +1,5 @@
 import { SheepfsError } from '../errors.ts'
-import { type Handle } from './node.ts'
+import type { Handle } from './node.ts'
 
 /** An open file that shows one text, whatever happens meanwhile; `accept` is for the files that can be written. */
 export class TextHandle implements Handle {

@@ -1,6 +1,6 @@
-import { type Attachments } from './attachments.ts'
+import type { Attachments } from './attachments.ts'
 import { FixedId } from './node-ids.ts'
-import { type Attributes, type Directory, type Entry, type Node } from './node.ts'
+import type { Attributes, Directory, Entry, Node } from './node.ts'
 import { plainAttributes, type Owner } from './owner.ts'
 
 const DIRECTORY_MODE = 0o755

@@ -1,8 +1,8 @@
 import { SheepfsError } from '../errors.ts'
-import { type Attributes, type File, type Handle } from './node.ts'
+import type { Attributes, File, Handle } from './node.ts'
 import { Occupancy } from './occupancy.ts'
-import { type Owner } from './owner.ts'
-import { type ServedVolume } from './served-volume.ts'
+import type { Owner } from './owner.ts'
+import type { ServedVolume } from './served-volume.ts'
 import { VolumeHandle } from './volume-handle.ts'
 
 /** What all volume files of a tree have in common. */

@@ -1,7 +1,7 @@
 import { SheepfsError } from '../errors.ts'
-import { type Handle } from './node.ts'
-import { type ServedVolume } from './served-volume.ts'
-import { type VolumeFile } from './volume-file.ts'
+import type { Handle } from './node.ts'
+import type { ServedVolume } from './served-volume.ts'
+import type { VolumeFile } from './volume-file.ts'
 
 /** An open volume. Everything but close fails with stale once the volume was detached by force. */
 export class VolumeHandle implements Handle {

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { SheepfsError } from '../errors.ts'
 import { SD_MAX_VDI_LEN, SD_MAX_VDI_TAG_LEN } from '../wire/inode.ts'
-import { type VdiSpec } from '../wire/vdi-ops.ts'
+import type { VdiSpec } from '../wire/vdi-ops.ts'
 
 /**
  * Names which inode of the cluster a volume is: `VDI` the working VDI, `VDI@TAG` and `VDI@ID` a snapshot. Two names with

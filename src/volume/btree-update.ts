@@ -1,5 +1,5 @@
 import { SheepfsError } from '../errors.ts'
-import { type BtreeNode, type LeafEntries, type LeafRef } from '../wire/btree.ts'
+import type { BtreeNode, LeafEntries, LeafRef } from '../wire/btree.ts'
 import { btreeOid, vidOf } from '../wire/object-id.ts'
 import { CAPACITY, positionToChange, type Capacity, type Leaf, type Tree } from './btree.ts'
 import {

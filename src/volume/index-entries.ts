@@ -1,5 +1,5 @@
-import { type Address } from '../sheep/address.ts'
-import { type Cluster } from '../sheep/cluster.ts'
+import type { Address } from '../sheep/address.ts'
+import type { Cluster } from '../sheep/cluster.ts'
 import { readInode } from '../sheep/vdi-lookup.ts'
 import { Inode, indexEntryOffset } from '../wire/inode.ts'
 import { inodeOid } from '../wire/object-id.ts'

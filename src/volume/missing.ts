@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { isSheepfsError, type SheepfsError } from '../errors.ts'
-import { type Cluster } from '../sheep/cluster.ts'
+import type { Cluster } from '../sheep/cluster.ts'
 
 /**
  * How long one request has met something that should be there and is not, or cannot be read: while nodes come and go that

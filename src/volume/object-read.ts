@@ -3,7 +3,7 @@ import { dataOid } from '../wire/object-id.ts'
 import { readObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { Missing } from './missing.ts'
-import { type VolumeCore } from './volume-core.ts'
+import type { VolumeCore } from './volume-core.ts'
 
 /** Fills `into` from `offset` of object `index`. Errors: io, stale, no others when the cluster can be waited for. */
 export async function readFromObject(core: VolumeCore, index: number, offset: number, into: Uint8Array): Promise<void> {

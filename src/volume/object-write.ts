@@ -4,8 +4,8 @@ import { dataOid } from '../wire/object-id.ts'
 import { createObject, readObject, writeObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { Missing } from './missing.ts'
-import { type RangeHold } from './range-locks.ts'
-import { type VolumeCore } from './volume-core.ts'
+import type { RangeHold } from './range-locks.ts'
+import type { VolumeCore } from './volume-core.ts'
 
 /**
  * Writes `data` at `offset` of object `index`. The first write of an object creates it, alone, and publishes it; those

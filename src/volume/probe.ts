@@ -2,7 +2,7 @@ import { isSheepfsError } from '../errors.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { writeObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
-import { type VolumeCore } from './volume-core.ts'
+import type { VolumeCore } from './volume-core.ts'
 
 const EMPTY = new Uint8Array(0)
 

@@ -1,7 +1,7 @@
 import { lookupVdi, readInodeHeader } from '../sheep/vdi-lookup.ts'
 import { loadIndex } from './load-index.ts'
 import { whileMissing } from './missing.ts'
-import { type VolumeCore } from './volume-core.ts'
+import type { VolumeCore } from './volume-core.ts'
 import { checkLayout } from './volume-layout.ts'
 
 /** Takes the inode that the volume's name means now, as it is now; for a volume that is only read. Errors: stale. */

@@ -1,7 +1,7 @@
 import { SheepfsError, isSheepfsError } from '../errors.ts'
 import { resultError } from '../sheep/result-error.ts'
 import { lookupVdi, readInodeHeader } from '../sheep/vdi-lookup.ts'
-import { type InodeHeader } from '../wire/inode.ts'
+import type { InodeHeader } from '../wire/inode.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { createObject, writeVdiSize } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
@@ -10,8 +10,8 @@ import { Missing, whileMissing } from './missing.ts'
 import { acquireVdiLock, releaseVdiLock, type VdiLock } from './vdi-lock.ts'
 import { checkLayout, StorePolicy } from './volume-layout.ts'
 import { settleAll } from './settle-all.ts'
-import { type Incarnation, type VolumeCore } from './volume-core.ts'
-import { type VolumeIndex } from './volume-index.ts'
+import type { Incarnation, VolumeCore } from './volume-core.ts'
+import type { VolumeIndex } from './volume-index.ts'
 
 const EMPTY = new Uint8Array(0)
 const PARALLEL_REPAIRS = 16

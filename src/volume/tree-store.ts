@@ -1,5 +1,5 @@
 import { SheepfsError } from '../errors.ts'
-import { type Cluster } from '../sheep/cluster.ts'
+import type { Cluster } from '../sheep/cluster.ts'
 import { resultError } from '../sheep/result-error.ts'
 import {
   BTREE_HEAD_SIZE,
@@ -15,12 +15,12 @@ import {
 } from '../wire/btree.ts'
 import { viewOf } from '../wire/field.ts'
 import { Inode } from '../wire/inode.ts'
-import { type Response } from '../wire/message.ts'
+import type { Response } from '../wire/message.ts'
 import { dataOid, inodeOid, kindOf, oidText, vidOf, type ObjectId } from '../wire/object-id.ts'
 import { createObject, readObject, removeObject, writeObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { leafInBounds, type Leaf, type Tree } from './btree.ts'
-import { type LeafWrite } from './btree-update.ts'
+import type { LeafWrite } from './btree-update.ts'
 import { isAscending, type PlaceRange } from './leaf-entries.ts'
 
 /** What the index of a hyper volume needs of a cluster. */

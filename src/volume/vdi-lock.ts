@@ -1,6 +1,6 @@
 import { SheepfsError } from '../errors.ts'
 import { type Address, addressText } from '../sheep/address.ts'
-import { type Cluster } from '../sheep/cluster.ts'
+import type { Cluster } from '../sheep/cluster.ts'
 import { resultError } from '../sheep/result-error.ts'
 import { lookupVdi, vdiText } from '../sheep/vdi-lookup.ts'
 import { getVdiCopies, VDI_STATE_SIZE, VdiState } from '../wire/info-ops.ts'

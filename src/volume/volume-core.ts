@@ -1,14 +1,14 @@
 import { isSheepfsError, SheepfsError, type ErrorCode } from '../errors.ts'
-import { type Logger } from '../log.ts'
-import { type Cluster } from '../sheep/cluster.ts'
+import type { Logger } from '../log.ts'
+import type { Cluster } from '../sheep/cluster.ts'
 import { readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
 import { erasureStrips, type InodeHeader } from '../wire/inode.ts'
-import { type VdiSpec } from '../wire/vdi-ops.ts'
+import type { VdiSpec } from '../wire/vdi-ops.ts'
 import { whileMissing } from './missing.ts'
 import { RangeLocks } from './range-locks.ts'
 import { recoverFromSnapshot } from './snapshot-recovery.ts'
-import { type VdiLock } from './vdi-lock.ts'
-import { type VolumeIndex } from './volume-index.ts'
+import type { VdiLock } from './vdi-lock.ts'
+import type { VolumeIndex } from './volume-index.ts'
 
 /** Erasure-coded objects are read, changed and written back by the gateway in units of this. */
 const STRIPE_SIZE = 512

@@ -9,7 +9,7 @@ import { confirmUpdates } from './probe.ts'
 import { reloadIncarnation } from './reload-incarnation.ts'
 import { releaseVdiLock } from './vdi-lock.ts'
 import { settleAll } from './settle-all.ts'
-import { type VolumeCore } from './volume-core.ts'
+import type { VolumeCore } from './volume-core.ts'
 import { maxObjects, splitRange } from './volume-layout.ts'
 import { zeroRange } from './zero-range.ts'
 

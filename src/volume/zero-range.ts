@@ -1,7 +1,7 @@
 import { writeToObject } from './object-write.ts'
 import { hasBecomeSnapshot } from './probe.ts'
 import { settleAll } from './settle-all.ts'
-import { type VolumeCore } from './volume-core.ts'
+import type { VolumeCore } from './volume-core.ts'
 import { splitRange, type ObjectPart } from './volume-layout.ts'
 
 const ZEROS = new Uint8Array(1024 * 1024)

@@ -1,4 +1,4 @@
-import { type ObjectId } from './object-id.ts'
+import type { ObjectId } from './object-id.ts'
 
 /** An unsigned 64-bit number as two u32. */
 export interface U64 {

@@ -1,6 +1,6 @@
 import { fnv1a, sdHash, sdHashNext, sdHashOid, type U64 } from './fnv.ts'
-import { type NodeRecord } from './node-record.ts'
-import { type ObjectId } from './object-id.ts'
+import type { NodeRecord } from './node-record.ts'
+import type { ObjectId } from './object-id.ts'
 
 const DISK_SPACE_PER_VNODE = 2 ** 32
 

@@ -1,16 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { SheepfsError } from '../../src/errors.ts'
-import {
-  type Attributes,
-  type Directory,
-  type Entry,
-  type File,
-  type Handle,
-  type Node,
-  type Space,
-  type Tree,
-  type TreeChange,
-} from '../../src/tree/node.ts'
+import type { Attributes, Directory, Entry, File, Handle, Node, Space, Tree, TreeChange } from '../../src/tree/node.ts'
 
 const BLOCK = 4096
 const ZEROS = Buffer.alloc(BLOCK)

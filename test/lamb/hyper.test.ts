@@ -10,7 +10,7 @@ import { deleteVdi } from '../../src/wire/vdi-ops.ts'
 import { viewOf } from '../../src/wire/field.ts'
 import { startLamb } from './scratch.ts'
 import { derive, makeVdi } from './vdi-steps.ts'
-import { type WireClient } from './wire-client.ts'
+import type { WireClient } from './wire-client.ts'
 
 const limit = { timeout: 20_000 }
 const HYPER = { storePolicy: 1 }

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext } from 'node:test'
+import type { TestContext } from 'node:test'
 import { Lamb, type LambOptions } from '../../src/lamb/server.ts'
 import { WireClient } from './wire-client.ts'
 

@@ -4,7 +4,7 @@ import { INODE_INDEX_END, indexEntryOffset } from '../../src/wire/inode.ts'
 import { dataOid, inodeOid, type ObjectId } from '../../src/wire/object-id.ts'
 import { createObject, exist, readObject, writeIndex } from '../../src/wire/object-ops.ts'
 import { getVdiInfo, newVdi, parseVdiAnswer } from '../../src/wire/vdi-ops.ts'
-import { type WireClient } from './wire-client.ts'
+import type { WireClient } from './wire-client.ts'
 
 export const MiB = 1 << 20
 export const OBJECT = 4 * MiB

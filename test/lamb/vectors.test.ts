@@ -3,11 +3,11 @@ import { createHash } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
 import { createObject, readObject, writeIndex } from '../../src/wire/object-ops.ts'
 import { dataOid, inodeOid, ledgerOid } from '../../src/wire/object-id.ts'
-import { type LambOptions } from '../../src/lamb/server.ts'
+import type { LambOptions } from '../../src/lamb/server.ts'
 import { startLamb } from './scratch.ts'
 import { readVectors, type Vector } from './vectors.ts'
 import { appeared } from './vdi-steps.ts'
-import { type WireClient } from './wire-client.ts'
+import type { WireClient } from './wire-client.ts'
 
 const DEMO = 0x76d396
 const HYPER = 0xc1a482

@@ -1,6 +1,6 @@
 // The races of test/volume/races.test.ts at full length. See README.md in this folder.
 import { after, before, test } from 'node:test'
-import { type Address } from '../../src/sheep/address.ts'
+import type { Address } from '../../src/sheep/address.ts'
 import { startSheep } from '../e2e/stage/sheep.ts'
 import { Stage } from '../e2e/stage/stage.ts'
 import { raceDiscards, raceSnapshots } from '../volume/race-volume.ts'

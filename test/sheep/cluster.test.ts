@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
-import { type ClusterState } from '../../src/sheep/outage.ts'
-import { type Timing } from '../../src/sheep/timing.ts'
+import type { ClusterState } from '../../src/sheep/outage.ts'
+import type { Timing } from '../../src/sheep/timing.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
 import { createObject, readObject, writeObject } from '../../src/wire/object-ops.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 import { FAST, clusterFor } from './staged-cluster.ts'
-import { type Fate, type ScriptedSheep } from './scripted-sheep.ts'
-import { type SheepRequest } from './sheep-request.ts'
+import type { Fate, ScriptedSheep } from './scripted-sheep.ts'
+import type { SheepRequest } from './sheep-request.ts'
 
 const LIMIT = { timeout: 20_000 }
 const OBJECT = dataOid(7, 0)

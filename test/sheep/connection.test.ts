@@ -5,7 +5,7 @@ import { Connection } from '../../src/sheep/connection.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
 import { readObject, writeObject } from '../../src/wire/object-ops.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
-import { type ScriptedSheep } from './scripted-sheep.ts'
+import type { ScriptedSheep } from './scripted-sheep.ts'
 import { clusterFor } from './staged-cluster.ts'
 
 const LIMIT = { timeout: 10_000 }

@@ -3,7 +3,7 @@ import { EPOCH_LOG_SIZE, EpochLog } from '../../src/wire/info-ops.ts'
 import { u64, viewOf } from '../../src/wire/field.ts'
 import { Opcode, ReqCluster, Result, RspNode, RspVdi } from '../../src/wire/sd-proto.ts'
 import { toRecords, type ModelCluster } from './model-cluster.ts'
-import { type SheepRequest } from './sheep-request.ts'
+import type { SheepRequest } from './sheep-request.ts'
 
 const STAT_SIZE = 15 * 8
 const NONE = new Uint8Array(0)

@@ -1,6 +1,6 @@
 import { INODE_HEADER_SIZE } from '../../src/wire/inode.ts'
 import { kindOf, oidText, type ObjectId } from '../../src/wire/object-id.ts'
-import { type SparseObject } from './sparse-object.ts'
+import type { SparseObject } from './sparse-object.ts'
 
 /** Entries of an index that a model's VDI may have. */
 const MOST_ENTRIES = 64

@@ -1,6 +1,6 @@
 import { INODE_INDEX_END, indexEntryOffset } from '../../src/wire/inode.ts'
 import { dataOid, oidText } from '../../src/wire/object-id.ts'
-import { type SparseObject } from './sparse-object.ts'
+import type { SparseObject } from './sparse-object.ts'
 
 /** Where the reference record of entry `index` stands in an inode: generation, then count. */
 function grefOffset(index: number): number {

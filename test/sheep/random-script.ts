@@ -1,8 +1,8 @@
 import { kindOf } from '../../src/wire/object-id.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
-import { type Random } from './random.ts'
+import type { Random } from './random.ts'
 import { LIES, type Fate, type Script } from './scripted-sheep.ts'
-import { type SheepRequest } from './sheep-request.ts'
+import type { SheepRequest } from './sheep-request.ts'
 
 const REFUSALS = [Result.HALT, Result.WAIT_FOR_JOIN, Result.AGAIN, Result.SYSTEM_ERROR, Result.NETWORK_ERROR]
 const HALF_DONE = [Result.AGAIN, Result.SYSTEM_ERROR, Result.NETWORK_ERROR]

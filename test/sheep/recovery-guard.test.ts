@@ -4,14 +4,14 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
 import { silentLogger } from '../../src/log.ts'
 import { RecoveryGuard, targetOf, type Target } from '../../src/sheep/recovery-guard.ts'
-import { type RecoveryProgress } from '../../src/sheep/recovery-survey.ts'
+import type { RecoveryProgress } from '../../src/sheep/recovery-survey.ts'
 import { toTopology, type Topology } from '../../src/sheep/topology.ts'
 import { parseAddr } from '../../src/wire/node-record.ts'
 import { dataOid, oidText } from '../../src/wire/object-id.ts'
 import { createObject, readObject, writeObject } from '../../src/wire/object-ops.ts'
 import { Result } from '../../src/wire/sd-proto.ts'
 import { clusterFor, FAST } from './staged-cluster.ts'
-import { type ScriptedSheep } from './scripted-sheep.ts'
+import type { ScriptedSheep } from './scripted-sheep.ts'
 
 const LIMIT = { timeout: 20_000 }
 const ONE = Uint8Array.of(1)

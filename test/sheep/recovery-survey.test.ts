@@ -6,7 +6,7 @@ import { Opcode, Result, SD_SHEEP_PROTO_VERS } from '../../src/wire/sd-proto.ts'
 import { openBriefly } from '../../src/sheep/brief-connection.ts'
 import { SheepfsError } from '../../src/errors.ts'
 import { clusterFor } from './staged-cluster.ts'
-import { type ScriptedSheep } from './scripted-sheep.ts'
+import type { ScriptedSheep } from './scripted-sheep.ts'
 
 const LIMIT = { timeout: 20_000 }
 const [PROTO_VER] = SD_SHEEP_PROTO_VERS

@@ -1,14 +1,14 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Address } from '../../src/sheep/address.ts'
+import type { Address } from '../../src/sheep/address.ts'
 import { Framer } from '../../src/wire/framer.ts'
 import type { Opcode } from '../../src/wire/sd-proto.ts'
 import { Flag, Req, Result, Rsp, SD_HEADER_SIZE } from '../../src/wire/sd-proto.ts'
 import { execute, type Answer } from './model-answers.ts'
-import { type ModelCluster } from './model-cluster.ts'
+import type { ModelCluster } from './model-cluster.ts'
 import { isGatewayRequest, opcodeName, toSheepRequest, type SheepRequest } from './sheep-request.ts'
-import { type SheepRules } from './sheep-rules.ts'
+import type { SheepRules } from './sheep-rules.ts'
 
 /** How an answer is spoilt. */
 export type Lie = 'random bytes' | 'cut header' | 'long payload' | 'short payload' | 'foreign id' | 'result' | 'opcode'

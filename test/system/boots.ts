@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { type Site } from './stage/site.ts'
+import type { Site } from './stage/site.ts'
 
 const ALL_THERE = 'systemctl is-active sheepfs@cluster1 && mountpoint /srv/web && test -d /srv/tree/volume'
 /** What units allow a stop at most: TimeoutStopSec= of sheepfs@.service, and a little for the rest of the system. */

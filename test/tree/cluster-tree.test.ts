@@ -4,7 +4,7 @@ import { isSheepfsError, SheepfsError, type ErrorCode } from '../../src/errors.t
 import { silentLogger } from '../../src/log.ts'
 import { ClusterTree, type ClusterTreeOptions } from '../../src/tree/cluster-tree.ts'
 import { NodeIds } from '../../src/tree/node-ids.ts'
-import { type File, type Handle, type Node, type TreeChange } from '../../src/tree/node.ts'
+import type { File, Handle, Node, TreeChange } from '../../src/tree/node.ts'
 import { Result } from '../../src/wire/sd-proto.ts'
 import { parseVolumeName } from '../../src/tree/volume-name.ts'
 import { FakeCluster, FakeVolume } from './fake-cluster.ts'

@@ -1,8 +1,8 @@
 import { SheepfsError } from '../../src/errors.ts'
-import { type Address } from '../../src/sheep/address.ts'
-import { type ClusterFacts } from '../../src/tree/cluster-facts.ts'
-import { type ServedVolume } from '../../src/tree/served-volume.ts'
-import { type VdiSpec } from '../../src/wire/vdi-ops.ts'
+import type { Address } from '../../src/sheep/address.ts'
+import type { ClusterFacts } from '../../src/tree/cluster-facts.ts'
+import type { ServedVolume } from '../../src/tree/served-volume.ts'
+import type { VdiSpec } from '../../src/wire/vdi-ops.ts'
 import { type NodeRecord, parseAddr } from '../../src/wire/node-record.ts'
 import { Result } from '../../src/wire/sd-proto.ts'
 

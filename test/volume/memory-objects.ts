@@ -1,9 +1,9 @@
 import { viewOf } from '../../src/wire/field.ts'
-import { type Message, type Response } from '../../src/wire/message.ts'
+import type { Message, Response } from '../../src/wire/message.ts'
 import { inodeOid, oidText, readOid, type ObjectId } from '../../src/wire/object-id.ts'
 import { Opcode, Req, ReqObj, Result, SD_HEADER_SIZE } from '../../src/wire/sd-proto.ts'
 import { SheepfsError } from '../../src/errors.ts'
-import { type ObjectCalls } from '../../src/volume/tree-store.ts'
+import type { ObjectCalls } from '../../src/volume/tree-store.ts'
 
 /** Objects grow as they are written; past their end they read as zeros. */
 const FIRST_SIZE = 8192

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { silentLogger } from '../../src/log.ts'
-import { type Address } from '../../src/sheep/address.ts'
+import type { Address } from '../../src/sheep/address.ts'
 import { Cluster } from '../../src/sheep/cluster.ts'
 import { createVdi } from '../../src/volume/manage/create-vdi.ts'
 import { deleteVdi } from '../../src/volume/manage/delete-vdi.ts'
 import { snapshotVdi } from '../../src/volume/manage/snapshot-vdi.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
-import { type Volume } from '../../src/volume/volume.ts'
+import type { Volume } from '../../src/volume/volume.ts'
 
 const log = silentLogger()
 const OBJECT_SHIFT = 20

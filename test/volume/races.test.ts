@@ -1,5 +1,5 @@
 import { after, before, test } from 'node:test'
-import { type Address } from '../../src/sheep/address.ts'
+import type { Address } from '../../src/sheep/address.ts'
 import { startSheep } from '../e2e/stage/sheep.ts'
 import { Stage } from '../e2e/stage/stage.ts'
 import { raceDiscards, raceSnapshots } from './race-volume.ts'

@@ -1,8 +1,8 @@
-import { type TestContext } from 'node:test'
+import type { TestContext } from 'node:test'
 import { silentLogger } from '../../src/log.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
-import { type SheepRequest } from '../sheep/sheep-request.ts'
-import { type Fate, type ScriptedSheep } from '../sheep/scripted-sheep.ts'
+import type { SheepRequest } from '../sheep/sheep-request.ts'
+import type { Fate, ScriptedSheep } from '../sheep/scripted-sheep.ts'
 import { clusterFor } from '../sheep/staged-cluster.ts'
 
 export const OBJECT_SIZE = 4096

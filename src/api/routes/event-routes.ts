@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
-import { type App } from '../app.ts'
+import type { App } from '../app.ts'
 import { EventStream } from '../event-stream.ts'
-import { type Supervisor } from '../supervisor.ts'
+import type { Supervisor } from '../supervisor.ts'
 
 const DEFAULT_HEARTBEAT_MS = 15_000
 

@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
-import { type App } from '../app.ts'
+import type { App } from '../app.ts'
 import { healthOf } from '../health.ts'
 import { Health, Status } from '../schema/status.ts'
-import { type Supervisor } from '../supervisor.ts'
+import type { Supervisor } from '../supervisor.ts'
 import { answers } from './answers.ts'
 
 /** GET /v1/status, /v1/health, /metrics and /openapi.json. */

@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
-import { type App } from '../app.ts'
+import type { App } from '../app.ts'
 import { MountInput } from '../schema/config.ts'
 import { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from '../schema/mount.ts'
-import { type Supervisor } from '../supervisor.ts'
+import type { Supervisor } from '../supervisor.ts'
 import { answers, ForceQuery, MountParams, NoContent } from './answers.ts'
 
 const params = MountParams

@@ -1,9 +1,9 @@
 import { Type } from 'typebox'
-import { type App } from '../app.ts'
+import type { App } from '../app.ts'
 import { ClusterInfo, Node } from '../schema/cluster.ts'
 import { VolumeNameText } from '../schema/scalars.ts'
 import { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../schema/vdi.ts'
-import { type VdiManagement } from '../supervisor.ts'
+import type { VdiManagement } from '../supervisor.ts'
 import { answers, MountParams, NoContent } from './answers.ts'
 
 const VdiParams = Type.Object({ ...MountParams.properties, vdi: VolumeNameText })

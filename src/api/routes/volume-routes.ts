@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
-import { type App } from '../app.ts'
+import type { App } from '../app.ts'
 import { VolumeNameText } from '../schema/scalars.ts'
 import { Volume, VolumePut } from '../schema/volume.ts'
-import { type Supervisor } from '../supervisor.ts'
+import type { Supervisor } from '../supervisor.ts'
 import { answers, ForceQuery, MountParams, NoContent } from './answers.ts'
 
 const VolumeParams = Type.Object({ ...MountParams.properties, volume: VolumeNameText })

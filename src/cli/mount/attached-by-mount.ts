@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { access, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { instanceFiles, readEnvironment } from '../../daemon/environment.ts'
-import { type VolumeToDetach } from './mount-table.ts'
+import type { VolumeToDetach } from './mount-table.ts'
 
 /*
  * A daemon that comes back attaches what was attached, so "it was attached before" does not say by whom. The volumes that

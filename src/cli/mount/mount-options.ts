@@ -1,5 +1,5 @@
 import { SheepfsError } from '../../errors.ts'
-import { type MountSource } from './mount-source.ts'
+import type { MountSource } from './mount-source.ts'
 
 /** The options of `-o`, taken apart: those of sheepfs, and the rest, which is for mount(8) and the file system. */
 export interface MountOptions {

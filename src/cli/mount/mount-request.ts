@@ -1,6 +1,6 @@
-import { type MountArguments } from './mount-arguments.ts'
-import { type MountOptions } from './mount-options.ts'
-import { type UndoList } from './undo-list.ts'
+import type { MountArguments } from './mount-arguments.ts'
+import type { MountOptions } from './mount-options.ts'
+import type { UndoList } from './undo-list.ts'
 
 /** What one call of mount.sheepfs is about, whatever its source is. */
 export interface MountRequest {

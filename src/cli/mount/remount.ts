@@ -1,6 +1,6 @@
 import { SheepfsError } from '../../errors.ts'
-import { type MountRequest } from './mount-request.ts'
-import { type MountSource } from './mount-source.ts'
+import type { MountRequest } from './mount-request.ts'
+import type { MountSource } from './mount-source.ts'
 import { recordedOptions, type MountedAt } from './mount-table.ts'
 import { runSystemProgram } from './system-program.ts'
 

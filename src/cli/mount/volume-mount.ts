@@ -1,6 +1,6 @@
 import { errorText, SheepfsError } from '../../errors.ts'
 import { findPartition, freeLoopDevice, takeLoopDevice, WHOLE_VOLUME } from './loop-device.ts'
-import { type MountRequest } from './mount-request.ts'
+import type { MountRequest } from './mount-request.ts'
 import { sourceOptions } from './mount-table.ts'
 import { runSystemProgram } from './system-program.ts'
 

@@ -1,5 +1,5 @@
-import { type InstanceConfig } from '../../api/schema/config.ts'
-import { type Status } from '../../api/schema/status.ts'
+import type { InstanceConfig } from '../../api/schema/config.ts'
+import type { Status } from '../../api/schema/status.ts'
 import { errorText, isSheepfsError } from '../../errors.ts'
 import { readConfig } from '../config.ts'
 import { instanceFiles, type Environment } from '../environment.ts'

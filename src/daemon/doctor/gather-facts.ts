@@ -5,9 +5,9 @@ import { release } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readMountTable } from '../../fuse/mount-table.ts'
-import { type AccessFacts } from './check-access.ts'
-import { type KernelFacts } from './check-kernel.ts'
-import { type MountFacts } from './check-mounts.ts'
+import type { AccessFacts } from './check-access.ts'
+import type { KernelFacts } from './check-kernel.ts'
+import type { MountFacts } from './check-mounts.ts'
 
 /** Requests that are there now and still after this long are waiting. */
 const LOOK_AGAIN_MS = 1000

@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { type Attributes, type Node } from '../../tree/node.ts'
+import type { Attributes, Node } from '../../tree/node.ts'
 import { Fattr, FileType } from '../../wire/fuse-abi.ts'
 import { attrOut, entryOut, statfsOut, type FuseAttributes } from '../../wire/fuse-reply.ts'
 import { FuseSetattrIn } from '../../wire/fuse-structs.ts'

@@ -1,5 +1,5 @@
 import { readSync, write, writeSync } from 'node:fs'
-import { type DeviceEnd } from './device.ts'
+import type { DeviceEnd } from './device.ts'
 
 /** One read of the device; retries what the kernel means to be retried. */
 export function receiveFrom(fd: number, into: Uint8Array): number | DeviceEnd {

@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { type Directory, type Entry } from '../../tree/node.ts'
+import type { Directory, Entry } from '../../tree/node.ts'
 import { DirentType } from '../../wire/fuse-abi.ts'
 import { DirentWriter, type FuseDirectoryEntry } from '../../wire/fuse-dirent.ts'
 import { openOut } from '../../wire/fuse-reply.ts'

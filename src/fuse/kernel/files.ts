@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { type Handle } from '../../tree/node.ts'
+import type { Handle } from '../../tree/node.ts'
 import { FallocFl, Fopen, Seek } from '../../wire/fuse-abi.ts'
 import { FUSE_REPLY_PAYLOAD, lseekOut, openOut, writeOut } from '../../wire/fuse-reply.ts'
 import {

@@ -1,5 +1,5 @@
-import { type Tree } from '../../tree/node.ts'
-import { type Engine, type Mounted, type MountOptions } from '../engine.ts'
+import type { Tree } from '../../tree/node.ts'
+import type { Engine, Mounted, MountOptions } from '../engine.ts'
 import { mountDevice, type KernelMount } from './kernel-mount.ts'
 import { closeDevice, openDevice, serveDevice } from './open-device.ts'
 import { Session } from './session.ts'

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { SheepfsError } from '../../errors.ts'
-import { type Logger } from '../../log.ts'
+import type { Logger } from '../../log.ts'
 import { abortConnection } from '../abort-connection.ts'
 import { readMountTable, type MountEntry } from '../mount-table.ts'
 import { checkMountpoint } from '../mountpoint.ts'

@@ -1,7 +1,7 @@
-import { type Logger } from '../../log.ts'
-import { type Tree, type TreeChange } from '../../tree/node.ts'
+import type { Logger } from '../../log.ts'
+import type { Tree, TreeChange } from '../../tree/node.ts'
 import { notifyInvalAttributes, notifyInvalContent, notifyInvalEntry } from '../../wire/fuse-notify.ts'
-import { type Device } from './device.ts'
+import type { Device } from './device.ts'
 
 /**
  * Tells the kernel what it must not believe any longer. What can block in the kernel until this process has answered some

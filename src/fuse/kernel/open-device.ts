@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { errorText, SheepfsError } from '../../errors.ts'
-import { type Logger } from '../../log.ts'
-import { type Device } from './device.ts'
+import type { Logger } from '../../log.ts'
+import type { Device } from './device.ts'
 import { loadPoller, PolledDevice } from './polled-device.ts'
 import { ThreadpoolDevice } from './threadpool-device.ts'
 

@@ -1,5 +1,5 @@
-import { type Directory, type Entry } from '../../tree/node.ts'
-import { type FileHandleNumbers } from './file-handle-numbers.ts'
+import type { Directory, Entry } from '../../tree/node.ts'
+import type { FileHandleNumbers } from './file-handle-numbers.ts'
 
 /** The entries that each open directory shows, as they were when it was opened. */
 export class OpenDirectories {

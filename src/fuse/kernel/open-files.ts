@@ -1,7 +1,7 @@
 import { SheepfsError } from '../../errors.ts'
-import { type Logger } from '../../log.ts'
-import { type File, type Handle, type Tree } from '../../tree/node.ts'
-import { type FileHandleNumbers } from './file-handle-numbers.ts'
+import type { Logger } from '../../log.ts'
+import type { File, Handle, Tree } from '../../tree/node.ts'
+import type { FileHandleNumbers } from './file-handle-numbers.ts'
 
 /** An open file, as a successor of this session must have it. */
 export interface OpenHandle {

@@ -1,10 +1,10 @@
-import { type Logger } from '../../log.ts'
-import { type Tree } from '../../tree/node.ts'
-import { type FuseMessage } from '../../wire/fuse-reply.ts'
+import type { Logger } from '../../log.ts'
+import type { Tree } from '../../tree/node.ts'
+import type { FuseMessage } from '../../wire/fuse-reply.ts'
 import { FuseInHeader, FuseSize } from '../../wire/fuse-structs.ts'
-import { type BufferPool, type PooledBuffer } from './buffer-pool.ts'
-import { type OpenDirectories } from './open-directories.ts'
-import { type OpenFiles } from './open-files.ts'
+import type { BufferPool, PooledBuffer } from './buffer-pool.ts'
+import type { OpenDirectories } from './open-directories.ts'
+import type { OpenFiles } from './open-files.ts'
 
 /** Where the arguments of a request start. */
 export const ARGS = FuseSize.inHeader

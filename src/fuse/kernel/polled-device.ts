@@ -1,6 +1,6 @@
-import { type Poller as PollerClass } from '@serialport/bindings-cpp/dist/poller.js'
+import type { Poller as PollerClass } from '@serialport/bindings-cpp/dist/poller.js'
 import { receiveFrom, sendAsideTo, sendTo } from './device-io.ts'
-import { type Device, type DeviceEnd } from './device.ts'
+import type { Device, DeviceEnd } from './device.ts'
 
 export type PollerConstructor = typeof PollerClass
 

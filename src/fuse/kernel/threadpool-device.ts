@@ -1,7 +1,7 @@
 import { read } from 'node:fs'
 import { LARGEST_BUFFER } from './buffer-pool.ts'
 import { readOutcome, sendAsideTo, sendTo } from './device-io.ts'
-import { type Device, type DeviceEnd } from './device.ts'
+import type { Device, DeviceEnd } from './device.ts'
 
 /** Outstanding reads: each holds a thread of libuv's pool of four. */
 const READERS = 2

@@ -1,8 +1,8 @@
 import { constants } from 'node:os'
-import { type Logger } from '../../log.ts'
+import type { Logger } from '../../log.ts'
 import { errnoOf } from '../errno.ts'
-import { type NativeBinding, type NativeHandler } from './binding.ts'
-import { type Listing, type Operations } from './operations.ts'
+import type { NativeBinding, NativeHandler } from './binding.ts'
+import type { Listing, Operations } from './operations.ts'
 import { NO_STAT, NO_STATVFS } from './stat-layout.ts'
 
 const { errno } = constants

@@ -1,5 +1,5 @@
 import { checkMountpoint } from '../mountpoint.ts'
-import { type Engine } from '../engine.ts'
+import type { Engine } from '../engine.ts'
 import { loadBinding } from './binding.ts'
 import { mountNative } from './native-mount.ts'
 import { checkPrerequisites } from './preflight.ts'

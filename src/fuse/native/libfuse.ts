@@ -1,9 +1,9 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SheepfsError } from '../../errors.ts'
-import { type Logger } from '../../log.ts'
-import { type NativeBinding } from './binding.ts'
-import { type HandlerTable } from './dispatch.ts'
+import type { Logger } from '../../log.ts'
+import type { NativeBinding } from './binding.ts'
+import type { HandlerTable } from './dispatch.ts'
 
 /** How often to look whether libfuse has ended; it tells nobody. */
 const LOOK_MS = 100

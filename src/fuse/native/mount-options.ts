@@ -1,4 +1,4 @@
-import { type MountOptions } from '../engine.ts'
+import type { MountOptions } from '../engine.ts'
 
 /** The largest read and write that libfuse 2.9 can take, its request buffer less a header (fuse_kern_chan.c). */
 const LARGEST_REQUEST = 128 * 1024

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { SheepfsError } from '../../errors.ts'
-import { type Entry, type File, type Handle, type Node, type Tree } from '../../tree/node.ts'
-import { type MountOptions } from '../engine.ts'
+import type { Entry, File, Handle, Node, Tree } from '../../tree/node.ts'
+import type { MountOptions } from '../engine.ts'
 import { encodeEntryStat, encodeStat, encodeStatvfs } from './stat-layout.ts'
 
 /** Handles are numbers from 1 up to this: fuse-native.c passes them as int32 and takes 0 for none. */

@@ -3,7 +3,7 @@ import { access, readFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { SheepfsError } from '../../errors.ts'
-import { type MountOptions } from '../engine.ts'
+import type { MountOptions } from '../engine.ts'
 import { isRoot } from '../unmount.ts'
 
 /** What fits into the buffers of fuse-native.c, with the NUL; it would cut longer ones without a word. */

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { type Attributes, type Node, type Space } from '../../tree/node.ts'
+import type { Attributes, Node, Space } from '../../tree/node.ts'
 
 const TWO_32 = 2 ** 32
 

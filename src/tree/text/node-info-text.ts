@@ -1,4 +1,4 @@
-import { type StoreSpace } from '../../wire/info-ops.ts'
+import type { StoreSpace } from '../../wire/info-ops.ts'
 import { sizeText } from './size-text.ts'
 
 const TITLE = 'Id\tSize\tUsed\tAvail\tUse%\n'

@@ -1,6 +1,6 @@
 import { SheepfsError } from '../../errors.ts'
 import { readNodes } from '../../sheep/cluster-info.ts'
-import { type Cluster } from '../../sheep/cluster.ts'
+import type { Cluster } from '../../sheep/cluster.ts'
 import { vdiText } from '../../sheep/vdi-lookup.ts'
 import { getClusterDefault, parseClusterDefault } from '../../wire/info-ops.ts'
 import { DEFAULT_BLOCK_SIZE_SHIFT, objectCount, type InodeHeader } from '../../wire/inode.ts'

@@ -1,5 +1,5 @@
 import { SheepfsError } from '../../errors.ts'
-import { type Cluster } from '../../sheep/cluster.ts'
+import type { Cluster } from '../../sheep/cluster.ts'
 import { resultError } from '../../sheep/result-error.ts'
 import { readInode } from '../../sheep/vdi-lookup.ts'
 import { INODE_HEADER_SIZE, MAX_DATA_OBJS, type InodeHeader } from '../../wire/inode.ts'

@@ -1,8 +1,8 @@
 import { isSheepfsError, SheepfsError } from '../../errors.ts'
-import { type Cluster } from '../../sheep/cluster.ts'
+import type { Cluster } from '../../sheep/cluster.ts'
 import { lookupVdi, readInodeHeader, vdiText } from '../../sheep/vdi-lookup.ts'
-import { type InodeHeader } from '../../wire/inode.ts'
-import { type VdiSpec } from '../../wire/vdi-ops.ts'
+import type { InodeHeader } from '../../wire/inode.ts'
+import type { VdiSpec } from '../../wire/vdi-ops.ts'
 
 /** The inode that a name, tag or snapshot id means now; undefined when there is none. */
 export async function findVdi(cluster: Cluster, spec: VdiSpec): Promise<InodeHeader | undefined> {

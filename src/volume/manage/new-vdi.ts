@@ -1,8 +1,8 @@
 import { SheepfsError } from '../../errors.ts'
-import { type Cluster } from '../../sheep/cluster.ts'
+import type { Cluster } from '../../sheep/cluster.ts'
 import { resultError } from '../../sheep/result-error.ts'
-import { type InodeHeader } from '../../wire/inode.ts'
-import { type Message } from '../../wire/message.ts'
+import type { InodeHeader } from '../../wire/inode.ts'
+import type { Message } from '../../wire/message.ts'
 import { Result } from '../../wire/sd-proto.ts'
 
 /** How often a request whose answer was lost is sent again. */

@@ -1,10 +1,10 @@
 import { SheepfsError } from '../../errors.ts'
-import { type Cluster } from '../../sheep/cluster.ts'
+import type { Cluster } from '../../sheep/cluster.ts'
 import { resultError } from '../../sheep/result-error.ts'
-import { type InodeHeader } from '../../wire/inode.ts'
+import type { InodeHeader } from '../../wire/inode.ts'
 import { writeVdiSize } from '../../wire/object-ops.ts'
 import { Result } from '../../wire/sd-proto.ts'
-import { type VdiSpec } from '../../wire/vdi-ops.ts'
+import type { VdiSpec } from '../../wire/vdi-ops.ts'
 import { checkSize } from './create-vdi.ts'
 import { headerText, requireVdi } from './find-vdi.ts'
 

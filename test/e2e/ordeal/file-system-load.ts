@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { attachLoop, mountDevice, type Loop } from '../stage/loop.ts'
 import { succeed } from '../stage/program.ts'
-import { type Stage } from '../stage/stage.ts'
+import type { Stage } from '../stage/stage.ts'
 
 /** Below what the mount can do, so that there is load all the time. */
 const ROUND = [

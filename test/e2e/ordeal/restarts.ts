@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { type TestContext } from 'node:test'
-import { type Sheepfsd } from '../stage/sheepfsd.ts'
+import type { TestContext } from 'node:test'
+import type { Sheepfsd } from '../stage/sheepfsd.ts'
 import { longestStall, openDirect } from './worker-kills.ts'
 
 /** Restarts the workers of several mounts in turn, `times` each, and tells how long a read of a volume of it had to wait. */

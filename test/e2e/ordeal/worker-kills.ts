@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { constants, type FileHandle, open } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type TestContext } from 'node:test'
-import { type Sheepfsd } from '../stage/sheepfsd.ts'
+import type { TestContext } from 'node:test'
+import type { Sheepfsd } from '../stage/sheepfsd.ts'
 
 const BETWEEN_MS = 300
 

@@ -1,5 +1,5 @@
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
-import { type EngineName } from '../../../src/fuse/engine.ts'
+import type { EngineName } from '../../../src/fuse/engine.ts'
 
 /** The engines, each to be tested alike. */
 export const TESTED_ENGINES: readonly EngineName[] = ['kernel', 'fuse-native']

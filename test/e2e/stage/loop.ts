@@ -1,6 +1,6 @@
 import { findMount } from '../../../src/fuse/mount-table.ts'
 import { run, succeed } from './program.ts'
-import { type Stage } from './stage.ts'
+import type { Stage } from './stage.ts'
 
 /** A loop device over a file, by its path. It goes with the stage, or earlier with `detach`. */
 export interface Loop {

@@ -7,11 +7,11 @@ import { SheepfsError } from '../../../src/errors.ts'
 import { INODE_HEAD_SIZE, objectCount, parseInodeHeader } from '../../../src/wire/inode.ts'
 import { inodeOid } from '../../../src/wire/object-id.ts'
 import { readObject, writeIndex, writeVdiSize } from '../../../src/wire/object-ops.ts'
-import { type Message, type Response } from '../../../src/wire/message.ts'
+import type { Message, Response } from '../../../src/wire/message.ts'
 import { Req, Result, resultName } from '../../../src/wire/sd-proto.ts'
 import { deleteVdi, getVdiInfo, newVdi, parseVdiAnswer } from '../../../src/wire/vdi-ops.ts'
 import { textOf } from './program.ts'
-import { type Stage } from './stage.ts'
+import type { Stage } from './stage.ts'
 
 /** Index entries cleared by one request. */
 const CLEARED_AT_ONCE = 65536

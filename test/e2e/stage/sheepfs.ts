@@ -1,11 +1,11 @@
-import { type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findMount } from '../../../src/fuse/mount-table.ts'
 import { end, run, textOf } from './program.ts'
-import { type Sheep } from './sheep.ts'
-import { type Stage } from './stage.ts'
+import type { Sheep } from './sheep.ts'
+import type { Stage } from './stage.ts'
 
 /** The program under test. */
 export const SHEEPFS = join(import.meta.dirname, '../../../src/cli/sheepfs.js')

@@ -1,15 +1,15 @@
-import { type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ControlClient } from '../../../src/api/client.ts'
-import { type Mount } from '../../../src/api/schema/mount.ts'
+import type { Mount } from '../../../src/api/schema/mount.ts'
 import { addressText } from '../../../src/sheep/address.ts'
 import { end, textOf } from './program.ts'
-import { type Sheep } from './sheep.ts'
+import type { Sheep } from './sheep.ts'
 import { removeMount } from './sheepfs.ts'
-import { type Stage } from './stage.ts'
+import type { Stage } from './stage.ts'
 
 /** The program under test. */
 export const SHEEPFSD = join(import.meta.dirname, '../../../src/cli/sheepfsd.js')

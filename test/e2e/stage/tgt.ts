@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { addressText, type Address } from '../../../src/sheep/address.ts'
 import { run, succeed, textOf } from './program.ts'
-import { type Stage } from './stage.ts'
+import type { Stage } from './stage.ts'
 
 const TARGET = 'iqn.2024-01.test.sheepfs:volume'
 /** The sheepdog driver of tgtd cuts the port of a sheep after four digits. */

@@ -1,4 +1,4 @@
-import { type Device, type DeviceEnd } from '../../../src/fuse/kernel/device.ts'
+import type { Device, DeviceEnd } from '../../../src/fuse/kernel/device.ts'
 
 /** A kernel made of bytes: requests are put in, replies are collected. */
 export class FakeDevice implements Device {

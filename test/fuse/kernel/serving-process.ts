@@ -1,6 +1,6 @@
 import { createLogger } from '../../../src/log.ts'
 import { serveDevice } from '../../../src/fuse/kernel/open-device.ts'
-import { type Negotiated } from '../../../src/fuse/kernel/negotiation.ts'
+import type { Negotiated } from '../../../src/fuse/kernel/negotiation.ts'
 import { Session } from '../../../src/fuse/kernel/session.ts'
 import { MemoryTree } from '../memory-tree.ts'
 

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline'
 import { errorText, isSheepfsError } from '../../../src/errors.ts'
-import { type Mounted, type MountOptions } from '../../../src/fuse/engine.ts'
+import type { Mounted, MountOptions } from '../../../src/fuse/engine.ts'
 import { fuseNativeEngine } from '../../../src/fuse/native/fuse-native-engine.ts'
 import { createLogger } from '../../../src/log.ts'
 import { MemoryTree } from '../memory-tree.ts'

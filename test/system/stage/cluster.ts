@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { type Machine, type Started } from './machine.ts'
+import type { Machine, Started } from './machine.ts'
 
 const LAMB = join(import.meta.dirname, '../../../src/lamb/lamb.js')
 

@@ -2,7 +2,7 @@ import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { succeed } from '../../e2e/stage/program.ts'
-import { type Machine } from './machine.ts'
+import type { Machine } from './machine.ts'
 
 const ROOT = join(import.meta.dirname, '../../../..')
 const BUILD_LIMIT_MS = 200_000

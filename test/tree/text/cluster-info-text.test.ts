@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { clusterInfoText } from '../../../src/tree/text/cluster-info-text.ts'
-import { type ClusterStatus, type Epoch } from '../../../src/wire/info-ops.ts'
+import type { ClusterStatus, Epoch } from '../../../src/wire/info-ops.ts'
 import { parseAddr } from '../../../src/wire/node-record.ts'
 import { Result } from '../../../src/wire/sd-proto.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { vdiListText, type ListedVdi } from '../../../src/tree/text/vdi-list-text.ts'
-import { type InodeHeader } from '../../../src/wire/inode.ts'
+import type { InodeHeader } from '../../../src/wire/inode.ts'
 
 const zone = process.env['TZ']
 before(() => (process.env['TZ'] = 'UTC'))

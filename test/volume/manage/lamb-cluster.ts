@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext } from 'node:test'
+import type { TestContext } from 'node:test'
 import { Lamb, type LambOptions } from '../../../src/lamb/server.ts'
 import { silentLogger } from '../../../src/log.ts'
 import { Cluster } from '../../../src/sheep/cluster.ts'
 import { openVolume } from '../../../src/volume/open-volume.ts'
-import { type VdiSpec } from '../../../src/wire/vdi-ops.ts'
+import type { VdiSpec } from '../../../src/wire/vdi-ops.ts'
 
 /** A lamb and a client of it, which go with the test. */
 export async function lambCluster(
