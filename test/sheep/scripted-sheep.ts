@@ -53,9 +53,8 @@ export class ScriptedSheep {
   /** Connections are taken, and nothing is ever read from them: a stopped process. */
   isStopped = false
   #port = 0
-  #active = 0
-  /** Counts the deaths of the process: what it had not executed is gone with it. */
-  #life = 0
+  /** What it was sent and has not executed; gone with the process. */
+  readonly #pending = new Set<SheepRequest>()
 
   constructor(model: ModelCluster, rules: SheepRules) {
     this.#model = model
@@ -79,10 +78,18 @@ export class ScriptedSheep {
     return this.counts.get(name) ?? 0
   }
 
-  /** Listens, on the port it had before if it had one. */
+  /** Listens, on the port it had before if it had one; waits while that is in use, by a connection of somebody else. */
   async start(): Promise<void> {
-    this.#server.listen(this.#port, '127.0.0.1')
-    await once(this.#server, 'listening')
+    for (;;) {
+      try {
+        this.#server.listen(this.#port, '127.0.0.1')
+        await once(this.#server, 'listening')
+        break
+      } catch (error) {
+        if (this.#port === 0 || !isInUse(error)) throw error
+        await pause(10)
+      }
+    }
     this.#port = (this.#server.address() as AddressInfo).port
   }
 
@@ -94,7 +101,7 @@ export class ScriptedSheep {
   /** The process dies: nobody listens any more. */
   async stop(): Promise<void> {
     if (!this.#server.listening) return
-    this.#life++
+    for (const request of this.#pending) this.#finish(request)
     const closed = once(this.#server, 'close')
     this.#server.close()
     this.cutAll()
@@ -170,18 +177,20 @@ export class ScriptedSheep {
   }
 
   async #execute(request: SheepRequest, laterMs?: number): Promise<Answer> {
-    const isActive = isGatewayRequest(request)
-    if (isActive) this.#active++
-    const life = this.#life
+    this.#pending.add(request)
     try {
       if (laterMs !== undefined) await pause(laterMs)
-      if (life !== this.#life) return { result: Result.KILLED, payload: new Uint8Array(0) }
+      if (!this.#pending.has(request)) return { result: Result.KILLED, payload: new Uint8Array(0) }
       this.#rules.execute(request)
-      return await execute(this.#model, request, this.#active)
+      const active = [...this.#pending].filter(isGatewayRequest).length
+      return await execute(this.#model, request, active)
     } finally {
-      if (isActive) this.#active--
-      this.#rules.finish(request)
+      this.#finish(request)
     }
+  }
+
+  #finish(request: SheepRequest): void {
+    if (this.#pending.delete(request)) this.#rules.finish(request)
   }
 
   #send(socket: Socket, request: SheepRequest, answer: Answer): void {
@@ -213,4 +222,8 @@ export class ScriptedSheep {
     if (lie === 'cut header') socket.end(header.subarray(0, 20))
     else socket.write(Buffer.concat([header, answer.payload]))
   }
+}
+
+function isInUse(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
 }
