@@ -1,5 +1,6 @@
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Address } from '../../src/sheep/address.ts'
 import { Framer } from '../../src/wire/framer.ts'
@@ -37,6 +38,9 @@ export type Fate =
 export type Script = (request: SheepRequest) => Fate
 
 const ANSWER: Fate = { kind: 'answer' }
+/** Below those that connections get by themselves: while it is dead, only another sheep could take the port of one. */
+const FIRST_PORT = 10_000
+const LAST_PORT = 32_000
 
 /**
  * One daemon of a model cluster, on a TCP port of its own, that does what its script says with every request. Counts what
@@ -78,19 +82,20 @@ export class ScriptedSheep {
     return this.counts.get(name) ?? 0
   }
 
-  /** Listens, on the port it had before if it had one; waits while that is in use, by a connection of somebody else. */
+  /** Listens, on the port it had before if it had one. */
   async start(): Promise<void> {
+    const known = this.#port
     for (;;) {
+      if (known === 0) this.#port = randomInt(FIRST_PORT, LAST_PORT)
       try {
         this.#server.listen(this.#port, '127.0.0.1')
         await once(this.#server, 'listening')
-        break
+        return
       } catch (error) {
-        if (this.#port === 0 || !isInUse(error)) throw error
-        await pause(10)
+        if (!isInUse(error)) throw error
+        if (known !== 0) await pause(10) // another sheep that was started meanwhile
       }
     }
-    this.#port = (this.#server.address() as AddressInfo).port
   }
 
   /** Breaks all connections, without executing anything more than what is on its way to be. */
