@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { succeed } from '../../e2e/stage/program.ts'
@@ -25,19 +25,21 @@ export async function placeNextVersion(machine: Machine, deb: string, path: stri
 }
 
 /**
- * Makes the machine's package manager know of Node.js where it is not installed from a package: a package with the
- * program that runs this test.
+ * Makes the program that runs this test the Node.js of the booted machine, also where another one is installed, and its
+ * package manager know of it where it comes from no package.
  */
 export async function provideNode(machine: Machine): Promise<void> {
-  const status = await succeed('dpkg-query', ['--show', '--showformat=${Status} ${Version}', 'nodejs']).catch(() => '')
-  if (/ installed (2\d|[3-9]\d)\./.test(status)) return
-  const folder = await mkdtemp(join(tmpdir(), 'sheepfs-node-'))
-  const arch = (await succeed('dpkg', ['--print-architecture'])).trim()
+  const { stdout: installed } = await machine.run('dpkg-query', '--show', '--showformat=${Status} ${Version}', 'nodejs')
+  if (!/ installed (2\d|[3-9]\d)\./.test(installed)) await installNodePackage(machine)
+  const program = machine.path('/usr/bin/node')
+  await rm(program, { force: true }) // it may be a link
+  await copyFile(process.execPath, program)
+}
+
+/** The package has nothing in it: it is there for those who depend on it. */
+async function installNodePackage(machine: Machine): Promise<void> {
+  const arch = await machine.succeed('dpkg', '--print-architecture')
   const control = `Package: nodejs\nVersion: ${process.versions.node}\nArchitecture: ${arch}\nMaintainer: test <test@localhost>\nDescription: Node.js of this test\n`
-  await mkdir(join(folder, 'DEBIAN'))
-  await mkdir(join(folder, 'usr/bin'), { recursive: true })
-  await writeFile(join(folder, 'DEBIAN/control'), control)
-  await copyFile(process.execPath, join(folder, 'usr/bin/node'))
-  await succeed('dpkg-deb', ['--root-owner-group', '-Znone', '--build', folder, machine.path('/var/tmp/nodejs.deb')])
-  await rm(folder, { recursive: true })
+  await machine.write('/var/tmp/nodejs/DEBIAN/control', control)
+  await machine.sh('cd /var/tmp && dpkg-deb --root-owner-group --build nodejs && dpkg --install nodejs.deb')
 }

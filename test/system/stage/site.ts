@@ -22,11 +22,11 @@ export class Site {
   async setUp(): Promise<void> {
     const [deb, machine] = await Promise.all([buildPackage(), Machine.create()])
     this.#parts = { machine, cluster: new Cluster(machine), deb }
-    await provideNode(machine)
     await machine.copy(deb, `/var/tmp/${basename(deb)}`)
     await machine.write('/etc/sheepfs/cluster1.toml', CONFIG)
     await this.directories(TREE)
     await machine.boot()
+    await provideNode(machine)
     await this.cluster.start()
   }
 
