@@ -101,8 +101,8 @@ _sheepfsctl_word() {
     return
   fi
   case "${command[*]}" in
-    '') _sheepfs_offer < <(printf '%s\n' status mounts health metrics events doctor mount unmount restart volumes \
-      attach detach cache sheep io-timeout cluster nodes vdi snapshot clone resize) ;;
+    '') _sheepfs_offer < <(printf '%s\n' status mounts health metrics events doctor reload mount unmount restart \
+      volumes attach detach cache sheep io-timeout cluster nodes vdi snapshot clone resize) ;;
     vdi) _sheepfs_offer < <(printf '%s\n' list create delete) ;;
     unmount | restart*) _sheepfs_offer < <(_sheepfs_ask name mounts) ;;
     detach*) _sheepfs_offer < <(_sheepfs_ask name volumes) ;;

@@ -35,6 +35,10 @@ export class ControlClient {
     return this.#ask(Status, 'GET', '/v1/status')
   }
 
+  async reload(): Promise<void> {
+    await this.#exchange('POST', '/v1/reload')
+  }
+
   async health(): Promise<Health> {
     const { body } = await this.#exchange('GET', '/v1/health', undefined, [200, 503])
     return checked(Health, body)

@@ -14,6 +14,11 @@ import type { MountMetrics } from './mount-metrics.ts'
  */
 export interface Supervisor extends VdiManagement {
   status(): Promise<Status>
+  /**
+   * Reads the configuration again and applies what differs; resolves when that is done. Errors: what is wrong with it, or
+   * cannot be done; everything is as it was then.
+   */
+  reload(): Promise<void>
   metrics(): Promise<readonly MountMetrics[]>
   /** Calls `listener` for every event, from now until the returned function is called. */
   subscribe(listener: (event: Event) => void): () => void

@@ -13,6 +13,17 @@ const FORCE: CommandOption = { type: 'boolean', help: 'also while files are open
 /** Commands that change mounts and what is attached to them. */
 export const MOUNT_COMMANDS: readonly Command[] = [
   {
+    name: 'reload',
+    arguments: '',
+    summary: 'applies what is different in the configuration; nothing when anything is wrong',
+    count: [0, 0],
+    run: async (call) => {
+      await call.client.reload()
+      call.print({ reloaded: true }, () => 'reloaded\n')
+      return EXIT.done
+    },
+  },
+  {
     name: 'mount',
     arguments: 'MOUNTPOINT',
     summary: 'mounts until the daemon ends',

@@ -7,10 +7,13 @@ import type { Status } from '../api/schema/status.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../api/schema/vdi.ts'
 import type { Volume, VolumePut } from '../api/schema/volume.ts'
 import type { Force, Supervisor } from '../api/supervisor.ts'
-import { SheepfsError } from '../errors.ts'
+import { errorText, isSheepfsError, SheepfsError } from '../errors.ts'
+import type { Logger } from '../log.ts'
 import { parseAddress } from '../sheep/address.ts'
 import { parseVolumeName } from '../tree/volume-name.ts'
+import { readConfig } from './config.ts'
 import type { Instance } from './instance.ts'
+import { reloadInstance } from './instance-reload.ts'
 import { type ManagedMount, toTimeoutMs } from './managed-mount.ts'
 import type { WorkerClient } from './worker-client.ts'
 
@@ -18,6 +21,7 @@ import type { WorkerClient } from './worker-client.ts'
 export interface DaemonFacts {
   readonly version: string
   readonly configFile: string
+  readonly log: Logger
 }
 
 /** What clients ask of an instance: done by it, or by the worker of a mount, and told in events. */
@@ -25,6 +29,7 @@ export class InstanceControl implements Supervisor {
   readonly instance: Instance
   readonly #facts: DaemonFacts
   readonly #startedAt = new Date().toISOString()
+  #reloads: Promise<unknown> = Promise.resolve()
 
   constructor(instance: Instance, facts: DaemonFacts) {
     this.instance = instance
@@ -43,6 +48,36 @@ export class InstanceControl implements Supervisor {
       config_file: this.#facts.configFile,
       mounts: await this.mounts(),
     }
+  }
+
+  /** One after the other: what stands in the file when the last was asked for is what holds in the end. */
+  reload(): Promise<void> {
+    const reloaded = this.#reloads.then(() => this.#reload())
+    this.#reloads = reloaded.catch(() => undefined)
+    return reloaded
+  }
+
+  async #reload(): Promise<void> {
+    const { configFile: file, log } = this.#facts
+    const { name, state } = this.instance
+    if (state !== 'running') throw new SheepfsError('closed', `not reloaded: the instance is ${state}`)
+    this.instance.state = 'reloading'
+    try {
+      await reloadInstance(this, await readConfig({ file, instance: name }), log)
+      log.info('reloaded')
+      this.instance.emit({ type: 'reloaded' })
+    } catch (cause) {
+      this.instance.emit({ type: 'reload-failed', reason: errorText(cause) })
+      const code = isSheepfsError(cause) ? cause.code : 'io'
+      throw new SheepfsError(code, `not reloaded: ${errorText(cause)}`, { cause })
+    } finally {
+      this.#endReload()
+    }
+  }
+
+  /** A stop may have come between. */
+  #endReload(): void {
+    if (this.instance.state === 'reloading') this.instance.state = 'running'
   }
 
   metrics(): Promise<readonly MountMetrics[]> {

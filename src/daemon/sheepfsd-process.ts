@@ -5,12 +5,12 @@ import { errorText } from '../errors.ts'
 import { buildControlApp, buildObserverApp } from '../api/control-app.ts'
 import { listenUnix, type Listening } from '../api/listen-unix.ts'
 import type { InstanceConfig } from '../api/schema/config.ts'
+import type { Status } from '../api/schema/status.ts'
 import { createLogger, type Logger } from '../log.ts'
 import { readConfig } from './config.ts'
 import { instanceFiles, type Environment, type InstanceFiles } from './environment.ts'
 import { Instance } from './instance.ts'
 import { InstanceControl } from './instance-control.ts'
-import { reloadInstance } from './instance-reload.ts'
 import { startMounts, stopMounts } from './instance-life.ts'
 import { readSavedState, SavedStateFile } from './saved-state.ts'
 import { connectServiceManager, type ServiceManager } from './service-manager.ts'
@@ -69,6 +69,7 @@ class Daemon {
   readonly #manager: ServiceManager
   readonly #sockets: Listening[] = []
   #stopping: Promise<void> | undefined
+  #told: Status['state'] = 'starting'
   #watchdog: NodeJS.Timeout | undefined
 
   constructor(options: DaemonOptions) {
@@ -77,6 +78,7 @@ class Daemon {
     this.#control = new InstanceControl(options.instance, {
       version: options.version,
       configFile: options.files.config,
+      log: options.log,
     })
     this.#log = options.log
     this.#manager = connectServiceManager(options.log)
@@ -92,10 +94,12 @@ class Daemon {
     })
     stopped.catch(() => undefined)
     process.on('SIGHUP', () => {
-      void this.#reload()
+      this.#control.reload().catch((error: unknown) => {
+        this.#log.error(errorText(error))
+      })
     })
     this.#instance.onChange(() => {
-      this.#manager.status(statusText(this.#instance))
+      this.#tell()
     })
     try {
       await this.#listen(this.#instance.config)
@@ -134,23 +138,12 @@ class Daemon {
     }, intervalMs)
   }
 
-  /** All or nothing: a configuration that is wrong changes nothing. */
-  async #reload(): Promise<void> {
-    if (this.#instance.state !== 'running') return
-    this.#instance.state = 'reloading'
-    this.#manager.reloading()
-    try {
-      const { files, log } = this.#options
-      const config = await readConfig({ file: files.config, instance: this.#instance.name })
-      await reloadInstance(this.#control, config, log)
-      this.#log.info('reloaded')
-      this.#instance.emit({ type: 'reloaded' })
-    } catch (error) {
-      this.#log.error(`not reloaded: ${errorText(error)}`)
-      this.#instance.emit({ type: 'reload-failed', reason: errorText(error) })
-    }
-    this.#instance.state = 'running'
-    this.#manager.ready()
+  /** Tells systemd what has changed. */
+  #tell(): void {
+    const { state } = this.#instance
+    if (state === 'reloading' && this.#told !== 'reloading') this.#manager.reloading()
+    if (state === 'running' && this.#told === 'reloading') this.#manager.ready()
+    this.#told = state
     this.#manager.status(statusText(this.#instance))
   }
 

@@ -95,6 +95,14 @@ export class FakeSupervisor implements Supervisor {
     }
   }
 
+  reload(): Promise<void> {
+    const { failure } = this
+    this.failure = undefined
+    if (failure) return Promise.reject(failure)
+    this.emit({ type: 'reloaded' })
+    return Promise.resolve()
+  }
+
   metrics(): Promise<MountMetrics[]> {
     return Promise.resolve(this.measured)
   }

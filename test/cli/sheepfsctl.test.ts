@@ -79,6 +79,16 @@ test('mounts are made, changed, restarted and removed', limit, async (t) => {
   assert.equal((await ctl('unmount', 'two')).out, 'unmounted two\n')
 })
 
+test('a reload says whether it was done, and else what is wrong', limit, async (t) => {
+  const supervisor = new FakeSupervisor()
+  const ctl = await stage(t, { cluster1: supervisor })
+  assert.deepEqual(await ctl('reload'), { code: EXIT.done, out: 'reloaded\n', errors: '\r\u001b[K' })
+  supervisor.failure = new SheepfsError('invalid', 'not reloaded: /etc/sheepfs/cluster1.toml: "sheeps" means nothing')
+  const { code, out, errors } = await ctl('reload')
+  assert.deepEqual([code, out], [EXIT.usage, ''])
+  assert.match(errors, /sheepfsctl: not reloaded: .* "sheeps" means nothing\n$/)
+})
+
 test('VDIs are created with sizes as people write them, and a delete shows its progress', limit, async (t) => {
   const ctl = await stage(t)
   assert.equal((await ctl('vdi', 'create', 'new', '1.5T')).out, 'created new, 1.5T\n')

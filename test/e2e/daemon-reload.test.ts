@@ -74,6 +74,25 @@ describe('a daemon that is told to reload', NEEDS, () => {
     )
     assert.equal(await findMount(other.mountpoint), undefined)
   })
+
+  test('tells who asks through the API when it is done, or why it is not', async () => {
+    await writeConfig(daemon.place, [{ ...table, volumes }])
+    await daemon.client.reload()
+    assert.deepEqual((await daemon.serving(MOUNT)).volumes.toSorted(), volumes.toSorted())
+    await writeConfig(daemon.place, [{ ...table, page_cach: true }])
+    await assert.rejects(daemon.client.reload(), { code: 'invalid', message: /^not reloaded: .*page_cach/ })
+    assert.equal((await daemon.client.status()).state, 'running')
+  })
+
+  test('while it reloads does so once more afterwards, with what the file has come to', async () => {
+    await writeConfig(daemon.place, [{ ...table, volumes: [] }])
+    const from = daemon.log().length
+    const first = daemon.client.reload()
+    await daemon.logged('"change":"detach"', from)
+    await writeConfig(daemon.place, [{ ...table, volumes: volumes.slice(1) }])
+    await Promise.all([first, daemon.client.reload()])
+    assert.deepEqual((await daemon.serving(MOUNT)).volumes, volumes.slice(1))
+  })
 })
 
 /** The message of a reload that was refused, out of the log. */

@@ -44,8 +44,9 @@ export function showCrashes(site: Site): void {
         `systemctl reload sheepfs@cluster1; test -e ${TREE}/volume/extra; grep 1 ${TREE}/config/page_cache`,
       )
       await site.machine.write('/etc/sheepfs/cluster1.toml', 'sheeps = []\n')
-      await sh('systemctl reload sheepfs@cluster1 || true')
+      await sh('! systemctl reload sheepfs@cluster1')
       assert.match(await sh('journalctl --unit sheepfs@cluster1 --lines 5'), /not reloaded: .*sheeps/)
+      assert.equal(await sh('systemctl is-active sheepfs@cluster1'), 'active')
       await site.machine.write('/etc/sheepfs/cluster1.toml', CONFIG)
       await underWrites(`systemctl reload sheepfs@cluster1; ! test -e ${TREE}/volume/extra`)
     })

@@ -32,6 +32,19 @@ export function addMountReads(app: App, supervisor: Supervisor): void {
 /** Changes of mounts, their caches and sheep. */
 export function addMountChanges(app: App, supervisor: Supervisor): void {
   app.post(
+    '/v1/reload',
+    {
+      schema: {
+        summary: 'applies what is different in the configuration, or nothing',
+        response: answers({ 204: NoContent }),
+      },
+    },
+    async (_, reply) => {
+      await supervisor.reload()
+      return reply.code(204).send(null)
+    },
+  )
+  app.post(
     '/v1/mounts',
     { schema: { summary: 'mounts another cluster', body: MountInput, response: answers({ 201: Mount }) } },
     async (request, reply) => {
