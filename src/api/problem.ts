@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http'
+import { STATUS_CODES } from './node-http.ts'
 import { SheepfsError, errorText, type ErrorCode } from '../errors.ts'
 import type { Problem } from './schema/problem.ts'
 
