@@ -1,5 +1,4 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
+import { runToEnd } from '../fuse/run-to-end.ts'
 import type { Logger } from '../log.ts'
 
 const SYSTEMD_NOTIFY_LIMIT_MS = 10_000
@@ -13,7 +12,7 @@ export function notifyProgram(log: Logger): (state: string) => void {
   return (state) => {
     sent = sent.then(async () => {
       try {
-        await promisify(execFile)('systemd-notify', state.trim().split('\n'), { timeout: SYSTEMD_NOTIFY_LIMIT_MS })
+        await runToEnd('systemd-notify', state.trim().split('\n'), SYSTEMD_NOTIFY_LIMIT_MS)
       } catch (error) {
         log.error({ err: error, state }, 'systemd could not be told')
       }

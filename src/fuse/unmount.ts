@@ -1,25 +1,26 @@
-import { execFile } from 'node:child_process'
 import { SheepfsError, errorText } from '../errors.ts'
 import { describeHolders } from './mount-holders.ts'
 import { findMount } from './mount-table.ts'
+import { runToEnd } from './run-to-end.ts'
 
 /** How long umount(8) and fusermount(1) may take: what is dirty is written first, so as long as I/O may take. */
 const UNMOUNT_LIMIT_MS = 600_000
 
 /**
  * Takes the mount at this path out of the tree, as root with umount(8), otherwise with fusermount(1). Does not wait for
- * its server. Errors: busy (with who holds it where that can be seen; the mount goes on), not-permitted, not-supported
- * (no fusermount), io.
+ * its server. Somebody else may unmount it at the same moment: a path where nothing is mounted is as it should be. Errors:
+ * busy (with who holds it where that can be seen; the mount goes on), not-permitted, not-supported (no fusermount), io.
  */
 export async function unmountPath(mountpoint: string): Promise<void> {
   // umount -i: a helper umount.fuse of the system might do something else, as unmounting lazily
   const failure = await run(isRoot() ? ['umount', '-i', mountpoint] : ['fusermount', '-u', mountpoint])
-  if (failure !== undefined) throw await unmountError(mountpoint, failure)
+  if (failure !== undefined && (await findMount(mountpoint)) !== undefined)
+    throw await unmountError(mountpoint, failure)
 }
 
 /**
  * Detaches the mount from the tree even when it is busy; its open files go on with its server, or fail when that is gone.
- * Somebody else may unmount it at the same moment: a path where nothing is mounted is as it should be.
+ * A path where nothing is mounted is as it should be here too.
  */
 export async function detachPath(mountpoint: string): Promise<void> {
   const failure = await run(isRoot() ? ['umount', '-i', '-l', mountpoint] : ['fusermount', '-u', '-z', mountpoint])
@@ -33,12 +34,13 @@ export function isRoot(): boolean {
 }
 
 async function run([program = '', ...args]: readonly string[]): Promise<Error | undefined> {
-  return new Promise((resolve) => {
-    execFile(program, args, { timeout: UNMOUNT_LIMIT_MS, env: { ...process.env, LC_ALL: 'C' } }, (error, _, stderr) => {
-      if (error === null) resolve(undefined)
-      else resolve(stderr === '' ? error : new Error(stderr.trim(), { cause: error }))
-    })
-  })
+  try {
+    await runToEnd(program, args, UNMOUNT_LIMIT_MS)
+    return undefined
+  } catch (cause) {
+    const { stderr = '' } = cause as { stderr?: string }
+    return stderr === '' ? (cause as Error) : new Error(stderr.trim(), { cause })
+  }
 }
 
 async function unmountError(mountpoint: string, cause: Error): Promise<SheepfsError> {
