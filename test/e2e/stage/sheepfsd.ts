@@ -62,13 +62,22 @@ export class Sheepfsd {
   /** Resolves when the log has `text` at or after `from`. Errors: it ends, or nothing such comes in time. */
   async logged(text: string, from = 0, limitMs = START_LIMIT_MS): Promise<void> {
     const limit = AbortSignal.timeout(limitMs)
-    const exited = once(this.child, 'exit')
     while (!this.log().includes(text, from)) {
       if (this.child.exitCode !== null || this.child.signalCode !== null)
         throw new Error(`sheepfsd ended: ${this.log()}`)
       if (limit.aborted) throw new Error(`not logged within ${limitMs} ms: ${text}: ${this.log()}`)
-      await Promise.race([exited, once(this.child.stderr ?? this.child, 'data', { signal: limit }).catch(() => [])])
+      await this.#heard(limit)
     }
+  }
+
+  /** Resolves when it has logged something, has ended, or `limit` aborts. */
+  async #heard(limit: AbortSignal): Promise<void> {
+    const heard = new AbortController()
+    const signal = AbortSignal.any([limit, heard.signal])
+    const events = [once(this.child, 'exit', { signal }), once(this.child.stderr ?? this.child, 'data', { signal })]
+    await Promise.race(events).catch(() => undefined)
+    heard.abort()
+    await Promise.allSettled(events)
   }
 
   /** The mount, once it is served by a worker of at least this generation. */
