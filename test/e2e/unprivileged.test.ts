@@ -8,45 +8,53 @@ import { startSheep } from './stage/sheep.ts'
 import { control, startSheepfs } from './stage/sheepfs.ts'
 import { Stage } from './stage/stage.ts'
 
+const IS_ROOT = missing('root') === false
 const NOBODY = 65534
-/** Runs as nobody, who may read the clone wherever it lies but has no other privilege. */
-const AS_NOBODY = [
-  'setpriv',
-  `--reuid=${NOBODY}`,
-  `--regid=${NOBODY}`,
-  '--clear-groups',
-  '--inh-caps=-all,+dac_read_search',
-  '--ambient-caps=-all,+dac_read_search',
-]
+const OWNER = IS_ROOT ? NOBODY : (process.getuid?.() ?? NOBODY)
+/** Root runs as nobody, who may read the clone wherever it lies but has no other privilege; others have none anyway. */
+const UNPRIVILEGED = IS_ROOT
+  ? [
+      'setpriv',
+      `--reuid=${NOBODY}`,
+      `--regid=${NOBODY}`,
+      '--clear-groups',
+      '--inh-caps=-all,+dac_read_search',
+      '--ambient-caps=-all,+dac_read_search',
+    ]
+  : ['env']
 
-describe('without privileges', { skip: missing('fuse', 'root', 'fusermount'), timeout: 120_000 }, () => {
+async function ownMountpoint(stage: Stage): Promise<string> {
+  const mountpoint = await stage.mountpoint()
+  if (IS_ROOT) await chown(mountpoint, NOBODY, NOBODY)
+  return mountpoint
+}
+
+describe('without privileges', { skip: missing('fuse', 'fusermount'), timeout: 120_000 }, () => {
   const stage = new Stage()
   after(() => stage.close())
 
   test('fuse-native mounts a volume that its owner, and nobody else, reads and writes', async () => {
     const sheep = await startSheep(stage)
     const name = await sheep.createVdi(32 * 2 ** 20)
-    const mountpoint = await stage.mountpoint()
-    await chown(mountpoint, NOBODY, NOBODY)
-    const options = { sheep, engine: 'fuse-native', attach: [name], mountpoint, prefix: AS_NOBODY } as const
+    const mountpoint = await ownMountpoint(stage)
+    const options = { sheep, engine: 'fuse-native', attach: [name], mountpoint, prefix: UNPRIVILEGED } as const
     const sheepfs = await startSheepfs(stage, options)
-    const asNobody = (program: string, ...args: string[]): Promise<string> =>
-      succeed('setpriv', [...AS_NOBODY.slice(1), program, ...args])
+    const asOwner = (program: string, ...args: string[]): Promise<string> =>
+      succeed('env', [...UNPRIVILEGED, program, ...args])
 
     const source = `${await stage.folder()}/random`
     await succeed('dd', ['if=/dev/urandom', `of=${source}`, 'bs=1M', 'count=8', 'status=none'])
-    await asNobody('dd', `if=${source}`, `of=${sheepfs.volume(name)}`, 'bs=64k', 'conv=fsync', 'status=none')
-    await asNobody('cmp', '-n', String(8 * 2 ** 20), source, sheepfs.volume(name))
-    assert.match(await asNobody('ls', '-l', sheepfs.path('volume')), /^-rw------- .* nobody/m)
-    await assert.rejects(control(sheepfs, 'vdi/mount', name), { code: 'EACCES' })
+    await asOwner('dd', `if=${source}`, `of=${sheepfs.volume(name)}`, 'bs=64k', 'conv=fsync', 'status=none')
+    await asOwner('cmp', '-n', String(8 * 2 ** 20), source, sheepfs.volume(name))
+    assert.match(await asOwner('ls', '-ln', sheepfs.path('volume')), new RegExp(`^-rw------- 1 ${OWNER} `, 'm'))
+    if (IS_ROOT) await assert.rejects(control(sheepfs, 'vdi/mount', name), { code: 'EACCES' })
     await sheepfs.stop()
   })
 
   test('the kernel engine says that it needs root', async () => {
     const sheep = await startSheep(stage)
-    const mountpoint = await stage.mountpoint()
-    await chown(mountpoint, NOBODY, NOBODY)
-    const starting = startSheepfs(stage, { sheep, engine: 'kernel', mountpoint, prefix: AS_NOBODY })
+    const mountpoint = await ownMountpoint(stage)
+    const starting = startSheepfs(stage, { sheep, engine: 'kernel', mountpoint, prefix: UNPRIVILEGED })
     await assert.rejects(starting, /permi|root|superuser/i)
     assert.equal(await findMount(mountpoint), undefined)
   })

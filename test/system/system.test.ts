@@ -1,4 +1,5 @@
 import { after, before, describe } from 'node:test'
+import { missing } from '../e2e/stage/ability.ts'
 import { showAccess } from './access.ts'
 import { showBoots } from './boots.ts'
 import { showCrashes } from './crashes.ts'
@@ -12,7 +13,7 @@ import { Site } from './stage/site.ts'
 
 const SET_UP = { timeout: 240_000 }
 
-describe('on a booted system', { skip: await cannotBoot() }, () => {
+describe('on a booted system', { skip: (await cannotBoot()) || missing('dh', 'sdNotify') }, () => {
   const site = new Site()
   before(() => site.setUp(), SET_UP)
   after(() => site.destroy(), SET_UP)
