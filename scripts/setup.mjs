@@ -102,16 +102,20 @@ function packagesOf(needs) {
   return [...new Set(needs.flatMap((need) => need.debian.split(' ')))]
 }
 
-/** True when node_modules holds every package of the lock file that can be installed here, in its version. */
+/**
+ * True when node_modules holds every package of the lock file in its version. npm leaves optional ones out that it cannot
+ * compile: they are tried again when what they are compiled with has come since.
+ */
 function areModulesCurrent() {
   const installedList = 'node_modules/.package-lock.json'
   if (!existsSync(installedList)) return false
   const wanted = JSON.parse(readFileSync('package-lock.json', 'utf8')).packages
   const installed = JSON.parse(readFileSync(installedList, 'utf8')).packages
-  const canCompile = existsSync(SD_NOTIFY_HEADER)
+  const cameMs = existsSync(SD_NOTIFY_HEADER) ? statSync(SD_NOTIFY_HEADER).ctimeMs : 0
+  const wasTried = cameMs < statSync(installedList).mtimeMs
   return Object.entries(wanted).every(
     ([path, { version, optional }]) =>
-      path === '' || (optional === true && !canCompile) || installed[path]?.version === version,
+      path === '' || installed[path]?.version === version || (optional === true && wasTried),
   )
 }
 
