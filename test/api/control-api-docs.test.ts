@@ -8,6 +8,7 @@ import { buildControlApp } from '../../src/api/control-app.ts'
 import { listenUnix } from '../../src/api/listen-unix.ts'
 import { HTTP_STATUS } from '../../src/api/problem.ts'
 import { silentLogger } from '../../src/log.ts'
+import { missing } from '../e2e/stage/ability.ts'
 import { FakeSupervisor } from './fake-supervisor.ts'
 
 const PAGE = join(import.meta.dirname, '../../../docs/control-api.md')
@@ -64,7 +65,7 @@ function run(command: string, socket: string): Promise<{ status: number; body: s
   })
 }
 
-test('every example of the page does what the page says', { timeout: 60_000 }, async (t) => {
+test('every example of the page does what the page says', { skip: missing('curl'), timeout: 60_000 }, async (t) => {
   const { socket } = await serve(t)
   for (const { command, status, answer } of examplesOf(await readFile(PAGE, 'utf8'))) {
     const result = await run(command, socket)

@@ -30,6 +30,7 @@ const CHECKS = {
   rpmbuild: () => program('rpmbuild'),
   ip: () => program('ip'),
   dh: () => program('dh'),
+  curl: () => program('curl'),
   sdNotify: () => (existsSync(SD_NOTIFY) ? undefined : 'no package can be built: sd-notify is not compiled'),
 } as const
 
