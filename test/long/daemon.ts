@@ -10,7 +10,7 @@ import { startSheepfsd, type Sheepfsd } from '../e2e/stage/sheepfsd.ts'
 import { Stage } from '../e2e/stage/stage.ts'
 
 const MIB = 2 ** 20
-const KILLS = { single: 15, double: 5 } as const
+const KILLS = { single: 15, double: 5, betweenMs: 4000 } as const
 const RESTARTS = 10
 const STORM = { clients: 200, forMs: 60_000 } as const
 

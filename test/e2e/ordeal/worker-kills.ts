@@ -10,6 +10,8 @@ const BETWEEN_MS = 300
 export interface Kills {
   readonly single: number
   readonly double: number
+  /** How long a worker serves before it is killed. Many short lives are a mount that has failed, and have longer pauses. */
+  readonly betweenMs?: number
 }
 
 /** Kills one worker of a mount after the other, and tells how long a read of the volume at `path` had to wait each time. */
@@ -20,7 +22,7 @@ export async function killInTurn(
 ): Promise<void> {
   const file = await openDirect(path)
   for (let i = 0; i < kills.single + kills.double; i++) {
-    await delay(BETWEEN_MS)
+    await delay(kills.betweenMs ?? BETWEEN_MS)
     const isDouble = i >= kills.single
     const generation = await daemon.killWorker(mount)
     const stall = stallOf(file)
