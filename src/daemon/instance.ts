@@ -95,8 +95,9 @@ export class Instance {
     return [...configured, ...added.map((config) => ({ config, isConfigured: false }))]
   }
 
-  /** Adds a mount that does not serve yet. Errors: exists. */
+  /** Adds a mount that does not serve yet. Errors: exists; closed while the instance stops, which would never end it. */
   enlist(config: MountConfig, { isConfigured, engine }: { isConfigured: boolean; engine: EngineName }): ManagedMount {
+    this.checkRunning()
     if (this.#mounts.has(config.name)) throw new SheepfsError('exists', `mount "${config.name}" is there already`)
     const { workerUser, logLevel, log, saved } = this.#options
     const mount = new ManagedMount({

@@ -68,6 +68,7 @@ class Daemon {
   readonly #log: Logger
   readonly #manager: ServiceManager
   readonly #sockets: Listening[] = []
+  #listening: Promise<void> | undefined
   #stopping: Promise<void> | undefined
   #told: Status['state'] = 'starting'
   #watchdog: NodeJS.Timeout | undefined
@@ -102,7 +103,8 @@ class Daemon {
       this.#tell()
     })
     try {
-      await this.#listen(this.#instance.config)
+      this.#listening = this.#listen(this.#instance.config)
+      await this.#listening
       await startMounts(this.#instance, this.#log)
     } catch (error) {
       if (!this.#stopping) {
@@ -155,6 +157,7 @@ class Daemon {
     try {
       await stopMounts(this.#instance, this.#log, this.#options.stopTimeoutMs)
     } finally {
+      await this.#listening?.catch(() => undefined) // it may have been told to stop meanwhile
       for (const socket of this.#sockets) await socket.close()
       await this.#instance.saved()
     }

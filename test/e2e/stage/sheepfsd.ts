@@ -38,6 +38,8 @@ export interface SheepfsdOptions {
   /** The place of a predecessor. */
   readonly place?: DaemonPlace
   readonly stopTimeoutS?: number
+  /** A folder of programs that come before those of the system. */
+  readonly programs?: string
 }
 
 /** A mount with a worker. */
@@ -136,6 +138,7 @@ export function launchSheepfsd(stage: Stage, place: DaemonPlace, options: Sheepf
     SHEEPFS_RUNTIME_DIR: place.runtimeDirectory,
     SHEEPFS_WORKER_USER: WORKER_USER,
     SHEEPFS_STOP_TIMEOUT: String(options.stopTimeoutS ?? 20),
+    ...(options.programs === undefined ? {} : { PATH: `${options.programs}:${process.env['PATH'] ?? ''}` }),
   }
   const settings = Object.entries(variables).map(([name, value]) => `${name}=${value}`)
   const daemon = new Sheepfsd(stage.start('env', [...settings, process.execPath, SHEEPFSD, INSTANCE]), place)
