@@ -49,6 +49,8 @@ export class MountKeeper {
   #waiting: { readonly sinceMs: number; readonly reason: string } | undefined
   #restartTimer: NodeJS.Timeout | undefined
   #serving: Deferred<undefined> | undefined
+  /** The start or succession that was begun last. */
+  #beginning: Promise<void> | undefined
   #endError: SheepfsError | undefined
   /** The present worker has said that its mount is over; without that, its end is a crash. */
   #hasEnded = false
@@ -125,7 +127,12 @@ export class MountKeeper {
    * Mounts, and resolves when the mount serves; otherwise it has failed, nothing is left, and it may be tried again.
    * Errors: of the mount, the cluster, volumes.
    */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#beginning = this.#begin()
+    return this.#beginning
+  }
+
+  async #begin(): Promise<void> {
     this.#checkGoesOn()
     this.#setState('starting', undefined)
     try {
@@ -192,6 +199,8 @@ export class MountKeeper {
       throw error
     }
     if (worker) await awaitClosed(worker, { force, log: this.#log })
+    this.#failStart(undefined)
+    await this.#beginning?.catch(() => undefined) // what it still mounts it takes away again
     this.#setState('ended', undefined)
     await this.#mount.drop()
     if (this.#endError) throw this.#endError
@@ -256,6 +265,7 @@ export class MountKeeper {
     if (worker !== this.#worker) return
     switch (message.kind) {
       case 'serving':
+        if (this.#isOver) break // told before it heard of that
         this.#watcher.onWorker(this.#reason ?? 'started')
         this.#setState('serving', undefined)
         this.#pulse.start(worker)
@@ -335,6 +345,7 @@ export class MountKeeper {
   async #afterEnd(): Promise<void> {
     const isAborted = await this.#mount.isMounted()
     await this.#mount.drop()
+    if (this.#isOver) return
     if (!isAborted) {
       this.#log.warn('unmounted from outside')
       this.#setState('ended', 'unmounted from outside')
@@ -347,11 +358,12 @@ export class MountKeeper {
 
   #restartLater(pauseMs: number): void {
     this.#restartTimer = setTimeout(() => {
-      this.#succeed().catch((error: unknown) => {
-        if (this.#isOver) return
+      this.#beginning = this.#succeed().catch((error: unknown) => {
+        if (this.#isOver) return this.#mount.drop()
         this.#log.error({ err: error }, 'a worker could not be started')
         this.#setState('failed', errorText(error))
         if (!this.#worker) this.#restartLater(this.#policy.longestPauseMs)
+        return undefined
       })
     }, pauseMs)
   }
@@ -360,6 +372,7 @@ export class MountKeeper {
   async #succeed(): Promise<void> {
     const isAnew = await this.#mount.passOn(this.spec, { canResend: this.#canResend() })
     if (isAnew) this.#mountState = { ...this.#mountState, negotiated: undefined }
+    this.#checkGoesOn()
     await this.#startWorker()
   }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
+import { abortConnection } from '../../src/fuse/abort-connection.ts'
 import { findMount } from '../../src/fuse/mount-table.ts'
 import { missing } from './stage/ability.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
@@ -45,6 +46,15 @@ describe('a daemon that is told to end at a bad moment', NEEDS, () => {
     await writeConfig(place, [table])
     const daemon = launchSheepfsd(stage, place, { mounts: [table], programs: mount.folder })
     await mount.called()
+    await endsInTime(daemon, [table.mountpoint])
+  })
+
+  test('while it makes an aborted mount anew leaves nothing mounted', async () => {
+    const table = await tableOf(stage, MOUNT, sheep, [])
+    const mount = await SlowProgram.make(stage, 'mount', SLOW_S)
+    const daemon = await startSheepfsd(stage, { mounts: [table], programs: mount.folder })
+    assert.ok(await abortConnection((await findMount(table.mountpoint))?.minor ?? 0))
+    await mount.called(2)
     await endsInTime(daemon, [table.mountpoint])
   })
 
