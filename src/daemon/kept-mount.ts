@@ -1,9 +1,8 @@
 import type { OpenHandle } from '../fuse/kernel/open-files.ts'
-import { detachPath } from '../fuse/unmount.ts'
 import type { Logger } from '../log.ts'
 import { endMount, mountOfWorker } from './end-mount.ts'
 import { MountedDevice } from './mounted-device.ts'
-import { clearStaleMount } from './stale-mount.ts'
+import { clearStaleMount, takeAway } from './stale-mount.ts'
 import type { WorkerClient } from './worker-client.ts'
 import type { WorkerSpec } from './worker-protocol.ts'
 
@@ -73,10 +72,10 @@ export class KeptMount {
   }
 
   /** Takes away what an engine that mounts by itself has left behind when its worker died. */
-  async sweep({ engine, mountpoint }: WorkerSpec): Promise<void> {
-    if (engine === 'kernel') return
-    await detachPath(mountpoint).catch((error: unknown) => {
-      this.#log.debug({ err: error }, 'nothing is left of the mount of the dead worker')
+  async sweep(spec: WorkerSpec): Promise<void> {
+    if (spec.engine === 'kernel') return
+    await takeAway(spec).catch((error: unknown) => {
+      this.#log.warn({ err: error }, 'the mount of the dead worker cannot be taken away')
     })
   }
 

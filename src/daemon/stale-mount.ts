@@ -4,18 +4,28 @@ import { findMount } from '../fuse/mount-table.ts'
 import { abortConnection } from '../fuse/abort-connection.ts'
 import { detachPath } from '../fuse/unmount.ts'
 
+/** What a mount of this daemon is known by. */
+interface OwnMount {
+  readonly mount: string
+  readonly mountpoint: string
+}
+
 /**
  * Takes away what a killed predecessor of this daemon has left mounted: the mount of that name at that path. Nobody can
  * serve it any more, and whoever waits for it would wait for ever. Other mounts stay. The caller knows that no predecessor
  * lives (it has the control socket).
  */
-export async function clearStaleMount(
-  { mount: name, mountpoint }: { readonly mount: string; readonly mountpoint: string },
-  log: Logger,
-): Promise<void> {
-  const stale = await findMount(mountpoint)
-  if (stale?.type !== MOUNT_TYPE || stale.source !== name) return
-  log.warn({ mountpoint }, 'a predecessor has left its mount behind: it is taken away, and files open in it fail')
-  await abortConnection(stale.minor)
+export async function clearStaleMount(own: OwnMount, log: Logger): Promise<void> {
+  if (!(await takeAway(own))) return
+  const { mountpoint } = own
+  log.warn({ mountpoint }, 'a predecessor had left its mount behind: it was taken away, and files open in it fail')
+}
+
+/** Ends the mount of that name at that path, which nobody serves. False when there is none: other mounts stay. */
+export async function takeAway({ mount, mountpoint }: OwnMount): Promise<boolean> {
+  const found = await findMount(mountpoint)
+  if (found?.type !== MOUNT_TYPE || found.source !== mount) return false
+  await abortConnection(found.minor)
   await detachPath(mountpoint)
+  return true
 }

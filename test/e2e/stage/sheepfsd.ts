@@ -38,6 +38,8 @@ export interface SheepfsdOptions {
   /** The place of a predecessor. */
   readonly place?: DaemonPlace
   readonly stopTimeoutS?: number
+  /** The account of the workers, instead of WORKER_USER. */
+  readonly workerUser?: string
   /** A folder of programs that come before those of the system. */
   readonly programs?: string
 }
@@ -136,7 +138,7 @@ export function launchSheepfsd(stage: Stage, place: DaemonPlace, options: Sheepf
   const variables = {
     SHEEPFS_CONFIG: place.configFile,
     SHEEPFS_RUNTIME_DIR: place.runtimeDirectory,
-    SHEEPFS_WORKER_USER: WORKER_USER,
+    SHEEPFS_WORKER_USER: options.workerUser ?? WORKER_USER,
     SHEEPFS_STOP_TIMEOUT: String(options.stopTimeoutS ?? 20),
     ...(options.programs === undefined ? {} : { PATH: `${options.programs}:${process.env['PATH'] ?? ''}` }),
   }
