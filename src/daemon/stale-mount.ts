@@ -1,3 +1,4 @@
+import { realpath } from 'node:fs/promises'
 import type { Logger } from '../log.ts'
 import { MOUNT_TYPE } from '../fuse/kernel/kernel-mount.ts'
 import { findMount } from '../fuse/mount-table.ts'
@@ -23,9 +24,11 @@ export async function clearStaleMount(own: OwnMount, log: Logger): Promise<void>
 
 /** Ends the mount of that name at that path, which nobody serves. False when there is none: other mounts stay. */
 export async function takeAway({ mount, mountpoint }: OwnMount): Promise<boolean> {
-  const found = await findMount(mountpoint)
+  // the table knows paths without symbolic links; a dead mount can be resolved, though not looked at
+  const path = await realpath(mountpoint).catch(() => mountpoint)
+  const found = await findMount(path)
   if (found?.type !== MOUNT_TYPE || found.source !== mount) return false
   await abortConnection(found.minor)
-  await detachPath(mountpoint)
+  await detachPath(path)
   return true
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { after, before, describe, test } from 'node:test'
@@ -92,6 +92,20 @@ describe('a daemon that ends', NEEDS, () => {
     assert.match(second.log(), /predecessor/)
     await succeed('dd', [`if=${path}`, 'of=/dev/null', 'bs=64k', 'status=none'])
     assert.equal(await second.stop(), 0)
+  })
+
+  test('by SIGKILL leaves a mount that the next one makes anew where the mountpoint is a symbolic link', async () => {
+    const table = await tableOf(stage, MOUNT, sheep, [])
+    const link = join(await stage.folder(), 'link')
+    await symlink(table.mountpoint, link)
+    const mounts = [{ ...table, mountpoint: link }]
+    const first = await startSheepfsd(stage, { mounts })
+    const gone = once(first.child, 'exit')
+    first.child.kill('SIGKILL')
+    await gone
+    const second = await startSheepfsd(stage, { mounts, place: first.place })
+    assert.equal(await second.stop(), 0)
+    assert.equal(await findMount(table.mountpoint), undefined)
   })
 
   test('by SIGKILL takes its workers with it, which give back what they hold', async () => {
