@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { SheepfsError } from '../errors.ts'
-import type { BackgroundReport, SheepfsRequest } from '../daemon/sheepfs-process.ts'
+import type { BackgroundReport, SheepfsRequest } from '../daemon/standalone/sheepfs-process.ts'
 
-const PROCESS = new URL('../daemon/background-process.js', import.meta.url)
+const PROCESS = new URL('../daemon/standalone/background-process.js', import.meta.url)
 
 /**
  * Starts the mount in a process of its own, which logs through logger(1), and resolves when it serves. Errors: why it does

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { ControlClient } from '../api/client.ts'
-import { instanceFiles, type Environment } from '../daemon/environment.ts'
+import { instanceFiles, type Environment } from '../daemon/config/environment.ts'
 import { SheepfsError } from '../errors.ts'
 
 /** The instance that is meant: the one named, or the only one that runs. Errors: not-running, invalid (there are several). */

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import { readConfig } from '../daemon/config.ts'
-import { instanceFiles, readEnvironment } from '../daemon/environment.ts'
-import { clearStaleMount } from '../daemon/stale-mount.ts'
+import { readConfig } from '../daemon/config/config.ts'
+import { instanceFiles, readEnvironment } from '../daemon/config/environment.ts'
+import { clearStaleMount } from '../daemon/supervisor/stale-mount.ts'
 import { errorText } from '../errors.ts'
 import { createLogger } from '../log.ts'
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { ControlClient } from '../api/client.ts'
-import { instanceFiles, readEnvironment } from '../daemon/environment.ts'
+import { instanceFiles, readEnvironment } from '../daemon/config/environment.ts'
 import { errorText, isSheepfsError } from '../errors.ts'
 
 /** From now on I/O waits this long for a cluster that is away, seconds. An unmount makes several requests in turn. */

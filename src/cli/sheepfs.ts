@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { resolve } from 'node:path'
-import { runSheepfs } from '../daemon/sheepfs-process.ts'
+import { runSheepfs } from '../daemon/standalone/sheepfs-process.ts'
 import { errorText } from '../errors.ts'
 import { startInBackground } from './background.ts'
 import { programVersion } from './program-version.ts'

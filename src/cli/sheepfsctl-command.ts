@@ -1,5 +1,5 @@
 import type { ControlClient } from '../api/client.ts'
-import type { Environment } from '../daemon/environment.ts'
+import type { Environment } from '../daemon/config/environment.ts'
 import { SheepfsError } from '../errors.ts'
 
 /** An option of one command. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { ControlClient } from '../api/client.ts'
-import { instanceFiles, readEnvironment, type Environment } from '../daemon/environment.ts'
+import { instanceFiles, readEnvironment, type Environment } from '../daemon/config/environment.ts'
 import { errorText } from '../errors.ts'
 import { EXIT, exitCodeOf } from './exit-code.ts'
 import { chooseInstance } from './instance-choice.ts'

@@ -24,8 +24,8 @@ async function main(): Promise<void> {
     // the supervisor moves no data: it had better be small. The flags hold for what is loaded after them
     setFlagsFromString('--optimize-for-size')
     setFlagsFromString('--max-semi-space-size=2')
-    const { readEnvironment } = await import('../daemon/environment.ts')
-    const { runSheepfsd } = await import('../daemon/sheepfsd-process.ts')
+    const { readEnvironment } = await import('../daemon/config/environment.ts')
+    const { runSheepfsd } = await import('../daemon/supervisor/sheepfsd-process.ts')
     const environment = readEnvironment(process.env)
     const [instance = environment.instance, ...rest] = positionals
     if (instance === undefined || rest.length > 0) {

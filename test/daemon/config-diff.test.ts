@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseConfig } from '../../src/daemon/config.ts'
-import { diffConfig } from '../../src/daemon/config-diff.ts'
+import { parseConfig } from '../../src/daemon/config/config.ts'
+import { diffConfig } from '../../src/daemon/config/config-diff.ts'
 
 function config(...mounts: Record<string, unknown>[]) {
   const tables = mounts.map((mount) =>

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { InstanceFile, MountDefaulted } from '../../src/api/schema/config.ts'
-import { parseConfig, parseMount, readConfig } from '../../src/daemon/config.ts'
+import { parseConfig, parseMount, readConfig } from '../../src/daemon/config/config.ts'
 import { SheepfsError } from '../../src/errors.ts'
 import { BAD_CONFIGS } from './bad-configs.ts'
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { EnvironmentVariables, instanceFiles, readEnvironment } from '../../src/daemon/environment.ts'
+import { EnvironmentVariables, instanceFiles, readEnvironment } from '../../src/daemon/config/environment.ts'
 
 test('an empty environment gives the defaults', () => {
   const environment = readEnvironment({ PATH: '/bin', SHEEPFS_LOG_LEVEL: '' })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { RestartPolicy } from '../../src/daemon/restart-policy.ts'
+import { RestartPolicy } from '../../src/daemon/supervisor/restart-policy.ts'
 
 const YOUNG_MS = 100
 const OLD_MS = 60_000

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { readSavedState, SavedStateFile, type SavedState } from '../../src/daemon/saved-state.ts'
+import { readSavedState, SavedStateFile, type SavedState } from '../../src/daemon/config/saved-state.ts'
 import { silentLogger } from '../../src/log.ts'
 
 const log = silentLogger()

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { statusText, type StatusSource } from '../../src/daemon/status-text.ts'
+import { statusText, type StatusSource } from '../../src/daemon/supervisor/status-text.ts'
 
 const SERVING = { name: 'a', state: 'serving', keeper: { reason: undefined } } as const
 const WAITING = { name: 'b', state: 'waiting', keeper: { reason: 'no sheep answers' } } as const

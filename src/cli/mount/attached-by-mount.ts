@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { access, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { instanceFiles, readEnvironment } from '../../daemon/environment.ts'
+import { instanceFiles, readEnvironment } from '../../daemon/config/environment.ts'
 import type { VolumeToDetach } from './mount-table.ts'
 
 /*

@@ -1,6 +1,6 @@
 import { ControlClient } from '../../api/client.ts'
 import type { Mount } from '../../api/schema/mount.ts'
-import { instanceFiles, readEnvironment } from '../../daemon/environment.ts'
+import { instanceFiles, readEnvironment } from '../../daemon/config/environment.ts'
 import { SheepfsError, isSheepfsError } from '../../errors.ts'
 import type { MountOptions } from './mount-options.ts'
 import type { MountRequest } from './mount-request.ts'

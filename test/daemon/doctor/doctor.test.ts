@@ -11,7 +11,7 @@ import { checkMounts, type MountFacts } from '../../../src/daemon/doctor/check-m
 import { checkSheep } from '../../../src/daemon/doctor/check-sheep.ts'
 import { examine } from '../../../src/daemon/doctor/doctor.ts'
 import type { Finding } from '../../../src/daemon/doctor/finding.ts'
-import { readEnvironment } from '../../../src/daemon/environment.ts'
+import { readEnvironment } from '../../../src/daemon/config/environment.ts'
 import { SheepfsError } from '../../../src/errors.ts'
 import { Lamb } from '../../../src/lamb/server.ts'
 import { FakeSupervisor } from '../../api/fake-supervisor.ts'

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { isSheepfsError } from '../errors.ts'
-import type { Logger } from '../log.ts'
-import type { Cluster } from '../sheep/cluster.ts'
-import type { Attachments } from '../tree/attachments.ts'
-import { parseVolumeName } from '../tree/volume-name.ts'
-import type { AttachedVolume, WorkerStart } from './worker-protocol.ts'
+import { isSheepfsError } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import type { Cluster } from '../../sheep/cluster.ts'
+import type { Attachments } from '../../tree/attachments.ts'
+import { parseVolumeName } from '../../tree/volume-name.ts'
+import type { AttachedVolume, WorkerStart } from '../worker-protocol.ts'
 
 const RETRY_PAUSE_MS = 1000
 /** What a killed predecessor holds it gives back within this. */

@@ -1,10 +1,10 @@
-import type { OpenHandle } from '../fuse/kernel/open-files.ts'
-import type { Logger } from '../log.ts'
+import type { OpenHandle } from '../../fuse/kernel/open-files.ts'
+import type { Logger } from '../../log.ts'
 import { endMount, mountOfWorker } from './end-mount.ts'
 import { MountedDevice } from './mounted-device.ts'
 import { clearStaleMount, takeAway } from './stale-mount.ts'
 import type { WorkerClient } from './worker-client.ts'
-import type { WorkerSpec } from './worker-protocol.ts'
+import type { WorkerSpec } from '../worker-protocol.ts'
 
 /**
  * The mount that workers serve one after the other. With the kernel engine it is a device that outlives them; other

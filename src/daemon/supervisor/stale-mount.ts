@@ -1,9 +1,9 @@
 import { realpath } from 'node:fs/promises'
-import type { Logger } from '../log.ts'
-import { MOUNT_TYPE } from '../fuse/kernel/kernel-mount.ts'
-import { findMount } from '../fuse/mount-table.ts'
-import { abortConnection } from '../fuse/abort-connection.ts'
-import { detachPath } from '../fuse/unmount.ts'
+import type { Logger } from '../../log.ts'
+import { MOUNT_TYPE } from '../../fuse/kernel/kernel-mount.ts'
+import { findMount } from '../../fuse/mount-table.ts'
+import { abortConnection } from '../../fuse/abort-connection.ts'
+import { detachPath } from '../../fuse/unmount.ts'
 
 /** What a mount of this daemon is known by. */
 interface OwnMount {

@@ -1,14 +1,14 @@
-import type { ClusterInfo, Node } from '../api/schema/cluster.ts'
-import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../api/schema/vdi.ts'
-import type { Volume, VolumePut } from '../api/schema/volume.ts'
-import { SheepfsError } from '../errors.ts'
-import type { Mounted } from '../fuse/engine.ts'
-import type { Address } from '../sheep/address.ts'
-import { parseVolumeName } from '../tree/volume-name.ts'
+import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
+import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
+import type { Volume, VolumePut } from '../../api/schema/volume.ts'
+import { SheepfsError } from '../../errors.ts'
+import type { Mounted } from '../../fuse/engine.ts'
+import type { Address } from '../../sheep/address.ts'
+import { parseVolumeName } from '../../tree/volume-name.ts'
 import { ClusterService } from './cluster-service.ts'
 import { MountCore, type WorkerSurroundings } from './mount-core.ts'
 import { presentVolume } from './present-volume.ts'
-import type { WorkerMethods, WorkerMetrics, WorkerReport, WorkerStart } from './worker-protocol.ts'
+import type { WorkerMethods, WorkerMetrics, WorkerReport, WorkerStart } from '../worker-protocol.ts'
 
 /** What a supervisor can ask of a worker, done on the mount it serves. */
 export class MountWorker implements WorkerMethods {

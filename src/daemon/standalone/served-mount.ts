@@ -1,13 +1,13 @@
-import { type Engine, type Mounted, requireCapability } from '../fuse/engine.ts'
-import { checkMountpoint } from '../fuse/mountpoint.ts'
-import type { Logger } from '../log.ts'
-import type { Address } from '../sheep/address.ts'
-import { Cluster } from '../sheep/cluster.ts'
-import { ClusterTree } from '../tree/cluster-tree.ts'
-import { parseVolumeName } from '../tree/volume-name.ts'
-import { openVolume } from '../volume/open-volume.ts'
-import { factsOf } from '../tree/cluster-facts.ts'
-import { KernelSizes } from './kernel-sizes.ts'
+import { type Engine, type Mounted, requireCapability } from '../../fuse/engine.ts'
+import { checkMountpoint } from '../../fuse/mountpoint.ts'
+import type { Logger } from '../../log.ts'
+import type { Address } from '../../sheep/address.ts'
+import { Cluster } from '../../sheep/cluster.ts'
+import { ClusterTree } from '../../tree/cluster-tree.ts'
+import { parseVolumeName } from '../../tree/volume-name.ts'
+import { openVolume } from '../../volume/open-volume.ts'
+import { factsOf } from '../../tree/cluster-facts.ts'
+import { KernelSizes } from '../kernel-sizes.ts'
 
 /** What a mount shall be. */
 export interface MountSpec {

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
-import type { Flaw } from '../api/explain-invalid.ts'
-import type { MountConfig, MountDefaulted } from '../api/schema/config.ts'
-import { errorText } from '../errors.ts'
-import { addressText, parseAddress } from '../sheep/address.ts'
-import { parseVolumeName } from '../tree/volume-name.ts'
+import type { Flaw } from '../../api/explain-invalid.ts'
+import type { MountConfig, MountDefaulted } from '../../api/schema/config.ts'
+import { errorText } from '../../errors.ts'
+import { addressText, parseAddress } from '../../sheep/address.ts'
+import { parseVolumeName } from '../../tree/volume-name.ts'
 
 /** What a mount takes from its instance. */
 export interface MountContext {

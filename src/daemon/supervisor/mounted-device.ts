@@ -1,6 +1,6 @@
-import { type KernelMount, mountDevice } from '../fuse/kernel/kernel-mount.ts'
-import { closeDevice, openDevice } from '../fuse/kernel/open-device.ts'
-import type { WorkerSpec } from './worker-protocol.ts'
+import { type KernelMount, mountDevice } from '../../fuse/kernel/kernel-mount.ts'
+import { closeDevice, openDevice } from '../../fuse/kernel/open-device.ts'
+import type { WorkerSpec } from '../worker-protocol.ts'
 
 /** A FUSE device that is mounted, for workers to serve one after the other. */
 export class MountedDevice {

@@ -1,11 +1,11 @@
 import { fork, type ChildProcess } from 'node:child_process'
-import { SheepfsError } from '../errors.ts'
-import { deferred } from '../fuse/kernel/deferred.ts'
-import type { Logger } from '../log.ts'
-import { fromWireError } from './wire-error.ts'
-import type { FromWorker, MethodName, ToWorker, WorkerMethods, WorkerStart } from './worker-protocol.ts'
+import { SheepfsError } from '../../errors.ts'
+import { deferred } from '../../fuse/kernel/deferred.ts'
+import type { Logger } from '../../log.ts'
+import { fromWireError } from '../wire-error.ts'
+import type { FromWorker, MethodName, ToWorker, WorkerMethods, WorkerStart } from '../worker-protocol.ts'
 
-const PROGRAM = new URL('./worker-process.js', import.meta.url)
+const PROGRAM = new URL('../worker/worker-process.js', import.meta.url)
 
 export interface WorkerWatcher {
   /** Everything the worker tells by itself, in order. */

@@ -1,10 +1,10 @@
 import { envSchema } from 'env-schema'
 import { join } from 'node:path'
 import { Type, type Static } from 'typebox'
-import { explainInvalid } from '../api/explain-invalid.ts'
-import { AbsolutePath, Name } from '../api/schema/scalars.ts'
-import { SheepfsError, errorText } from '../errors.ts'
-import { LOG_LEVELS } from '../log.ts'
+import { explainInvalid } from '../../api/explain-invalid.ts'
+import { AbsolutePath, Name } from '../../api/schema/scalars.ts'
+import { SheepfsError, errorText } from '../../errors.ts'
+import { LOG_LEVELS } from '../../log.ts'
 
 /** The environment of sheepfsd and sheepfsctl: /etc/default/sheepfs and /etc/sheepfs/INSTANCE.env under systemd. */
 export const EnvironmentVariables = Type.Object({

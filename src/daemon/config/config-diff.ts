@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { InstanceConfig, MountConfig } from '../api/schema/config.ts'
-import type { CachePatch } from '../api/schema/mount.ts'
+import type { InstanceConfig, MountConfig } from '../../api/schema/config.ts'
+import type { CachePatch } from '../../api/schema/mount.ts'
 
 /** One step of a reload. Mounts are named; what stands at `mount` is how it shall be. */
 export type ConfigChange =

@@ -1,7 +1,7 @@
-import { createLogger, type Logger } from '../log.ts'
+import { createLogger, type Logger } from '../../log.ts'
 import { MountWorker } from './mount-worker.ts'
-import { toWireError } from './wire-error.ts'
-import type { FromWorker, ToWorker, WorkerCall, WorkerMethods, WorkerStart } from './worker-protocol.ts'
+import { toWireError } from '../wire-error.ts'
+import type { FromWorker, ToWorker, WorkerCall, WorkerMethods, WorkerStart } from '../worker-protocol.ts'
 
 /*
  * The process that serves one mount. Its supervisor starts it, tells it what to serve and calls it, and when that dies it

@@ -1,7 +1,7 @@
-import { SheepfsError, errorText } from '../errors.ts'
-import { createLogger, type Logger } from '../log.ts'
-import { parseAddresses, parsePort } from '../sheep/address.ts'
-import { loadEngine, type EngineChoice } from './choose-engine.ts'
+import { SheepfsError, errorText } from '../../errors.ts'
+import { createLogger, type Logger } from '../../log.ts'
+import { parseAddresses, parsePort } from '../../sheep/address.ts'
+import { loadEngine, type EngineChoice } from '../choose-engine.ts'
 import { ServedMount, type MountSpec } from './served-mount.ts'
 
 /** What the command sheepfs was given; everything still text. */

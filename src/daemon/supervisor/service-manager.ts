@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
-import { errorText } from '../errors.ts'
-import type { Logger } from '../log.ts'
+import { errorText } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
 import { notifyProgram } from './notify-program.ts'
 
 /** What is used of the package sd-notify, which has no types. */

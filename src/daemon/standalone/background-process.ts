@@ -1,4 +1,4 @@
-import { errorText } from '../errors.ts'
+import { errorText } from '../../errors.ts'
 import { runSheepfs, type BackgroundReport, type SheepfsRequest } from './sheepfs-process.ts'
 
 /** Who started this process waits for one report, then goes. */

@@ -1,5 +1,5 @@
-import { runToEnd } from '../fuse/run-to-end.ts'
-import type { Logger } from '../log.ts'
+import { runToEnd } from '../../fuse/run-to-end.ts'
+import type { Logger } from '../../log.ts'
 
 const SYSTEMD_NOTIFY_LIMIT_MS = 10_000
 

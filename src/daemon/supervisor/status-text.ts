@@ -1,5 +1,5 @@
-import type { Mount } from '../api/schema/mount.ts'
-import type { Status } from '../api/schema/status.ts'
+import type { Mount } from '../../api/schema/mount.ts'
+import type { Status } from '../../api/schema/status.ts'
 
 /** What the text is made from: an instance has it. */
 export interface StatusSource {

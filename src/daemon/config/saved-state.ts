@@ -1,9 +1,9 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { Type, type Static } from 'typebox'
 import { Check } from 'typebox/value'
-import { MountDefaulted } from '../api/schema/config.ts'
-import { Name, SheepAddresses, VolumeNameText } from '../api/schema/scalars.ts'
-import type { Logger } from '../log.ts'
+import { MountDefaulted } from '../../api/schema/config.ts'
+import { Name, SheepAddresses, VolumeNameText } from '../../api/schema/scalars.ts'
+import type { Logger } from '../../log.ts'
 
 const SavedVolume = Type.Object({ name: VolumeNameText, readOnly: Type.Boolean() })
 export type SavedVolume = Readonly<Static<typeof SavedVolume>>

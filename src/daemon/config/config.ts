@@ -1,15 +1,15 @@
 import { readFile } from 'node:fs/promises'
 import { parse, TomlError } from 'smol-toml'
 import { Default } from 'typebox/value'
-import { explainInvalid, type Flaw } from '../api/explain-invalid.ts'
+import { explainInvalid, type Flaw } from '../../api/explain-invalid.ts'
 import {
   InstanceFile,
   MountDefaulted,
   type InstanceConfig,
   type MountConfig,
   type MountInput,
-} from '../api/schema/config.ts'
-import { SheepfsError, errorText } from '../errors.ts'
+} from '../../api/schema/config.ts'
+import { SheepfsError, errorText } from '../../errors.ts'
 import { checkMounts, resolveMount, type MountContext } from './config-mount.ts'
 
 /** Where a configuration is from, and what it is for. */

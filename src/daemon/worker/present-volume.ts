@@ -1,7 +1,7 @@
 import { join } from 'node:path'
-import type { Volume } from '../api/schema/volume.ts'
-import type { VolumeFile } from '../tree/volume-file.ts'
-import { Volume as OpenVolume } from '../volume/volume.ts'
+import type { Volume } from '../../api/schema/volume.ts'
+import type { VolumeFile } from '../../tree/volume-file.ts'
+import { Volume as OpenVolume } from '../../volume/volume.ts'
 
 /** An attached volume as the control API shows it; `configured` is for the supervisor to say. */
 export function presentVolume(file: VolumeFile, mountpoint: string): Volume {
