@@ -115,6 +115,7 @@ function joinTypebox() {
     outExtension: { '.js': '.mjs' },
     bundle: true,
     splitting: true,
+    chunkNames: 'shared',
     format: 'esm',
     target: 'node20',
     logLevel: 'warning',
