@@ -41,9 +41,7 @@ const POLL_MS = 20
  */
 export async function takeLoopDevice(volume: string, options: LoopOptions): Promise<LoopDevice> {
   const { isReadOnly, range, signal } = options
-  const columns = 'NAME,OFFSET,SIZELIMIT,RO'
-  const listed = await runSystemProgram('losetup', ['--json', '--output', columns, '--associated', volume], { signal })
-  const present = listed === '' ? [] : (JSON.parse(listed) as { loopdevices: ListedLoop[] }).loopdevices
+  const present = await listLoops(volume, { signal })
   const fitting = present.find(
     ({ offset, sizelimit, ro }) => offset === range.offset && sizelimit === range.size && ro === isReadOnly,
   )
@@ -52,7 +50,22 @@ export async function takeLoopDevice(volume: string, options: LoopOptions): Prom
   if (other) throw new SheepfsError('busy', `${other.name} is in use over the volume already, set up in another way`)
   const part = ['--offset', String(range.offset), ...(range.size === 0 ? [] : ['--sizelimit', String(range.size)])]
   const args = ['--find', '--show', '--direct-io=on', ...(isReadOnly ? ['--read-only'] : []), ...part, volume]
-  return { path: (await runSystemProgram('losetup', args, { signal })).trim(), isShared: false }
+  try {
+    return { path: (await runSystemProgram('losetup', args, { signal })).trim(), isShared: false }
+  } catch (error) {
+    // one that was interrupted may have set the device up without telling
+    const known = new Set(present.map(({ name }) => name))
+    const news = (await listLoops(volume)).filter(({ name }) => !known.has(name))
+    for (const { name } of news) await freeLoopDevice({ path: name, isShared: false })
+    throw error
+  }
+}
+
+/** The loop devices over a volume. */
+async function listLoops(volume: string, options: { readonly signal?: AbortSignal } = {}): Promise<ListedLoop[]> {
+  const args = ['--json', '--output', 'NAME,OFFSET,SIZELIMIT,RO', '--associated', volume]
+  const listed = await runSystemProgram('losetup', args, options)
+  return listed === '' ? [] : (JSON.parse(listed) as { loopdevices: ListedLoop[] }).loopdevices
 }
 
 /**

@@ -1,7 +1,7 @@
 import { errorText, SheepfsError } from '../../errors.ts'
 import { findPartition, freeLoopDevice, takeLoopDevice, WHOLE_VOLUME } from './loop-device.ts'
 import type { MountRequest } from './mount-request.ts'
-import { sourceOptions } from './mount-table.ts'
+import { findMountAt, sourceOptions } from './mount-table.ts'
 import { runSystemProgram } from './system-program.ts'
 
 /**
@@ -20,14 +20,18 @@ export async function mountVolume(
   const loop = await takeLoopDevice(path, { isReadOnly, range, signal })
   tell(`${loop.path} is over ${path}`)
   undo.add(() => freeLoopDevice(loop))
+  undo.add(() => unmountLoop(loop.path, directory)) // a mount(8) that was interrupted may have mounted
   try {
     await runSystemProgram('mount', [...mountFlags(request, recorded), loop.path, directory], { signal })
   } catch (error) {
     throw error instanceof SheepfsError && error.code === 'io' ? mountError(args.source, error) : error
   }
   tell(`${loop.path} is mounted at ${directory}`)
-  undo.add(() => runSystemProgram('umount', ['-i', directory]).then(() => undefined))
   await freeLoopDevice(loop) // it is in use: the kernel frees it with the last unmount
+}
+
+async function unmountLoop(device: string, directory: string): Promise<void> {
+  if ((await findMountAt(directory))?.source === device) await runSystemProgram('umount', ['-i', directory])
 }
 
 function mountFlags({ args, options }: MountRequest, recorded: readonly string[]): string[] {
