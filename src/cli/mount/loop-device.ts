@@ -42,9 +42,9 @@ const POLL_MS = 20
 export async function takeLoopDevice(volume: string, options: LoopOptions): Promise<LoopDevice> {
   const { isReadOnly, range, signal } = options
   const present = await listLoops(volume, { signal })
-  const fitting = present.find(
-    ({ offset, sizelimit, ro }) => offset === range.offset && sizelimit === range.size && ro === isReadOnly,
-  )
+  const fits = ({ offset, sizelimit, ro }: ListedLoop): boolean =>
+    offset === range.offset && sizelimit === range.size && ro === isReadOnly
+  const fitting = present.find(fits)
   if (fitting) return { path: fitting.name, isShared: true }
   const other = present.find((loop) => !(loop.ro && isReadOnly) && overlaps(range, loop))
   if (other) throw new SheepfsError('busy', `${other.name} is in use over the volume already, set up in another way`)
@@ -55,7 +55,7 @@ export async function takeLoopDevice(volume: string, options: LoopOptions): Prom
   } catch (error) {
     // one that was interrupted may have set the device up without telling
     const known = new Set(present.map(({ name }) => name))
-    const news = (await listLoops(volume)).filter(({ name }) => !known.has(name))
+    const news = (await listLoops(volume)).filter((loop) => fits(loop) && !known.has(loop.name))
     for (const { name } of news) await freeLoopDevice({ path: name, isShared: false })
     throw error
   }
