@@ -79,7 +79,8 @@ export class Outage {
     if (!this.#waiting.delete(patience) || this.#waiting.size > 0 || !this.#isTold) return
     this.#isTold = false
     const seconds = Math.round((performance.now() - patience.startedAt) / 1000)
-    this.#log.info(`the cluster answers again after ${seconds} s`)
+    const outcome = patience.hasGivenUp ? 'no request waits any more: the last failed' : 'the cluster answers again'
+    this.#log.info(`${outcome} after ${seconds} s`)
     this.#onChange(this.state)
   }
 }
@@ -91,6 +92,7 @@ export class Patience {
   readonly sinceMs = Date.now()
   readonly #lastPauseMs: number
   #pauseMs: number
+  #hasGivenUp = false
 
   constructor(outage: Outage, timing: Timing) {
     this.#outage = outage
@@ -98,14 +100,25 @@ export class Patience {
     this.#lastPauseMs = timing.lastPauseMs
   }
 
+  /** Whether the request has waited as long as it may. */
+  get hasGivenUp(): boolean {
+    return this.#hasGivenUp
+  }
+
   /** Resolves after a pause that grows; rejects with `failure` when the request has waited as long as it may. */
   async wait(failure: SheepfsError): Promise<void> {
     this.#outage.join(this, failure)
-    if (performance.now() - this.startedAt >= this.#outage.timeoutMs) throw failure
+    this.#checkTime(failure)
     const pauseMs = this.#pauseMs * (0.75 + Math.random() / 2)
     this.#pauseMs = Math.min(this.#pauseMs * 2, this.#lastPauseMs)
     await new Promise((resolve) => setTimeout(resolve, pauseMs))
-    if (performance.now() - this.startedAt >= this.#outage.timeoutMs) throw failure
+    this.#checkTime(failure)
+  }
+
+  #checkTime(failure: SheepfsError): void {
+    if (performance.now() - this.startedAt < this.#outage.timeoutMs) return
+    this.#hasGivenUp = true
+    throw failure
   }
 
   /** The request has its answer, or has given up. */
