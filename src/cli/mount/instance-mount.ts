@@ -31,7 +31,7 @@ export async function mountInstanceTree(source: InstanceSource, request: MountRe
 
 /**
  * Attaches a volume to a running instance and mounts the file system in it; umount.sheepfs detaches it again, unless it
- * was attached before. Errors: not-running, those of attaching, of the loop device and of mount(8).
+ * was attached before. Errors: not-running, closed (it stops), those of attaching, of the loop device and of mount(8).
  */
 export async function mountInstanceVolume(source: InstanceSource, request: MountRequest): Promise<void> {
   const { options, undo, tell } = request
@@ -47,6 +47,10 @@ export async function mountInstanceVolume(source: InstanceSource, request: Mount
   }
   request.signal.throwIfAborted()
   await mountVolume(volume.path, request, (await isNoted(attached)) ? [detachOption(attached)] : [])
+  // one that began to stop meanwhile would wait for this mount, and end it by force
+  if ((await client.status()).state === 'stopping') {
+    throw new SheepfsError('closed', `instance "${source.instance}" is stopping`)
+  }
 }
 
 /** A mount that only reads is content with a volume that is attached for writing. */

@@ -19,7 +19,10 @@ export async function mountVolume(
   const range = partition === undefined ? WHOLE_VOLUME : await findPartition(path, partition, signal)
   const loop = await takeLoopDevice(path, { isReadOnly, range, signal })
   tell(`${loop.path} is over ${path}`)
-  undo.add(() => freeLoopDevice(loop))
+  let isFreed = false
+  undo.add(async () => {
+    if (!isFreed) await freeLoopDevice(loop)
+  })
   undo.add(() => unmountLoop(loop.path, directory)) // a mount(8) that was interrupted may have mounted
   try {
     await runSystemProgram('mount', [...mountFlags(request, recorded), loop.path, directory], { signal })
@@ -28,6 +31,7 @@ export async function mountVolume(
   }
   tell(`${loop.path} is mounted at ${directory}`)
   await freeLoopDevice(loop) // it is in use: the kernel frees it with the last unmount
+  isFreed = true
 }
 
 async function unmountLoop(device: string, directory: string): Promise<void> {
