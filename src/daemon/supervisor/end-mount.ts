@@ -1,6 +1,6 @@
 import { SheepfsError, isSheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
-import { pause } from '../pause.ts'
+import { pause } from './pause.ts'
 import type { WorkerClient } from './worker-client.ts'
 
 /** How long an end by force waits for an orderly one. */

@@ -3,7 +3,7 @@ import type { Logger } from '../../log.ts'
 import { chooseEngine } from '../choose-engine.ts'
 import type { Instance } from './instance.ts'
 import type { ManagedMount } from './managed-mount.ts'
-import { pause } from '../pause.ts'
+import { pause } from './pause.ts'
 
 /** How long a start may wait for the clusters of some mounts when others serve already. */
 const START_LIMIT_MS = 30_000
