@@ -221,8 +221,8 @@ export class Cluster {
   async change(message: Message, options: ChangeOptions = {}): Promise<Response> {
     const patience = this.#outage.patience()
     try {
-      for (let isFirst = true; ; isFirst = false) {
-        const response = await this.#attempt(message, options, { patience, isFirst })
+      for (let isNew = true; ; isNew = false) {
+        const response = await this.#attempt(message, { ...options, patience, isNew })
         if (response) return response
       }
     } finally {
@@ -238,7 +238,7 @@ export class Cluster {
   async changeOnce(message: Message, options: ChangeOptions = {}): Promise<Response | undefined> {
     const patience = this.#outage.patience()
     try {
-      return await this.#attempt(message, options, { patience, isFirst: true })
+      return await this.#attempt(message, { ...options, patience, isNew: true })
     } finally {
       patience.end()
     }
@@ -290,13 +290,9 @@ export class Cluster {
   }
 
   /** Until a response that stays, or until the request may have been executed, is over, and may be undone. */
-  async #attempt(
-    message: Message,
-    options: ChangeOptions,
-    { patience, isFirst }: Attempt,
-  ): Promise<Response | undefined> {
+  async #attempt(message: Message, options: Attempt): Promise<Response | undefined> {
     const known = targetOf(message, options.copies)
-    const target = known?.isNew === true && !isFirst ? { ...known, isNew: false } : known
+    const target = known && { ...known, isNew: known.isNew && options.isNew }
     for (;;) {
       if (this.#fence) await this.#fence
       const admission = target && (await this.#guard.admit(target))
@@ -306,7 +302,7 @@ export class Cluster {
         return this.#guard.isKept(target, admission, { sent, answered: response.epoch }) ? response : undefined
       }
       if (lost) await lost
-      await patience.wait(failure)
+      await options.patience.wait(failure)
       if (isUndecided || options.at) return undefined
     }
   }
@@ -338,8 +334,8 @@ export class Cluster {
   }
 }
 
-interface Attempt {
+interface Attempt extends ChangeOptions {
   readonly patience: Patience
   /** Nothing of the request can have been executed yet. */
-  readonly isFirst: boolean
+  readonly isNew: boolean
 }
