@@ -2,6 +2,7 @@ import { SheepfsError } from '../errors.ts'
 import { parseRecoveryPhase, statRecovery, type RecoveryPhase } from '../wire/info-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import type { Address } from './address.ts'
+import { askInEpoch } from './ask-in-epoch.ts'
 import { openBriefly } from './brief-connection.ts'
 import type { Topology } from './topology.ts'
 
@@ -37,8 +38,8 @@ async function askPhase(
 ): Promise<Answer> {
   const connection = await openBriefly(address, ask.limitMs).catch(() => undefined)
   try {
-    const response = await connection?.exchange(statRecovery(ask.protoVer))
-    if (!response) return 'unheard'
+    if (!connection) return 'unheard'
+    const response = await askInEpoch(connection, statRecovery(ask.protoVer))
     if (UNASKABLE.has(response.result)) return 'none'
     if (response.result !== Result.SUCCESS || response.epoch !== ask.epoch) return 'other epoch'
     return parseRecoveryPhase(response.payload)

@@ -2,6 +2,7 @@ import { SheepfsError } from '../errors.ts'
 import { getNodeList, parseClusterStatus, parseNodeList, statCluster } from '../wire/info-ops.ts'
 import { Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText } from './address.ts'
+import { askInEpoch } from './ask-in-epoch.ts'
 import type { Connection } from './connection.ts'
 import { resultError } from './result-error.ts'
 import { toTopology, type Topology } from './topology.ts'
@@ -30,7 +31,7 @@ async function clusterFlags(connection: Connection, protoVer: number): Promise<n
 
 /** Reads the nodes of the present epoch. Errors: io. */
 export async function loadTopology(connection: Connection, protoVer: number, flags: number): Promise<Topology> {
-  const response = await connection.exchange(getNodeList(protoVer))
+  const response = await askInEpoch(connection, getNodeList(protoVer))
   if (response.result !== Result.SUCCESS) throw resultError(response.result, 'node list')
   return toTopology(response.epoch, parseNodeList(response), flags)
 }

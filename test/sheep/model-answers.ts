@@ -62,10 +62,11 @@ function vdiInfo(model: ModelCluster, payload: Uint8Array): Answer {
 }
 
 function nodeList(model: ModelCluster): Answer {
+  const { nodes } = model
   return {
-    ...answer(Result.SUCCESS, toRecords(model.nodes)),
+    ...answer(Result.SUCCESS, toRecords(nodes)),
     fill: (header) => {
-      RspNode.nrNodes.set(header, model.nodes.length)
+      RspNode.nrNodes.set(header, nodes.length)
     },
   }
 }

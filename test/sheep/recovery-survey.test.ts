@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { surveyRecovery } from '../../src/sheep/recovery-survey.ts'
 import { loadTopology } from '../../src/sheep/topology-load.ts'
+import { getClusterDefault } from '../../src/wire/info-ops.ts'
 import { Opcode, Result, SD_SHEEP_PROTO_VERS } from '../../src/wire/sd-proto.ts'
 import { openBriefly } from '../../src/sheep/brief-connection.ts'
 import { SheepfsError } from '../../src/errors.ts'
 import { clusterFor } from './staged-cluster.ts'
-import type { ScriptedSheep } from './scripted-sheep.ts'
+import type { Script, ScriptedSheep } from './scripted-sheep.ts'
 
 const LIMIT = { timeout: 20_000 }
 const [PROTO_VER] = SD_SHEEP_PROTO_VERS
@@ -55,4 +56,41 @@ test('sheep that do not know the question count as having recovered', LIMIT, asy
   assert.equal(await survey(), 'done')
   first.script = () => ({ kind: 'refuse', result: Result.WAIT_FOR_JOIN })
   assert.equal(await survey(), 'unknown')
+})
+
+/** Nodes come or go between the first answer to this question and its sending. */
+function changingMeanwhile(opcode: number, change: () => void): Script {
+  let isOver = false
+  return (request) => {
+    if (isOver || request.opcode !== opcode) return { kind: 'answer' }
+    isOver = true
+    setImmediate(change)
+    return { kind: 'answer', afterMs: 20 }
+  }
+}
+
+test('an answer made before nodes came or went, and sent after, does not count', LIMIT, async (context) => {
+  const { model, sheep } = await clusterFor(context, 1)
+  const [only] = sheep as [ScriptedSheep]
+  const connection = await openBriefly(only.address, LIMIT_MS)
+  const topology = await loadTopology(connection, PROTO_VER, 0)
+  connection.destroy(new SheepfsError('closed', 'asked'))
+  model.epoch = topology.epoch - 1
+  only.script = changingMeanwhile(Opcode.STAT_RECOVERY, () => {
+    model.changeNodes(model.nodes, 10_000, () => 0)
+  })
+  assert.equal(await surveyRecovery(topology, PROTO_VER, LIMIT_MS), 'unknown')
+})
+
+test('nor does such a node list', LIMIT, async (context) => {
+  const { model, sheep } = await clusterFor(context, 2)
+  const [first] = sheep as [ScriptedSheep]
+  const connection = await openBriefly(first.address, LIMIT_MS)
+  await connection.exchange(getClusterDefault())
+  first.script = changingMeanwhile(Opcode.GET_NODE_LIST, () => {
+    model.changeNodes(model.nodes.slice(1), 0, () => 0)
+  })
+  const { epoch, nodes } = await loadTopology(connection, PROTO_VER, 0)
+  connection.destroy(new SheepfsError('closed', 'asked'))
+  assert.deepEqual([epoch, nodes.length], [2, 1])
 })
