@@ -38,6 +38,8 @@ export interface ChangeOptions {
   readonly copies?: number
   /** The only gateway to try; without it, home. */
   readonly at?: Address
+  /** The object to be created has been there before: a recovery under way could bring it back. */
+  readonly wasRemoved?: boolean
 }
 
 /** What one holder of an object has of it. */
@@ -292,7 +294,7 @@ export class Cluster {
   /** Until a response that stays, or until the request may have been executed, is over, and may be undone. */
   async #attempt(message: Message, options: Attempt): Promise<Response | undefined> {
     const known = targetOf(message, options.copies)
-    const target = known && { ...known, isNew: known.isNew && options.isNew }
+    const target = known && { ...known, isNew: known.isNew && options.isNew && !options.wasRemoved }
     for (;;) {
       if (this.#fence) await this.#fence
       const admission = target && (await this.#guard.admit(target))

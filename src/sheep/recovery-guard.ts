@@ -20,7 +20,7 @@ export interface Target {
   readonly oid: ObjectId
   /** Of the VDI it belongs to; undefined: not known. */
   readonly copies: number | undefined
-  /** It is not there yet, as far as we know. */
+  /** It has never been there, as far as we know. */
   readonly isNew: boolean
 }
 

@@ -64,12 +64,16 @@ async function createHeld(
   data: Uint8Array,
 ): Promise<boolean> {
   const { core, index } = write
-  if (core.removing.has(index)) await awaitRemoval(core, owners.vid, index)
+  const wasRemoved = core.removing.has(index)
+  if (wasRemoved) await awaitRemoval(core, owners.vid, index)
   const isWhole = offset === 0 && data.length === core.objectSize
   const base = owners.base !== 0 && !isWhole ? { base: dataOid(owners.base, index) } : {}
   const message = createObject(dataOid(owners.vid, index), offset, data, { ...base, flags: core.cluster.objectFlags })
-  const response = await core.change(owners.vid, () => core.cluster.change(message, { copies: core.header.nrCopies }))
-  return response !== undefined && isDone(write, owners.vid, response.result)
+  const options = { copies: core.header.nrCopies, wasRemoved }
+  const response = await core.change(owners.vid, () => core.cluster.change(message, options))
+  if (!response || !(await isDone(write, owners.vid, response.result))) return false
+  core.removing.delete(index)
+  return true
 }
 
 /** What a result means for the write: done, or try again after what had to be waited for. */
@@ -93,8 +97,7 @@ async function awaitRemoval(core: VolumeCore, vid: number, index: number): Promi
   const message = readObject(dataOid(vid, index), 0, 1, core.cluster.objectFlags)
   while (performance.now() < until) {
     const { result } = await core.cluster.read(message)
-    if (result === Result.NO_OBJ) break
+    if (result === Result.NO_OBJ) return
     await pause(removalPauseMs)
   }
-  core.removing.delete(index)
 }

@@ -31,7 +31,7 @@ export class VolumeCore {
   readonly spec: VdiSpec
   readonly log: Logger
   readonly locks = new RangeLocks()
-  /** Own objects whose removal, after a discard, may still be under way: no create before it is over (sheet 5.6). */
+  /** Own objects that were given back, and not created since: their removal may still be under way (sheet 5.6). */
   readonly removing = new Set<number>()
   /** Held while the volume may be written to; undefined when it is attached for reading. */
   lock: VdiLock | undefined

@@ -7,7 +7,7 @@ import { dataOid, inodeOid, kindOf } from '../../src/wire/object-id.ts'
 import { isIndexUpdate } from '../sheep/model-cluster.ts'
 import type { Fate, ScriptedSheep } from '../sheep/scripted-sheep.ts'
 import type { SheepRequest } from '../sheep/sheep-request.ts'
-import { clusterFor } from '../sheep/staged-cluster.ts'
+import { clusterFor, FAST } from '../sheep/staged-cluster.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 import { attached, fatesFor, filled, OBJECT_SIZE, SPEC } from './staged-volume.ts'
 
@@ -273,6 +273,21 @@ test('a discarded object is not created again before its removal is over', LIMIT
   await volume.write(0, filled(10, 2))
   assert.equal(model.content(vid)[0], 2)
   assert.deepEqual(rules.violations, [])
+})
+
+test('nor while a recovery may bring back what was discarded', LIMIT, async (context) => {
+  const stage = await clusterFor(context, 2)
+  const { model } = stage
+  const timing = { ...FAST, recoveryOverlapMs: 300 }
+  const vid = model.createVdi('vdi', 8 * OBJECT_SIZE)
+  const volume = await openVolume(await stage.open({ timing }), SPEC, { log: silentLogger() })
+  model.removalDelayMs = () => 60
+  await volume.write(0, filled(8 * OBJECT_SIZE, 1))
+  await volume.zero(0, 8 * OBJECT_SIZE)
+  model.changeNodes(model.nodes.slice(1), 60, () => timing.recoveryOverlapMs - 20)
+  await volume.write(0, filled(8 * OBJECT_SIZE, 2))
+  await pause(timing.recoveryOverlapMs)
+  assert.deepEqual(model.content(vid), filled(8 * OBJECT_SIZE, 2))
 })
 
 test('zeroing gives whole objects back and overwrites the others', LIMIT, async (context) => {
