@@ -223,8 +223,8 @@ export class Cluster {
   async change(message: Message, options: ChangeOptions = {}): Promise<Response> {
     const patience = this.#outage.patience()
     try {
-      for (let isNew = true; ; isNew = false) {
-        const response = await this.#attempt(message, { ...options, patience, isNew })
+      for (let isFirst = true; ; isFirst = false) {
+        const response = await this.#attempt(message, options, { patience, isFirst })
         if (response) return response
       }
     } finally {
@@ -240,7 +240,7 @@ export class Cluster {
   async changeOnce(message: Message, options: ChangeOptions = {}): Promise<Response | undefined> {
     const patience = this.#outage.patience()
     try {
-      return await this.#attempt(message, { ...options, patience, isNew: true })
+      return await this.#attempt(message, options, { patience, isFirst: true })
     } finally {
       patience.end()
     }
@@ -292,9 +292,14 @@ export class Cluster {
   }
 
   /** Until a response that stays, or until the request may have been executed, is over, and may be undone. */
-  async #attempt(message: Message, options: Attempt): Promise<Response | undefined> {
+  async #attempt(
+    message: Message,
+    options: ChangeOptions,
+    { patience, isFirst }: Attempt,
+  ): Promise<Response | undefined> {
     const known = targetOf(message, options.copies)
-    const target = known && { ...known, isNew: known.isNew && options.isNew && !options.wasRemoved }
+    const mayBeThere = !isFirst || options.wasRemoved === true
+    const target = known?.isNew === true && mayBeThere ? { ...known, isNew: false } : known
     for (;;) {
       if (this.#fence) await this.#fence
       const admission = target && (await this.#guard.admit(target))
@@ -304,7 +309,7 @@ export class Cluster {
         return this.#guard.isKept(target, admission, { sent, answered: response.epoch }) ? response : undefined
       }
       if (lost) await lost
-      await options.patience.wait(failure)
+      await patience.wait(failure)
       if (isUndecided || options.at) return undefined
     }
   }
@@ -336,8 +341,8 @@ export class Cluster {
   }
 }
 
-interface Attempt extends ChangeOptions {
+interface Attempt {
   readonly patience: Patience
   /** Nothing of the request can have been executed yet. */
-  readonly isNew: boolean
+  readonly isFirst: boolean
 }

@@ -3,6 +3,6 @@
  * by none of them any more when this settles.
  */
 export async function settleAll<T>(work: readonly Promise<T>[]): Promise<T[]> {
-  await Promise.allSettled(work)
+  if (work.length > 1) await Promise.allSettled(work)
   return Promise.all(work)
 }
