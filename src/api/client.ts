@@ -208,7 +208,10 @@ function checked<T extends TSchema>(schema: T, body: unknown): Static<T> {
 }
 
 function problemOf({ status, body }: Answer): SheepfsError {
-  if (!Check(Problem, body)) return new SheepfsError('protocol', `the daemon answered with HTTP status ${status}`)
+  if (!Check(Problem, body)) {
+    if (status === 503) return new SheepfsError('closed', 'the daemon is ending, and takes no requests any more')
+    return new SheepfsError('protocol', `the daemon answered with HTTP status ${status}`)
+  }
   return new SheepfsError(isErrorCode(body.code) ? body.code : 'io', body.detail)
 }
 

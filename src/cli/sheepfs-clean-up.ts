@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readConfig } from '../daemon/config/config.ts'
 import { instanceFiles, readEnvironment } from '../daemon/config/environment.ts'
+import { readSavedState } from '../daemon/config/saved-state.ts'
 import { clearStaleMount } from '../daemon/supervisor/stale-mount.ts'
 import { errorText } from '../errors.ts'
 import { createLogger } from '../log.ts'
@@ -12,8 +13,10 @@ import { createLogger } from '../log.ts'
 try {
   const instance = process.argv[2] ?? ''
   const log = createLogger({ name: 'sheepfs-clean-up', level: 'info' })
-  const { mount } = await readConfig({ file: instanceFiles(instance, readEnvironment(process.env)).config, instance })
-  for (const { name, mountpoint } of mount) await clearStaleMount({ mount: name, mountpoint }, log)
+  const files = instanceFiles(instance, readEnvironment(process.env))
+  const { mount: configured } = await readConfig({ file: files.config, instance })
+  const { mounts: added } = await readSavedState(files.state, log)
+  for (const { name, mountpoint } of [...configured, ...added]) await clearStaleMount({ mount: name, mountpoint }, log)
 } catch (error) {
   process.stderr.write(`sheepfs-clean-up: ${errorText(error)}\n`)
   process.exitCode = 1

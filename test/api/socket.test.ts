@@ -172,3 +172,12 @@ test('a reader that never reads does not hold up the end', { timeout: 20_000 }, 
   await listening.close()
   socket.destroy()
 })
+
+test('a request that meets the end of a daemon says so', async (t) => {
+  const path = join(await folder(t), 'control.sock')
+  const ending = createServer((socket) => {
+    socket.end('HTTP/1.1 503 Service Unavailable\r\ncontent-length: 32\r\n\r\n{"error":"Service Unavailable"}\r\n')
+  }).listen(path)
+  t.after(() => ending.close())
+  await assert.rejects(new ControlClient(path).status(), { code: 'closed', message: /the daemon is ending/ })
+})

@@ -136,15 +136,21 @@ describe('a daemon that ends', NEEDS, () => {
   })
 
   test('leaves mounts that can be cleaned up also where fusectl is not mounted', async () => {
-    const mounts = [await tableOf(stage, MOUNT, sheep, [])]
-    const daemon = await startSheepfsd(stage, { mounts })
+    const table = await tableOf(stage, MOUNT, sheep, [])
+    const added = await stage.mountpoint()
+    const daemon = await startSheepfsd(stage, { mounts: [table] })
+    await daemon.client.addMount({ name: 'added', mountpoint: added, sheep: [addressText(sheep.address)] })
     const gone = once(daemon.child, 'exit')
     daemon.child.kill('SIGKILL')
     await gone
-    const script = 'umount -a -t fusectl; "$@" && ! findmnt "$0"'
-    const command = ['env', `SHEEPFS_CONFIG=${daemon.place.configFile}`, process.execPath, CLEAN_UP, 'test']
-    await succeed('unshare', ['--mount', 'sh', '-c', script, mounts[0]?.mountpoint ?? '', ...command])
-    await removeMount(mounts[0]?.mountpoint ?? '')
+    const script = 'umount -a -t fusectl; "$@" && ! findmnt "$0" && ! findmnt "$SHEEPFS_TEST_ADDED"'
+    const { configFile, runtimeDirectory } = daemon.place
+    const variables = [`SHEEPFS_CONFIG=${configFile}`, `SHEEPFS_RUNTIME_DIR=${runtimeDirectory}`]
+    const command = ['env', ...variables, process.execPath, CLEAN_UP, 'test']
+    const inside = ['--mount', 'env', `SHEEPFS_TEST_ADDED=${added}`, 'sh', '-c', script, table.mountpoint, ...command]
+    await succeed('unshare', inside)
+    await removeMount(table.mountpoint)
+    await removeMount(added)
   })
 
   test('while it starts leaves nothing mounted', async () => {
