@@ -13,7 +13,21 @@ import { SharedBytes } from './shared-bytes.ts'
 const NAME = 'vdi'
 const SPEC = { name: new TextEncoder().encode(NAME) }
 const WRITERS = 3
-const OPERATIONS = 12
+
+/** How much happens in a schedule. */
+interface Course {
+  /** Of each writer. */
+  readonly operations: number
+  /** How often nodes come or go, at most. */
+  readonly epochs: number
+  /** How many of the operations on own segments give space back, of 1. */
+  readonly discards: number
+}
+
+const COURSES: readonly Course[] = [
+  { operations: 12, epochs: 4, discards: 0.15 },
+  { operations: 30, epochs: 12, discards: 0.35 },
+]
 
 interface Segment {
   readonly start: number
@@ -30,6 +44,7 @@ class Schedule {
   readonly #segments: Segment[]
   readonly #expected: Uint8Array
   readonly #shared = new SharedBytes()
+  readonly #course: Course
   #snapshots = 0
   #epochs = 0
   #isOver = false
@@ -38,6 +53,7 @@ class Schedule {
     this.#random = random
     this.#stage = stage
     this.#volume = volume
+    this.#course = random.pick(COURSES)
     this.#segments = cut(random, volume.size, volume.objectSize)
     this.#expected = new Uint8Array(volume.size)
   }
@@ -59,12 +75,12 @@ class Schedule {
 
   async #write(writer: number): Promise<void> {
     const own = this.#segments.filter((segment) => segment.writer === writer || segment.writer === undefined)
-    for (let operation = 0; operation < OPERATIONS; operation++) {
+    for (let operation = 0; operation < this.#course.operations; operation++) {
       const segment = this.#random.pick(own)
       const dice = this.#random.next()
       if (segment.writer === undefined) await this.#writeShared(segment)
-      else if (dice < 0.6) await this.#writeOwn(segment)
-      else if (dice < 0.75) await this.#zeroOwn(segment)
+      else if (dice < this.#course.discards) await this.#zeroOwn(segment)
+      else if (dice < 0.75) await this.#writeOwn(segment)
       else if (dice < 0.9) await this.#readOwn(segment)
       else await this.#volume.sync()
     }
@@ -110,7 +126,7 @@ class Schedule {
       if (dice < 0.2 && this.#snapshots < 3) await this.#snapshot()
       else if (dice < 0.3) await this.#restartSheep()
       else if (dice < 0.4) this.#random.pick(this.#stage.sheep).cutAll()
-      else if (dice < 0.5 && this.#epochs < 4) this.#changeEpoch()
+      else if (dice < 0.5 && this.#epochs < this.#course.epochs) this.#changeEpoch()
       else if (dice < 0.55) await this.#volume.refresh()
     }
   }
