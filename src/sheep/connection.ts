@@ -121,7 +121,7 @@ export class Connection {
     return new Promise((resolve, reject) => {
       this.#pending.set(id, {
         opcode: Req.opcode.get(message.header),
-        isChange: (Req.flags.get(message.header) & Flag.WRITE) !== 0,
+        isChange: mayChange(message),
         wanted: message.wanted,
         into,
         sentAt: performance.now(),
@@ -260,4 +260,9 @@ export class Connection {
     this.#isSilent = !this.#isSilent
     silence.onChange(this.#isSilent)
   }
+}
+
+/** A removal is the one change of an object that carries no payload. */
+function mayChange({ header }: Message): boolean {
+  return (Req.flags.get(header) & Flag.WRITE) !== 0 || Req.opcode.get(header) === Opcode.REMOVE_OBJ
 }

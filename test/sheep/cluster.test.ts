@@ -5,7 +5,7 @@ import { pino } from 'pino'
 import type { ClusterState } from '../../src/sheep/outage.ts'
 import type { Timing } from '../../src/sheep/timing.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
-import { createObject, readObject, writeObject } from '../../src/wire/object-ops.ts'
+import { createObject, readObject, removeObject, writeObject } from '../../src/wire/object-ops.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 import { FAST, clusterFor } from './staged-cluster.ts'
 import type { Fate, ScriptedSheep } from './scripted-sheep.ts'
@@ -114,6 +114,16 @@ test('a lost write is not sent again before its first copy has been executed', L
   await pause(80)
   assert.deepEqual([...(model.read(OBJECT, 0, 1) ?? [])], [2])
   assert.deepEqual(rules.violations, [])
+})
+
+test('nor is a lost removal, which would take with it what is created next', LIMIT, async (context) => {
+  const { open, first, model } = await staged(context, 2)
+  const cluster = await open({ timing: PATIENT })
+  first.script = inTurn(Opcode.REMOVE_OBJ, { kind: 'cut', execute: 'later', laterMs: 50 })
+  await cluster.change(removeObject(OBJECT))
+  await cluster.change(createObject(OBJECT, 0, ONE))
+  await pause(60)
+  assert.ok(model.has(OBJECT))
 })
 
 test('a lost write goes to another gateway only after the lost one has executed it', LIMIT, async (context) => {

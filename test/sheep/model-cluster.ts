@@ -185,6 +185,10 @@ export class ModelCluster {
     return Result.SUCCESS
   }
 
+  remove(oid: ObjectId): number {
+    return this.#objects.delete(oidText(oid)) ? Result.SUCCESS : Result.NO_OBJ
+  }
+
   updateIndex(vid: number, first: number, vids: readonly number[]): void {
     for (const dropped of this.#references.update(this.#inode(vid), first, vids)) {
       this.#removeLater(dataOid(dropped.vid, dropped.index))

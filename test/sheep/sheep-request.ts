@@ -34,6 +34,7 @@ const GATEWAY_OPS = new Set<number>([
   Opcode.CREATE_AND_WRITE_OBJ,
   Opcode.READ_OBJ,
   Opcode.WRITE_OBJ,
+  Opcode.REMOVE_OBJ,
   Opcode.DISCARD_OBJ,
 ])
 
