@@ -163,8 +163,9 @@ export class Volume {
     this.#checkWritable()
     const { header, text } = this.#core
     if (size === this.size) return
-    if (size < this.size) {
-      throw new SheepfsError('not-permitted', `${text} has ${this.size} bytes and cannot be made smaller`)
+    const { vdiSize } = await this.#core.checkAlive() // another client may have made it larger
+    if (size < Math.max(this.size, vdiSize)) {
+      throw new SheepfsError('not-permitted', `${text} has ${vdiSize} bytes and cannot be made smaller`)
     }
     const count = objectCount(size, header.blockSizeShift)
     if (!Number.isSafeInteger(size) || count > maxObjects(header.storePolicy)) {

@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { silentLogger } from '../../src/log.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
 import { dataOid, inodeOid, kindOf } from '../../src/wire/object-id.ts'
+import { writeVdiSize } from '../../src/wire/object-ops.ts'
 import { isIndexUpdate } from '../sheep/model-cluster.ts'
 import type { Fate, ScriptedSheep } from '../sheep/scripted-sheep.ts'
 import type { SheepRequest } from '../sheep/sheep-request.ts'
@@ -219,6 +220,13 @@ test('two requests to grow at once leave the larger size', LIMIT, async (context
   await Promise.allSettled([volume.grow(6 * OBJECT_SIZE), volume.grow(5 * OBJECT_SIZE)])
   assert.equal(model.content(vid).length, 6 * OBJECT_SIZE)
   await assert.rejects(volume.grow(OBJECT_SIZE), { code: 'not-permitted' })
+})
+
+test('what another client has grown meanwhile is not cut off', LIMIT, async (context) => {
+  const { volume, model, vid, cluster } = await attached(context, 4)
+  await cluster.change(writeVdiSize(vid, 8 * OBJECT_SIZE))
+  await assert.rejects(volume.grow(6 * OBJECT_SIZE), { code: 'not-permitted' })
+  assert.equal(model.content(vid).length, 8 * OBJECT_SIZE)
 })
 
 test('a VDI that was deleted underneath is stale for good', LIMIT, async (context) => {
