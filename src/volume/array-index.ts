@@ -21,6 +21,12 @@ interface Run {
   readonly at?: Address | undefined
 }
 
+/** An entry that is to be read when it is needed, by one for all. */
+interface Doubt {
+  readonly wanted: number
+  reading?: Promise<number> | undefined
+}
+
 /** Entries of one index update at most: 16 KiB. */
 const MAX_RUN = 4096
 
@@ -28,8 +34,8 @@ const MAX_RUN = 4096
 export class ArrayIndex implements VolumeIndex {
   readonly #cluster: Cluster
   readonly #inode: InodePlace
-  /** Entries whose publish has failed and may have been executed: read again when they are needed, by one for all. */
-  readonly #doubts = new Map<number, Promise<number> | undefined>()
+  /** Entries whose publish has failed and may have been executed, by some replicas or all. */
+  readonly #doubts = new Map<number, Doubt>()
   #entries: Uint32Array
   #allocated = 0
   #queued: Publish[] = []
@@ -55,11 +61,21 @@ export class ArrayIndex implements VolumeIndex {
   }
 
   owner(index: number): number | Promise<number> {
-    if (this.#doubts.size > 0 && this.#doubts.has(index)) return this.#doubts.get(index) ?? this.#resolveDoubt(index)
+    const doubt = this.#doubts.size > 0 ? this.#doubts.get(index) : undefined
+    if (doubt) return doubt.reading ?? this.#resolveDoubt(index, doubt)
     return this.#entries[index] ?? 0
   }
 
-  next(from: number, wanted: 'data' | 'hole'): number {
+  next(from: number, wanted: 'data' | 'hole'): number | Promise<number> {
+    return this.#doubts.size > 0 ? this.#nextWithoutDoubt(from, wanted) : this.#next(from, wanted)
+  }
+
+  async #nextWithoutDoubt(from: number, wanted: 'data' | 'hole'): Promise<number> {
+    for (const index of [...this.#doubts.keys()]) if (index >= from) await this.owner(index)
+    return this.#next(from, wanted)
+  }
+
+  #next(from: number, wanted: 'data' | 'hole'): number {
     const isWanted = wanted === 'data' ? (entry: number) => entry !== 0 : (entry: number) => entry === 0
     let index = from
     while (index < this.#entries.length && !isWanted(this.#entries[index] ?? 0)) index++
@@ -91,8 +107,8 @@ export class ArrayIndex implements VolumeIndex {
       const undone = await this.#send(run, missing)
       await Promise.all(undone.map((part) => this.#publishRun(part, missing)))
     } catch (error) {
-      for (const { index, reject } of run.publishes) {
-        this.#doubts.set(index, undefined)
+      for (const { index, vid, reject } of run.publishes) {
+        this.#doubts.set(index, { wanted: vid })
         reject(error)
       }
     }
@@ -151,20 +167,40 @@ export class ArrayIndex implements VolumeIndex {
     this.#entries[index] = vid
   }
 
-  #resolveDoubt(index: number): Promise<number> {
-    const reading = readEntries(this.#cluster, this.#inode.vid, index, 1).then(
-      ([stored = 0]) => {
-        if (this.#doubts.get(index) !== reading) return this.owner(index) // published anew meanwhile
+  #resolveDoubt(index: number, doubt: Doubt): Promise<number> {
+    doubt.reading = this.#agreed(index, doubt.wanted).then(
+      (stored) => {
+        if (this.#doubts.get(index) !== doubt) return this.owner(index) // published anew meanwhile
         this.#adopt(index, stored)
         return stored
       },
       (error: unknown) => {
-        if (this.#doubts.get(index) === reading) this.#doubts.set(index, undefined)
+        doubt.reading = undefined
         throw error
       },
     )
-    this.#doubts.set(index, reading)
-    return reading
+    return doubt.reading
+  }
+
+  /** What every replica has; when only some have what was wanted, that, once all have it. */
+  async #agreed(index: number, wanted: number): Promise<number> {
+    const replicas = await readEntryReplicas(this.#cluster, this.#inode, index, 1)
+    const [stored = 0, ...others] = new Set(replicas.map(({ entries }) => entries[0] ?? 0))
+    if (others.length === 0) return stored
+    await new Promise<void>((resolve, reject) => {
+      void this.#complete({ index, vid: wanted, resolve, reject })
+    })
+    return wanted
+  }
+
+  /** Never rejects: the publish is told how it ended. */
+  async #complete(publish: Publish): Promise<void> {
+    try {
+      const undone = await this.#undone([publish])
+      await Promise.all(undone.map((run) => this.#publishRun(run, new Missing(this.#cluster))))
+    } catch (error) {
+      publish.reject(error)
+    }
   }
 }
 

@@ -111,6 +111,44 @@ test('a failed index update is looked up before its entry is believed', LIMIT, a
   assert.deepEqual(rules.violations, [])
 })
 
+test('one that only some replicas have is completed before its entry is believed', LIMIT, async (context) => {
+  const { model, sheep, open } = await clusterFor(context, 2)
+  const vid = model.createVdi('vdi', 2 * OBJECT_SIZE, { copies: 2 })
+  const volume = await openVolume(await open(), SPEC, { log: silentLogger() })
+  const [first, second] = sheep as [ScriptedSheep, ScriptedSheep]
+  first.script = fatesFor(isPublish, { kind: 'refuse', result: Result.NO_SPACE, execute: true })
+  await assert.rejects(volume.write(0, filled(10, 1)), { code: 'no-space' })
+  const isLook = ({ opcode, dataLength }: SheepRequest): boolean => opcode === Opcode.READ_OBJ && dataLength === 4
+  const lacking: Fate = { kind: 'refuse', result: Result.SUCCESS, payload: filled(4, 0) }
+  second.script = fatesFor(isLook, lacking, lacking)
+  await volume.write(10, filled(10, 2))
+  assert.equal([...first.requests, ...second.requests].filter(isPublish).length, 2)
+  assert.deepEqual([...model.content(vid).subarray(0, 20)], [...filled(10, 1), ...filled(10, 2)])
+})
+
+test(
+  'a failed index update is looked up before it is passed over by a discard, or as a hole',
+  LIMIT,
+  async (context) => {
+    const { volume, sheep, cluster, model, vid } = await attached(context)
+    cluster.ioTimeoutMs = 30
+    sheep.script = (request) => {
+      if (isPublish(request)) return { kind: 'refuse', result: Result.AGAIN, execute: true }
+      return request.opcode === Opcode.READ_OBJ ? { kind: 'refuse', result: Result.HALT } : { kind: 'answer' }
+    }
+    await assert.rejects(volume.write(OBJECT_SIZE, filled(OBJECT_SIZE, 1)), { code: 'io' })
+    await assert.rejects(volume.write(3 * OBJECT_SIZE, filled(OBJECT_SIZE, 1)), { code: 'io' })
+    cluster.ioTimeoutMs = Infinity
+    sheep.script = () => ({ kind: 'answer' })
+    assert.equal(await volume.seek(2 * OBJECT_SIZE, 'data'), 3 * OBJECT_SIZE)
+    await volume.zero(0, 3 * OBJECT_SIZE)
+    const into = new Uint8Array(OBJECT_SIZE)
+    await volume.read(OBJECT_SIZE, into)
+    assert.deepEqual(into, filled(OBJECT_SIZE, 0))
+    assert.equal(model.entry(vid, 1), 0)
+  },
+)
+
 test('a request of many objects that fails ends only when nothing of it is under way', LIMIT, async (context) => {
   const { volume, sheep } = await attached(context)
   await volume.write(0, filled(2 * OBJECT_SIZE, 1))
