@@ -298,8 +298,8 @@ export class Cluster {
     { patience, isFirst }: Attempt,
   ): Promise<Response | undefined> {
     const known = targetOf(message, options.copies)
-    const mayBeThere = !isFirst || options.wasRemoved === true
-    const target = known?.isNew === true && mayBeThere ? { ...known, isNew: false } : known
+    const { wasRemoved = false } = options
+    const target = known?.isNew === true && (!isFirst || wasRemoved) ? { ...known, isNew: false, wasRemoved } : known
     for (;;) {
       if (this.#fence) await this.#fence
       const admission = target && (await this.#guard.admit(target))

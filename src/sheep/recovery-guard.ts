@@ -22,6 +22,11 @@ export interface Target {
   readonly copies: number | undefined
   /** It has never been there, as far as we know. */
   readonly isNew: boolean
+  /**
+   * It was, until it was removed: a sheep whose list of what to recover has it can fetch it yet, from one that kept an old
+   * copy or has not removed it so far (sheepdog 1.0: sheep/recovery.c, recover_object_work).
+   */
+  readonly wasRemoved?: boolean
 }
 
 /** The epoch in which a change was let through. Settled: all sheep have reached it, and have nothing to recover. */
@@ -146,10 +151,18 @@ export class RecoveryGuard {
   }
 
   /** Whether no sheep has become a holder of the object, or another strip of it, since the epoch. */
-  #isAtRest({ oid, copies, isNew }: Target, since: number): boolean {
+  #isAtRest({ oid, copies, isNew, wasRemoved }: Target, since: number): boolean {
     const [first] = this.#path
     const now = this.#path.at(-1)
-    if (isNew || copies === undefined || !first || first.epoch > since || now?.epoch !== this.#epoch) return false
+    if (
+      isNew ||
+      wasRemoved === true ||
+      copies === undefined ||
+      !first ||
+      first.epoch > since ||
+      now?.epoch !== this.#epoch
+    )
+      return false
     const places = (topology: Topology): string => topology.holders(oid, copies).map(addressText).join()
     const present = places(now)
     return this.#path.every((topology) => places(topology) === present)
@@ -159,9 +172,11 @@ export class RecoveryGuard {
     const fences = this.#fences
     const key = oidText(target.oid)
     const known = fences.get(key)
-    if (known) return known
+    if (known && target.wasRemoved !== true) return known
     const fence = this.#raise(target, epoch)
-    fence.catch(() => fences.delete(key)) // whoever waits for it sees the failure; the next one tries again
+    fence.catch(() => {
+      if (fences.get(key) === fence) fences.delete(key) // whoever waits for it sees the failure; the next one tries again
+    })
     fences.set(key, fence)
     const [oldest] = fences.keys()
     if (fences.size > MAX_FENCES && oldest !== undefined) fences.delete(oldest)

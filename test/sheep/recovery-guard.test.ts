@@ -98,6 +98,22 @@ test('an object is looked at once in an epoch, by a write that left in it', LIMI
   assert.equal(state.sent, 4)
 })
 
+test('once more when it was removed since, also when its holders have stayed', LIMIT, async (context) => {
+  const { guard, state, probed } = await guarded(context)
+  const removed = { ...object(1), wasRemoved: true }
+  guard.adopt(nodes(2, 1, 2, 3))
+  state.sent = 2
+  await guard.admit(object(1))
+  assert.equal(probed.length, 0)
+  await guard.admit(removed)
+  assert.equal(probed.length, 1)
+  await guard.admit({ ...object(1), copies: undefined })
+  assert.equal(probed.length, 1)
+  await guard.admit(removed)
+  assert.equal(probed.length, 2)
+  assert.ok(!guard.isKept(removed, FIRST, { sent: 1, answered: 2 }))
+})
+
 test('a node that leaves meanwhile makes it begin again', LIMIT, async (context) => {
   const { guard, state } = await guarded(context)
   guard.observe(2)

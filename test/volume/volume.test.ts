@@ -336,6 +336,24 @@ test('nor while a recovery may bring back what was discarded', LIMIT, async (con
   assert.deepEqual(model.content(vid), filled(8 * OBJECT_SIZE, 2))
 })
 
+test('nor is it when it has been written in the same epoch before', LIMIT, async (context) => {
+  const stage = await clusterFor(context, 2)
+  const { model } = stage
+  const timing = { ...FAST, recoveryOverlapMs: 100 }
+  const vid = model.createVdi('vdi', OBJECT_SIZE)
+  const volume = await openVolume(await stage.open({ timing }), SPEC, { log: silentLogger() })
+  model.changeNodes(model.nodes.slice(1), 5000, () => 0)
+  await volume.write(0, filled(OBJECT_SIZE, 1))
+  await volume.write(0, filled(OBJECT_SIZE, 2))
+  await volume.zero(0, OBJECT_SIZE)
+  while (model.has(dataOid(vid, 0))) await pause(1)
+  // a sheep that had it on its list, and had not come to it, fetches an old copy
+  setTimeout(() => model.create(dataOid(vid, 0), 0, filled(OBJECT_SIZE, 1)), timing.recoveryOverlapMs / 2)
+  await volume.write(0, filled(OBJECT_SIZE, 3))
+  await pause(timing.recoveryOverlapMs)
+  assert.deepEqual(model.content(vid), filled(OBJECT_SIZE, 3))
+})
+
 test('zeroing gives whole objects back and overwrites the others', LIMIT, async (context) => {
   const { volume, model, vid } = await attached(context, 4)
   await volume.write(0, filled(4 * OBJECT_SIZE, 1))
