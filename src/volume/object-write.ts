@@ -64,8 +64,8 @@ async function createHeld(
   data: Uint8Array,
 ): Promise<boolean> {
   const { core, index } = write
-  const wasRemoved = core.removing.has(index)
-  if (wasRemoved) await awaitRemoval(core, owners.vid, index)
+  if (core.removing.has(index)) await awaitRemoval(core, owners.vid, index)
+  const wasRemoved = core.removing.has(index) || core.removed.has(index)
   const isWhole = offset === 0 && data.length === core.objectSize
   const base = owners.base !== 0 && !isWhole ? { base: dataOid(owners.base, index) } : {}
   const message = createObject(dataOid(owners.vid, index), offset, data, { ...base, flags: core.cluster.objectFlags })
@@ -73,6 +73,7 @@ async function createHeld(
   const response = await core.change(owners.vid, () => core.cluster.change(message, options))
   if (!response || !(await isDone(write, owners.vid, response.result))) return false
   core.removing.delete(index)
+  core.removed.delete(index)
   return true
 }
 
@@ -90,14 +91,28 @@ async function isDone({ core, index, missing }: Write, vid: number, result: numb
   return false
 }
 
-/** Waits until a discarded object is really gone: its removal, still under way, would take a new one with it. */
+/**
+ * Waits until a discarded object is really gone: its removal, still under way, would take a new one with it. Others that
+ * were discarded may be removed before, so that it only counts as one that stays when none of them goes either.
+ */
 async function awaitRemoval(core: VolumeCore, vid: number, index: number): Promise<void> {
   const { removalLimitMs, removalPauseMs } = core.cluster.timing
-  const until = performance.now() + removalLimitMs
-  const message = readObject(dataOid(vid, index), 0, 1, core.cluster.objectFlags)
-  while (performance.now() < until) {
-    const { result } = await core.cluster.read(message)
-    if (result === Result.NO_OBJ) return
+  let until = performance.now() + removalLimitMs
+  while (core.removing.has(index) && performance.now() < until) {
+    if (await noticeGone(core, vid, index)) return
+    const [first = index] = core.removing
+    const isLate = performance.now() >= until - removalLimitMs / 2
+    if (await noticeGone(core, vid, first)) until = performance.now() + removalLimitMs
+    else if (isLate && core.removing.delete(first)) core.removing.add(first) // it may be one that stays
     await pause(removalPauseMs)
   }
+}
+
+/** Whether the removal of an object is over. */
+async function noticeGone(core: VolumeCore, vid: number, index: number): Promise<boolean> {
+  const message = readObject(dataOid(vid, index), 0, 1, core.cluster.objectFlags)
+  const { result } = await core.cluster.read(message)
+  if (result !== Result.NO_OBJ) return false
+  if (core.removing.delete(index)) core.removed.add(index)
+  return true
 }

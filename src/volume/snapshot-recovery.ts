@@ -49,6 +49,7 @@ async function goOver(core: VolumeCore, vid: number): Promise<boolean> {
   }
   core.incarnation = to
   core.removing.clear()
+  core.removed.clear()
   core.updates += lost.length
   core.log.info(
     { from: from.toString(16), to: vid.toString(16), repaired: lost.length },

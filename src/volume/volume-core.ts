@@ -31,8 +31,9 @@ export class VolumeCore {
   readonly spec: VdiSpec
   readonly log: Logger
   readonly locks = new RangeLocks()
-  /** Own objects that were given back, and not created since: their removal may still be under way (sheet 5.6). */
+  /** Own objects that were given back, and not created since: their removal may still be under way (sheet 5.6), or is over. */
   readonly removing = new Set<number>()
+  readonly removed = new Set<number>()
   /** Held while the volume may be written to; undefined when it is attached for reading. */
   lock: VdiLock | undefined
   /** The lock of the inode that comes next, when it was taken and going over to it failed. */

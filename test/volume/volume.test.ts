@@ -321,6 +321,20 @@ test('a discarded object is not created again before its removal is over', LIMIT
   assert.deepEqual(rules.violations, [])
 })
 
+test('nor when its removal has to wait for that of many others', LIMIT, async (context) => {
+  const { model, rules, open } = await clusterFor(context)
+  const vid = model.createVdi('vdi', 32 * OBJECT_SIZE)
+  const cluster = await open({ timing: { ...FAST, removalLimitMs: 100 } })
+  const volume = await openVolume(cluster, SPEC, { log: silentLogger() })
+  let delayMs = 0
+  model.removalDelayMs = () => (delayMs += 20)
+  await volume.write(0, filled(32 * OBJECT_SIZE, 1))
+  await volume.zero(0, 32 * OBJECT_SIZE)
+  await volume.write(31 * OBJECT_SIZE, filled(10, 2))
+  assert.deepEqual(rules.violations, [])
+  assert.equal(model.content(vid)[31 * OBJECT_SIZE], 2)
+})
+
 test('nor while a recovery may bring back what was discarded', LIMIT, async (context) => {
   const stage = await clusterFor(context, 2)
   const { model } = stage
