@@ -3,6 +3,8 @@ import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
 import type { Message, Response } from '../wire/message.ts'
+import type { ObjectId } from '../wire/object-id.ts'
+import { exist } from '../wire/object-ops.ts'
 import { Flag, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText, type Address } from './address.ts'
 import { Delivery } from './delivery.ts'
@@ -279,6 +281,17 @@ export class Cluster {
       const replicas = await Promise.all(holders.map((address) => this.#readAt(address, message)))
       if (this.#guard.isPresent(epoch)) return replicas.filter((replica) => replica !== undefined)
     }
+  }
+
+  /** Whether a holder says that it has the object, or a strip of it; those that do not answer say nothing. */
+  async isHeld(oid: ObjectId, copies: number): Promise<boolean> {
+    const holders = this.#delivery.topology?.holders(oid, copies) ?? []
+    const answers = holders.map(async (address) => {
+      if (!this.#gateways.isWorthTrying(address)) return false
+      const { response } = await this.#delivery.once(exist(oid, this.protoVer), { at: address })
+      return response?.result === Result.SUCCESS
+    })
+    return (await Promise.all(answers)).includes(true)
   }
 
   /** Ends all connections; what is in flight rejects with closed. Idempotent. */

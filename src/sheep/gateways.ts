@@ -98,6 +98,11 @@ export class Gateways {
     return this.#sheepAt(address).connect()
   }
 
+  /** False for a while after a failure of this node. */
+  isWorthTrying(address: Address): boolean {
+    return this.#sheepAt(address).isWorthTrying
+  }
+
   /** Takes other addresses for the choice of home; the present home stays while it is one of them or none of them answers. */
   async reconfigure(configured: readonly Address[]): Promise<void> {
     const isStillConfigured = configured.some((address) => this.#home && isSameAddress(address, this.#home.address))

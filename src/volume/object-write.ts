@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { resultError } from '../sheep/result-error.ts'
+import { erasureStrips } from '../wire/inode.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { createObject, readObject, writeObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
@@ -108,11 +109,13 @@ async function awaitRemoval(core: VolumeCore, vid: number, index: number): Promi
   }
 }
 
-/** Whether the removal of an object is over. */
+/** Whether the removal of an object is over. An erasure-coded one cannot be read when the first of its strips is gone. */
 async function noticeGone(core: VolumeCore, vid: number, index: number): Promise<boolean> {
-  const message = readObject(dataOid(vid, index), 0, 1, core.cluster.objectFlags)
-  const { result } = await core.cluster.read(message)
+  const { cluster, header } = core
+  const oid = dataOid(vid, index)
+  const { result } = await cluster.read(readObject(oid, 0, 1, cluster.objectFlags))
   if (result !== Result.NO_OBJ) return false
+  if (erasureStrips(header.copyPolicy) && (await cluster.isHeld(oid, header.nrCopies))) return false
   if (core.removing.delete(index)) core.removed.add(index)
   return true
 }

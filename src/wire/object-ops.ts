@@ -1,7 +1,7 @@
 import { Inode, indexEntryOffset } from './inode.ts'
 import { newMessage, type Message } from './message.ts'
 import { inodeOid, writeOid, type ObjectId } from './object-id.ts'
-import { Flag, Opcode, Req, ReqObj, RspObj } from './sd-proto.ts'
+import { Flag, Opcode, Req, ReqObj, RspObj, SD_SHEEP_PROTO_VERS } from './sd-proto.ts'
 import { u32, viewOf } from './field.ts'
 
 /** READ_OBJ: `length` bytes at `offset` of an object. Never flag WRITE (sheet 0, rule 2). Result NO_OBJ when missing. */
@@ -76,9 +76,11 @@ export function flushDelCache(vid: number, protoVer: number): Message {
   return message
 }
 
-/** EXIST: whether the asked sheep itself stores the object. */
-export function exist(oid: ObjectId): Message {
-  return withObject(newMessage(Opcode.EXIST, {}), oid, 0)
+/** EXIST: whether the asked sheep itself stores the object. `protoVer` is the internal version. */
+export function exist(oid: ObjectId, protoVer: number = SD_SHEEP_PROTO_VERS[0]): Message {
+  const message = withObject(newMessage(Opcode.EXIST, {}), oid, 0)
+  Req.protoVer.set(message.header, protoVer)
+  return message
 }
 
 function withObject(message: Message, oid: ObjectId, offset: number): Message {

@@ -31,6 +31,8 @@ export async function execute(model: ModelCluster, request: SheepRequest, active
       return answer(model.write(oid, offset, payload))
     case Opcode.CREATE_AND_WRITE_OBJ:
       return answer(model.create(oid, offset, payload, request.base))
+    case Opcode.EXIST:
+      return answer(model.has(oid) ? Result.SUCCESS : Result.NO_OBJ)
     case Opcode.REMOVE_OBJ:
       return answer(model.remove(oid))
     case Opcode.GET_VDI_INFO:

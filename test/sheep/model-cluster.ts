@@ -158,6 +158,7 @@ export class ModelCluster {
 
   read(oid: ObjectId, offset: number, length: number): Uint8Array | undefined {
     this.recovery.touch(oid)
+    if (this.isRemoving(oid) && this.#isErasureCoded(oid)) return undefined // some strips are gone, others are not
     return this.#objects.get(oidText(oid))?.read(offset, length)
   }
 
@@ -255,6 +256,10 @@ export class ModelCluster {
 
   #isReadOnly(oid: ObjectId): boolean {
     return kindOf(oid) === 'data' && this.#snapshots.has(vidOf(oid))
+  }
+
+  #isErasureCoded(oid: ObjectId): boolean {
+    return kindOf(oid) === 'data' && Inode.copyPolicy.get(viewOf(this.#head(vidOf(oid)))) !== 0
   }
 
   #isSnapshotInode(vid: number): boolean {

@@ -321,6 +321,18 @@ test('a discarded object is not created again before its removal is over', LIMIT
   assert.deepEqual(rules.violations, [])
 })
 
+test('nor before every strip of it is gone', LIMIT, async (context) => {
+  const { model, rules, open } = await clusterFor(context, 3)
+  const vid = model.createVdi('vdi', 4 * OBJECT_SIZE, { copies: 3, copyPolicy: 0x11 })
+  const volume = await openVolume(await open(), SPEC, { log: silentLogger() })
+  model.removalDelayMs = () => 40
+  await volume.write(0, filled(4 * OBJECT_SIZE, 1))
+  await volume.zero(0, 4 * OBJECT_SIZE)
+  await volume.write(0, filled(10, 2))
+  assert.deepEqual(rules.violations, [])
+  assert.equal(model.content(vid)[0], 2)
+})
+
 test('nor when its removal has to wait for that of many others', LIMIT, async (context) => {
   const { model, rules, open } = await clusterFor(context)
   const vid = model.createVdi('vdi', 32 * OBJECT_SIZE)
