@@ -202,15 +202,16 @@ export class Cluster {
 
   /**
    * Sends a request that changes nothing, as often as it takes. Resolves with any result that is not transient; a holder's
-   * failure is not believed before home has said the same.
+   * failure is not believed before home has said the same, nor is what one says that had not answered in the present epoch
+   * before: it may be no holder any more, and not know it.
    */
   async read(message: Message, options: RequestOptions = {}): Promise<Response> {
     if (this.#fence) await Promise.race([this.#fence, pause(this.timing.settleSilentMs, undefined, { ref: false })])
     const patience = this.#outage.patience()
     try {
       for (let near = this.objectCache ? undefined : options.near; ; near = undefined) {
-        const { response, failure } = await this.#delivery.once(message, { near }, options.into)
-        if (response && (response.result === Result.SUCCESS || !near)) return response
+        const { response, sent, failure } = await this.#delivery.once(message, { near }, options.into)
+        if (response && (!near || (response.result === Result.SUCCESS && this.#guard.isPresent(sent)))) return response
         if (failure) await patience.wait(failure)
       }
     } finally {

@@ -7,6 +7,9 @@ import type { Timing } from '../../src/sheep/timing.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
 import { createObject, readObject, removeObject, writeObject } from '../../src/wire/object-ops.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
+import { toTopology } from '../../src/sheep/topology.ts'
+import { parseNodeRecords } from '../../src/wire/node-record.ts'
+import { toRecords } from './model-cluster.ts'
 import { FAST, clusterFor } from './staged-cluster.ts'
 import type { Fate, ScriptedSheep } from './scripted-sheep.ts'
 import type { SheepRequest } from './sheep-request.ts'
@@ -224,6 +227,23 @@ test('what a holder cannot read is asked for at home before it is believed', LIM
     assert.ok(!results.includes(Result.EIO))
     await pause(20)
   }
+})
+
+test('nor is a holder believed that may not know yet that it is none any more', LIMIT, async (context) => {
+  const { open, model, second } = await staged(context, 2)
+  const cluster = await open()
+  const holders = toTopology(1, parseNodeRecords(toRecords(model.nodes), 2), 0)
+  const isAtSecond = (index: number): boolean => holders.holders(dataOid(7, index), 1)[0]?.port === second.address.port
+  const oid = dataOid(7, Array.from({ length: 64 }, (_, index) => index).findIndex(isAtSecond))
+  model.create(oid, 0, Uint8Array.of(5))
+  const read = async (): Promise<number[]> => [
+    ...(await cluster.read(readObject(oid, 0, 1), { near: { oid, copies: 1 } })).payload,
+  ]
+  while (second.count('READ_OBJ') === 0) assert.deepEqual(await read(), [5])
+  model.epoch++
+  await cluster.change(writeObject(oid, 0, Uint8Array.of(6)))
+  second.script = inTurn(Opcode.READ_OBJ, { kind: 'refuse', result: Result.SUCCESS, payload: Uint8Array.of(5) })
+  assert.deepEqual(await read(), [6])
 })
 
 test('the node list is read again when a response shows a new epoch', LIMIT, async (context) => {
