@@ -49,6 +49,9 @@ export class BtreeIndex implements VolumeIndex {
   #isUpdating = false
   /** An update failed on its way: what of it has reached the cluster is to be read before the next. */
   #isUncertain = false
+  /** One did: a node, until it is written as a whole, may be another on replicas that were not read. */
+  #hasFailed = false
+  #isRootAgreed = true
 
   private constructor(store: TreeStore, tree: Tree, objectCount: number, options: BtreeIndexOptions) {
     this.#store = store
@@ -125,6 +128,7 @@ export class BtreeIndex implements VolumeIndex {
         void this.#finish(batch, previous)
       } catch (error) {
         this.#isUncertain = true
+        this.#hasFailed = true
         for (const { reject } of batch) reject(error)
       }
     }
@@ -156,7 +160,8 @@ export class BtreeIndex implements VolumeIndex {
       ...creates.map((write) => this.#store.createLeaf(write)),
       ...writes.map((write) => this.#store.writeLeaf(write)),
     ])
-    if (rootPlaces) await this.#store.writeRoot(tree, rootPlaces)
+    if (rootPlaces) await this.#store.writeRoot(tree, this.#isRootAgreed ? rootPlaces : 'all')
+    if (rootPlaces) this.#isRootAgreed = true
     await Promise.all(trims.map((write) => this.#store.writeLeaf(write)))
     this.#tree = tree
     for (const ref of leaves.keys()) this.#leaves.drop(ref)
@@ -226,6 +231,7 @@ export class BtreeIndex implements VolumeIndex {
     this.#leaves = this.#newCache()
     await this.#count()
     this.#isUncertain = false
+    this.#isRootAgreed = false
   }
 
   async #count(): Promise<void> {
@@ -247,7 +253,10 @@ export class BtreeIndex implements VolumeIndex {
   }
 
   #newCache(): LeafCache {
-    return new LeafCache(this.#cacheBytes, (ref, floor) => this.#store.readLeaf(ref, floor))
+    return new LeafCache(this.#cacheBytes, async (ref, floor) => {
+      const leaf = await this.#store.readLeaf(ref, floor)
+      return this.#hasFailed ? { ...leaf, isAsStored: false } : leaf
+    })
   }
 }
 

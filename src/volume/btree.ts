@@ -27,7 +27,7 @@ export interface Tree {
 /** A leaf in memory. */
 export interface Leaf {
   readonly entries: LeafEntries
-  /** False when the object also has entries that do not count, so that places differ. */
+  /** False when the object also has entries that do not count, or may be another on some replicas: places may differ. */
   readonly isAsStored: boolean
 }
 

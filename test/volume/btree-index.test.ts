@@ -6,7 +6,7 @@ import { BtreeIndex } from '../../src/volume/btree-index.ts'
 import { BTREE_ROOT_OFFSET, encodeNode, type LeafEntries } from '../../src/wire/btree.ts'
 import { btreeOid, dataOid, inodeOid, oidText } from '../../src/wire/object-id.ts'
 import { createObject, writeObject } from '../../src/wire/object-ops.ts'
-import { MemoryCluster, MemoryObjects } from './memory-objects.ts'
+import { MemoryCluster, MemoryObjects, ReplicatedCluster } from './memory-objects.ts'
 
 const VID = 0x54e456
 const TIMEOUT = 60_000
@@ -294,4 +294,25 @@ async function assertHolds(
     assert.equal(await index.next(from, 'data'), after(true))
     assert.equal(await index.next(from, 'hole'), after(false))
   }
+}
+
+for (const count of [4, 9]) {
+  test(`an update of ${count} objects that one replica has not taken does not mix them up`, async () => {
+    const replicas = [new MemoryObjects(VID), new MemoryObjects(VID)] as const
+    const cluster = new ReplicatedCluster(replicas)
+    const index = await BtreeIndex.load(cluster, VID, OBJECTS, SMALL)
+    for (let i = 0; i < count; i++) await index.publish(2 * i, VID)
+    cluster.isSecondFull = true
+    await assert.rejects(index.publish(2 * count - 5, VID), { code: 'no-space' })
+    cluster.isSecondFull = false
+    await index.publish(2 * count - 4, 0)
+    for (const replica of replicas) {
+      const stored = await BtreeIndex.load(new MemoryCluster(replica), VID, OBJECTS, SMALL)
+      const owners = await Promise.all(Array.from({ length: count }, async (_, i) => stored.owner(2 * i)))
+      assert.deepEqual(
+        owners,
+        Array.from({ length: count }, (_, i) => (i === count - 2 ? 0 : VID)),
+      )
+    }
+  })
 }

@@ -117,6 +117,27 @@ export class MemoryCluster implements ObjectCalls {
   }
 }
 
+/** A client of two replicas of everything, that reads from the second. */
+export class ReplicatedCluster implements ObjectCalls {
+  readonly #replicas: readonly [MemoryObjects, MemoryObjects]
+  ioTimeoutMs = 0
+  /** Changes are executed by the first replica, and the second has no room for them. */
+  isSecondFull = false
+
+  constructor(replicas: readonly [MemoryObjects, MemoryObjects]) {
+    this.#replicas = replicas
+  }
+
+  read(message: Message, { into }: { into?: Uint8Array } = {}): Promise<Response> {
+    return Promise.resolve(response(this.#replicas[1].execute(message, into)))
+  }
+
+  change(message: Message): Promise<Response> {
+    const result = this.#replicas[0].execute(message)
+    return Promise.resolve(response(this.isSecondFull ? Result.NO_SPACE : this.#replicas[1].execute(message) && result))
+  }
+}
+
 function textOf(message: Message): string {
   const names: Record<number, string> = {
     [Opcode.CREATE_AND_WRITE_OBJ]: 'CREATE',
