@@ -12,7 +12,7 @@ import { Gateways, type Nearness } from './gateways.ts'
 import { Outage, type ClusterState, type Patience } from './outage.ts'
 import { RecoveryGuard, targetOf, type Probe } from './recovery-guard.ts'
 import { surveyRecovery } from './recovery-survey.ts'
-import { settled } from './settle.ts'
+import { isIdle, settled } from './settle.ts'
 import { DEFAULT_TIMING, type Timing } from './timing.ts'
 
 export interface ClusterOptions {
@@ -293,6 +293,13 @@ export class Cluster {
       return response?.result === Result.SUCCESS
     })
     return (await Promise.all(answers)).includes(true)
+  }
+
+  /** Whether all nodes say that they do nothing as gateways now, for anybody. */
+  async isIdle(): Promise<boolean> {
+    const nodes = this.#delivery.topology?.addresses ?? []
+    const answers = await Promise.all(nodes.map((address) => isIdle(address, this.protoVer, this.timing)))
+    return !answers.includes(false)
   }
 
   /** Ends all connections; what is in flight rejects with closed. Idempotent. */

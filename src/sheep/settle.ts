@@ -15,6 +15,9 @@ const SD_STAT_SIZE = 15 * 8
 /** Quiet answers in a row that are needed: one may come before the sheep has read what was on its socket. */
 const QUIET_ANSWERS = 2
 
+/** Quiet answers in a row of a sheep that is idle: one may come between two of its removals. */
+const IDLE_ANSWERS = 5
+
 /** What a lost gateway does: nothing (it says so, or its process is gone), something for anybody, or nobody knows. */
 type Activity = 'quiet' | 'busy' | 'unknown'
 
@@ -43,6 +46,26 @@ export async function settled(address: Address, protoVer: number, timing: Timing
     }
   } finally {
     connection?.destroy(new SheepfsError('closed', 'asked'))
+  }
+}
+
+/**
+ * Whether a sheep executes nothing as a gateway, for anybody: neither what it was sent nor the removals that follow from
+ * index updates, of which it begins one as soon as the one before has ended. False when it cannot be asked.
+ */
+export async function isIdle(address: Address, protoVer: number, timing: Timing): Promise<boolean> {
+  const connection = await openBriefly(address, timing.settleSilentMs).catch(() => undefined)
+  if (!connection) return false
+  try {
+    for (let answers = 0; answers < IDLE_ANSWERS; answers++) {
+      await pause(timing.settlePollMs, undefined, { ref: false })
+      if ((await askActivity(connection, protoVer)) !== 'quiet') return false
+    }
+    return true
+  } catch {
+    return false
+  } finally {
+    connection.destroy(new SheepfsError('closed', 'asked'))
   }
 }
 

@@ -65,6 +65,7 @@ async function createHeld(
   data: Uint8Array,
 ): Promise<boolean> {
   const { core, index } = write
+  if (core.mayHaveLeftovers && owners.base === 0) suspect(core, index)
   if (core.removing.has(index)) await awaitRemoval(core, owners.vid, index)
   const wasRemoved = core.removing.has(index) || core.removed.has(index)
   const isWhole = offset === 0 && data.length === core.objectSize
@@ -73,9 +74,14 @@ async function createHeld(
   const options = { copies: core.header.nrCopies, wasRemoved }
   const response = await core.change(owners.vid, () => core.cluster.change(message, options))
   if (!response || !(await isDone(write, owners.vid, response.result))) return false
-  core.removing.delete(index)
-  core.removed.delete(index)
+  for (const set of [core.removing, core.removed, core.suspects]) set.delete(index)
   return true
+}
+
+function suspect({ removing, removed, suspects }: VolumeCore, index: number): void {
+  if (removing.has(index) || removed.has(index)) return
+  removing.add(index)
+  suspects.add(index)
 }
 
 /** What a result means for the write: done, or try again after what had to be waited for. */

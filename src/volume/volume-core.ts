@@ -34,6 +34,10 @@ export class VolumeCore {
   /** Own objects that were given back, and not created since: their removal may still be under way (sheet 5.6), or is over. */
   readonly removing = new Set<number>()
   readonly removed = new Set<number>()
+  /** As `removing`, on suspicion: who had the VDI before may have given them back. */
+  readonly suspects = new Set<number>()
+  /** Removals may be under way of which nothing is known here: a volume discards, is closed, and opened again. */
+  mayHaveLeftovers: boolean
   /** Held while the volume may be written to; undefined when it is attached for reading. */
   lock: VdiLock | undefined
   /** The lock of the inode that comes next, when it was taken and going over to it failed. */
@@ -55,6 +59,7 @@ export class VolumeCore {
     log: Logger
   }) {
     this.lock = options.lock
+    this.mayHaveLeftovers = options.lock !== undefined
     this.cluster = options.cluster
     this.spec = options.spec
     this.log = options.log

@@ -56,6 +56,8 @@ export class ScriptedSheep {
   script: Script = () => ANSWER
   /** Connections are taken, and nothing is ever read from them: a stopped process. */
   isStopped = false
+  /** Gateway requests of its own, for STAT. */
+  backgroundActive: () => number = () => 0
   #port = 0
   /** What it was sent and has not executed; gone with the process. */
   readonly #pending = new Set<SheepRequest>()
@@ -187,7 +189,7 @@ export class ScriptedSheep {
       if (laterMs !== undefined) await pause(laterMs)
       if (!this.#pending.has(request)) return { result: Result.KILLED, payload: new Uint8Array(0) }
       this.#rules.execute(request)
-      const active = [...this.#pending].filter(isGatewayRequest).length
+      const active = [...this.#pending].filter(isGatewayRequest).length + this.backgroundActive()
       return await execute(this.#model, request, active)
     } finally {
       this.#finish(request)

@@ -18,6 +18,10 @@ function isPublish({ opcode, oid, offset, payload }: SheepRequest): boolean {
   return opcode === Opcode.WRITE_OBJ && kindOf(oid) === 'inode' && isIndexUpdate(offset, payload.length)
 }
 
+function isInodeRead({ opcode, oid }: SheepRequest): boolean {
+  return opcode === Opcode.READ_OBJ && kindOf(oid) === 'inode'
+}
+
 function isDataWrite({ opcode, oid, payload }: SheepRequest): boolean {
   return opcode === Opcode.WRITE_OBJ && kindOf(oid) === 'data' && payload.length > 0
 }
@@ -99,7 +103,7 @@ test('a failed index update is looked up before its entry is believed', LIMIT, a
   cluster.ioTimeoutMs = 30
   sheep.script = (request) => {
     if (isPublish(request)) return { kind: 'refuse', result: Result.AGAIN, execute: true }
-    return request.opcode === Opcode.READ_OBJ ? { kind: 'refuse', result: Result.HALT } : { kind: 'answer' }
+    return isInodeRead(request) ? { kind: 'refuse', result: Result.HALT } : { kind: 'answer' }
   }
   await assert.rejects(volume.write(0, filled(OBJECT_SIZE, 1)), { code: 'io' })
   cluster.ioTimeoutMs = Infinity
@@ -134,7 +138,7 @@ test(
     cluster.ioTimeoutMs = 30
     sheep.script = (request) => {
       if (isPublish(request)) return { kind: 'refuse', result: Result.AGAIN, execute: true }
-      return request.opcode === Opcode.READ_OBJ ? { kind: 'refuse', result: Result.HALT } : { kind: 'answer' }
+      return isInodeRead(request) ? { kind: 'refuse', result: Result.HALT } : { kind: 'answer' }
     }
     await assert.rejects(volume.write(OBJECT_SIZE, filled(OBJECT_SIZE, 1)), { code: 'io' })
     await assert.rejects(volume.write(3 * OBJECT_SIZE, filled(OBJECT_SIZE, 1)), { code: 'io' })
@@ -331,6 +335,20 @@ test('nor before every strip of it is gone', LIMIT, async (context) => {
   await volume.write(0, filled(10, 2))
   assert.deepEqual(rules.violations, [])
   assert.equal(model.content(vid)[0], 2)
+})
+
+test('nor when another attachment has discarded it', LIMIT, async (context) => {
+  const { volume, sheep, model, vid, rules, stage } = await attached(context)
+  await volume.write(0, filled(8 * OBJECT_SIZE, 1))
+  model.removalDelayMs = () => 100
+  sheep.backgroundActive = () => (model.isRemoving(dataOid(vid, 0)) ? 1 : 0)
+  await volume.zero(0, 8 * OBJECT_SIZE)
+  await volume.close()
+  const again = await openVolume(await stage.open(), SPEC, { log: silentLogger() })
+  await again.write(0, filled(8 * OBJECT_SIZE, 2))
+  assert.deepEqual(rules.violations, [])
+  await pause(100)
+  assert.deepEqual(model.content(vid), filled(8 * OBJECT_SIZE, 2))
 })
 
 test('nor when its removal has to wait for that of many others', LIMIT, async (context) => {
