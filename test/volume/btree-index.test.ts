@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
-import { isSheepfsError } from '../../src/errors.ts'
+import { isSheepfsError, SheepfsError } from '../../src/errors.ts'
 import { BtreeIndex } from '../../src/volume/btree-index.ts'
 import { BTREE_ROOT_OFFSET, encodeNode, type LeafEntries } from '../../src/wire/btree.ts'
 import { btreeOid, dataOid, inodeOid, oidText } from '../../src/wire/object-id.ts'
@@ -316,3 +317,27 @@ for (const count of [4, 9]) {
     }
   })
 }
+
+test('an update that fails is over before the next one begins', async () => {
+  const objects = new MemoryObjects(VID)
+  const cluster = new MemoryCluster(objects)
+  const index = await BtreeIndex.load(cluster, VID, OBJECTS, SMALL)
+  for (let i = 0; i < 9; i++) await index.publish(2 * i, VID)
+  const change = cluster.change.bind(cluster)
+  let changes = 0
+  cluster.change = async (message) => {
+    changes++
+    if (changes === 1) throw new SheepfsError('no-space', 'full')
+    if (changes === 2) await pause(20)
+    return change(message)
+  }
+  const failing = [index.publish(1, VID), index.publish(15, VID)]
+  assert.deepEqual(
+    (await Promise.allSettled(failing)).map(({ status }) => status),
+    ['rejected', 'rejected'],
+  )
+  await index.publish(13, VID)
+  await pause(30)
+  const stored = await BtreeIndex.load(new MemoryCluster(objects), VID, OBJECTS, SMALL)
+  assert.equal(await stored.owner(13), VID)
+})
