@@ -37,10 +37,13 @@ export async function acquireVdiLock(cluster: Cluster, spec: VdiSpec, options: L
   if (!cluster.hasLocking) return { vid: (await lookupVdi(cluster, spec)).vid, gateway: undefined }
   const ownGateways = [...(options.ownGateways ?? [])]
   for (let isBreaking = options.breakLock === true; ;) {
+    const before = await readLock(cluster, (await lookupVdi(cluster, spec)).vid)
     const gateway = cluster.homeAddress
     const response = await cluster.changeOnce(lockVdi(spec))
     if (!response) {
-      if (gateway) ownGateways.push(gateway) // it may have been taken before the connection broke
+      // it may have been taken before the connection broke, through either of these, unless somebody had it before
+      const possible = before.owner === undefined ? [gateway, cluster.homeAddress] : []
+      for (const address of possible) if (address) ownGateways.push(address)
       continue
     }
     if (response.result === Result.SUCCESS) return { vid: parseVdiAnswer(response).vid, gateway: cluster.homeAddress }

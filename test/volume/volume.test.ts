@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { silentLogger } from '../../src/log.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
+import { viewOf } from '../../src/wire/field.ts'
+import { ClusterFlag, getClusterDefault, VDI_STATE_SIZE, VdiState } from '../../src/wire/info-ops.ts'
+import { parseAddr } from '../../src/wire/node-record.ts'
 import { dataOid, inodeOid, kindOf } from '../../src/wire/object-id.ts'
 import { writeVdiSize } from '../../src/wire/object-ops.ts'
 import { isIndexUpdate } from '../sheep/model-cluster.ts'
@@ -396,6 +399,39 @@ test('nor is it when it has been written in the same epoch before', LIMIT, async
   await volume.write(0, filled(OBJECT_SIZE, 3))
   await pause(timing.recoveryOverlapMs)
   assert.deepEqual(model.content(vid), filled(OBJECT_SIZE, 3))
+})
+
+/** A sheep that has taken a lock, or refused to, and lost its answer; `heldBefore`: by a client of the same sheep. */
+async function lockLost(context: TestContext, heldBefore: boolean) {
+  const { model, sheep, open } = await clusterFor(context, 2)
+  model.flags = ClusterFlag.LOCKING
+  const vid = model.createVdi('vdi', OBJECT_SIZE)
+  const cluster = await open()
+  const [first, second] = sheep as [ScriptedSheep, ScriptedSheep]
+  const state = new Uint8Array(VDI_STATE_SIZE)
+  VdiState.vid.set(viewOf(state), vid)
+  VdiState.lockState.set(viewOf(state), 2)
+  state.set(parseAddr('127.0.0.1') ?? [], 20)
+  VdiState.lockOwnerPort.set(viewOf(state), second.address.port)
+  const states = [heldBefore ? state : new Uint8Array(0)]
+  const refusal = { kind: 'refuse', result: Result.VDI_LOCKED } as const
+  const fates: Fate[] = [{ kind: 'cut', execute: 'never' }, refusal]
+  second.script = ({ opcode }) => {
+    if (opcode === Opcode.LOCK_VDI) return fates.shift() ?? refusal
+    if (opcode !== Opcode.GET_VDI_COPIES) return { kind: 'answer' }
+    return { kind: 'refuse', result: Result.SUCCESS, payload: states.shift() ?? state }
+  }
+  await first.stop()
+  if (heldBefore) await cluster.query(getClusterDefault()) // the second is home now
+  return openVolume(cluster, SPEC, { log: silentLogger() })
+}
+
+test('a lock whose answer was lost is known as our own, also after another loss', LIMIT, async (context) => {
+  assert.ok((await lockLost(context, false)).isLocked)
+})
+
+test('but not when a client of the same sheep had it before', LIMIT, async (context) => {
+  await assert.rejects(lockLost(context, true), { code: 'locked' })
 })
 
 test('zeroing gives whole objects back and overwrites the others', LIMIT, async (context) => {
