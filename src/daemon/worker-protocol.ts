@@ -9,7 +9,7 @@ import type { OpenHandle } from '../fuse/kernel/open-files.ts'
 import type { LogLevel } from '../log.ts'
 import type { Address } from '../sheep/address.ts'
 
-/** What a worker is to serve. Does not change while its mount lives. */
+/** What a worker is to serve. Of one mount, `uid`, `gid` and `volumeMode` may be others for the next worker. */
 export interface WorkerSpec {
   readonly mount: string
   readonly engine: EngineName

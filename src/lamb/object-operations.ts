@@ -76,7 +76,7 @@ export function createObject(node: LambNode, request: Request): Reply {
   return node.store.create(oid, size, isCopy ? { ...content, base } : content) ? SUCCESS : NO_OBJ
 }
 
-/** REMOVE_OBJ: only sheep send it. */
+/** REMOVE_OBJ: counts no references and checks nothing; for hyper volumes clients send it too. */
 export function removeObject(node: LambNode, request: Request): Reply {
   return node.store.remove(oidOf(request)) ? SUCCESS : NO_OBJ
 }

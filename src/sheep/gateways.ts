@@ -23,8 +23,8 @@ export interface GatewaysWatcher {
 
 /**
  * Chooses the sheep to talk to. Home is the first to answer of the configured addresses, then of the nodes of the cluster,
- * each a moment after the one before, those that failed lately last; it stays home until it is lost. Reads may go to a sheep that holds the object; one that cannot be reached from here is left
- * alone for a while and home is asked instead.
+ * each a moment after the one before, those that failed lately last; it stays home until it is lost. Reads may go to a
+ * sheep that holds the object; one that cannot be reached from here is left alone for a while and home is asked instead.
  */
 export class Gateways {
   readonly #options: SheepOptions

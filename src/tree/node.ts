@@ -10,7 +10,7 @@ export interface Attributes {
   readonly modifiedMs: number
   /** Preferred I/O size: st_blksize. */
   readonly blockSize: number
-  /** How long a kernel may believe `size`: 'changes' until it is told (see `TreeChange`), 'never' ask each time. */
+  /** How long a kernel may believe `size`: 'until-told' of a change (see `TreeChange`); 'never': it asks each time. */
   readonly validity: 'until-told' | 'never'
 }
 

@@ -6,9 +6,7 @@ export interface Field {
   set(view: DataView, value: number, at?: number): void
 }
 
-/**
- * A u64 as a number: exact up to 2^53 - 1. `get` rounds above that; `set` takes integers from 0 to 2^53.
- */
+/** A 64-bit integer as a number: exact from -(2^53 - 1) to 2^53 - 1. `get` rounds beyond; u64 reads no negative numbers. */
 export interface WideField {
   readonly offset: number
   readonly size: 8

@@ -143,7 +143,7 @@ export const Opcode = {
 /** First opcode that is checked against the internal protocol version. */
 export const FIRST_INTERNAL_OPCODE = 0x80
 
-/** SD_RES_*: result codes, with the meaning a user is told. */
+/** SD_RES_*: result codes. What they mean to a user stands in `sheep/result-error.ts`. */
 export const Result = {
   SUCCESS: 0x00,
   UNKNOWN: 0x01,

@@ -107,7 +107,10 @@ async function readIndex(cluster: Cluster, vid: number, first: number, count: nu
   return entries
 }
 
-/** Throws stale when the name means another inode by now: after a snapshot it is one that nobody asked to delete. */
+/**
+ * False when the VDI is gone. Throws stale when its name means another inode by now: after a snapshot it is one that nobody
+ * asked to delete.
+ */
 async function requireSame(cluster: Cluster, header: InodeHeader): Promise<boolean> {
   const present = await findVdi(cluster, specOf(header))
   if (!present) return false
