@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { ControlClient } from '../api/client.ts'
 import { instanceFiles, readEnvironment, type Environment } from '../daemon/config/environment.ts'
 import { errorText } from '../errors.ts'
 import { EXIT, exitCodeOf } from './exit-code.ts'
 import { chooseInstance } from './instance-choice.ts'
+import { programVersion } from './program-version.ts'
 import { parseCommandLine } from './sheepfsctl-arguments.ts'
 import { Call, type Values } from './sheepfsctl-command.ts'
 
@@ -32,7 +32,7 @@ async function run(
 ): Promise<number> {
   const line = parseCommandLine(args)
   if (line.kind === 'help') write(line.text)
-  if (line.kind === 'version') write(`sheepfsctl ${version()}\n`)
+  if (line.kind === 'version') write(`sheepfsctl ${programVersion()}\n`)
   if (line.kind !== 'command') return EXIT.done
   const { command, values } = line
   const environment = readEnvironment(variables)
@@ -58,10 +58,4 @@ async function instanceOf(command: string, values: Values, environment: Environm
     if (command === 'doctor' && exitCodeOf(error) === EXIT.notRunning) return undefined
     throw error
   }
-}
-
-/** Of the package, three levels above this file. */
-function version(): string {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
 }
