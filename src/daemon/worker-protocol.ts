@@ -90,8 +90,8 @@ export interface WorkerMethods {
   volumes(): Promise<Volume[]>
   attach(volume: string, options: VolumePut): Promise<{ volume: Volume; isNew: boolean }>
   detach(volume: string, options: { readonly force: boolean }): Promise<void>
+  setCache(patch: { readonly pageCache?: boolean; readonly objectCache?: boolean }): Promise<void>
   /** Resolves with how many open files keep the mode they were opened in. */
-  setCache(patch: { readonly pageCache?: boolean; readonly objectCache?: boolean }): Promise<number>
   openInOldMode(): Promise<number>
   setAddresses(addresses: readonly Address[]): Promise<void>
   setIoTimeout(timeoutMs: number): Promise<void>

@@ -4,6 +4,7 @@ import { access, readFile } from 'node:fs/promises'
 import { release } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { MOUNT_TYPE } from '../../fuse/kernel/kernel-mount.ts'
 import { readMountTable } from '../../fuse/mount-table.ts'
 import type { AccessFacts } from './check-access.ts'
 import type { KernelFacts } from './check-kernel.ts'
@@ -44,7 +45,7 @@ export async function gatherAccessFacts(workerUser: string, wantsAllowOther: boo
 
 /** `owned`: mountpoints that running daemons say are theirs. Touches only mounts that are nobody's. */
 export async function gatherMountFacts(owned: readonly string[]): Promise<MountFacts[]> {
-  const entries = (await readMountTable()).filter(({ type }) => type === 'fuse.sheepfs')
+  const entries = (await readMountTable()).filter(({ type }) => type === MOUNT_TYPE)
   const before = await Promise.all(entries.map(({ minor }) => waitingOf(minor)))
   if (before.some((count) => count !== undefined && count > 0)) await sleep(LOOK_AGAIN_MS)
   return Promise.all(

@@ -1,4 +1,4 @@
-import { SheepfsError, errorText } from '../../errors.ts'
+import { errorText } from '../../errors.ts'
 import { createLogger, type Logger } from '../../log.ts'
 import { parseAddresses, parsePort } from '../../sheep/address.ts'
 import { loadEngine, type EngineChoice } from '../choose-engine.ts'
@@ -68,7 +68,6 @@ function unmountOnSignals(starting: Promise<ServedMount>, log: Logger): () => vo
       () => undefined, // who started it hears why there is nothing to unmount
     )
     attempt.catch((error: unknown) => {
-      if (error instanceof SheepfsError && error.code === 'busy') isAsked = true
       const advice = isLast ? '' : `; ${signal} again ends it all the same, and what is in flight fails`
       log.error(`not unmounted: ${errorText(error)}${advice}`)
     })

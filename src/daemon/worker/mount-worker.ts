@@ -85,12 +85,12 @@ export class MountWorker implements WorkerMethods {
     return this.#core.tree.attachments.detach(parseVolumeName(name), options)
   }
 
-  setCache(patch: { readonly pageCache?: boolean; readonly objectCache?: boolean }): Promise<number> {
+  setCache(patch: { readonly pageCache?: boolean; readonly objectCache?: boolean }): Promise<void> {
     const { caches } = this.#core.tree
     if (patch.pageCache !== undefined) caches.setPageCache(patch.pageCache)
     if (patch.objectCache !== undefined) caches.setObjectCache(patch.objectCache)
     this.#core.publish()
-    return this.openInOldMode()
+    return Promise.resolve()
   }
 
   openInOldMode(): Promise<number> {
