@@ -6,7 +6,7 @@ import type { ClusterState } from '../tree/text/cluster-info-text.ts'
 import { volumeName } from '../tree/volume-name.ts'
 import { isSheepfsError } from '../errors.ts'
 import { ClusterFlag, type StoreSpace } from '../wire/info-ops.ts'
-import { erasureStrips, type InodeHeader } from '../wire/inode.ts'
+import { erasureStrips, StorePolicy, type InodeHeader } from '../wire/inode.ts'
 import { addrText, type NodeRecord } from '../wire/node-record.ts'
 import { Result } from '../wire/sd-proto.ts'
 
@@ -26,7 +26,7 @@ export function vdiJson({ header, used, shared }: VdiSummary): Vdi {
     shared: shared * objectSize,
     object_size: objectSize,
     copies: copiesText(header.nrCopies, header.copyPolicy),
-    hyper: header.storePolicy !== 0,
+    hyper: header.storePolicy !== StorePolicy.ARRAY,
     created_at: timeText(header.createSeconds),
   }
 }

@@ -1,5 +1,5 @@
 import { viewOf } from '../wire/field.ts'
-import { Inode, INODE_HEADER_SIZE, INODE_INDEX_END, INODE_SIZE, MAX_DATA_OBJS } from '../wire/inode.ts'
+import { Inode, INODE_HEADER_SIZE, INODE_INDEX_END, INODE_SIZE, MAX_DATA_OBJS, StorePolicy } from '../wire/inode.ts'
 import { inodeOid } from '../wire/object-id.ts'
 import type { Timestamp } from './cluster.ts'
 import type { ObjectImage, ObjectStore } from './object-store.ts'
@@ -24,7 +24,7 @@ export class InodeImage {
   }
 
   get isHyper(): boolean {
-    return Inode.storePolicy.get(this.view) === 1
+    return Inode.storePolicy.get(this.view) === StorePolicy.BTREE
   }
 
   setSnapCtime(time: Timestamp): void {

@@ -1,8 +1,5 @@
 import { LockType } from '../wire/vdi-ops.ts'
 
-/** lock_state of a vid's record. */
-export const LockState = { UNLOCKED: 1, LOCKED: 2, SHARED: 3 } as const
-
 /** State of one participant of a shared lock. */
 export const ParticipantState = { MODIFIED: 1, SHARED: 2, INVALIDATED: 3 } as const
 type ParticipantStateValue = (typeof ParticipantState)[keyof typeof ParticipantState]

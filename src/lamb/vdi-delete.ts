@@ -1,11 +1,18 @@
-import { Inode, INODE_HEADER_SIZE, INODE_SIZE, NAME_OFFSET, SD_MAX_VDI_LEN, type InodeHeader } from '../wire/inode.ts'
+import {
+  indexEntryOffset,
+  Inode,
+  INODE_HEADER_SIZE,
+  INODE_SIZE,
+  NAME_OFFSET,
+  SD_MAX_VDI_LEN,
+  StorePolicy,
+  type InodeHeader,
+} from '../wire/inode.ts'
 import { dataOid, inodeOid } from '../wire/object-id.ts'
 import { isOwnLeaf, leafEntries, leafOids } from './btree.ts'
 import { loadInode } from './inode-image.ts'
 import type { LambNode } from './node.ts'
 import type { ObjectStore } from './object-store.ts'
-
-const HYPER = 1
 
 /**
  * DEL_VDI. The vid counts as deleted in any case. The inode loses its name when no index entry is left, and always for a
@@ -14,7 +21,7 @@ const HYPER = 1
 export function deleteVdi(node: LambNode, inode: InodeHeader): void {
   const { store, table } = node
   const vid = inode.vdiId
-  if (inode.storePolicy === HYPER) removeTree(store, vid)
+  if (inode.storePolicy === StorePolicy.BTREE) removeTree(store, vid)
   const image = loadInode(store, vid)
   if (image && (image.isHyper || image.index.every((entry) => entry === 0))) {
     image.bytes.fill(0, NAME_OFFSET, NAME_OFFSET + SD_MAX_VDI_LEN)
@@ -38,7 +45,7 @@ export function discardObject(node: LambNode, vid: number, index: number): boole
   const { store } = node
   const head = new Uint8Array(INODE_HEADER_SIZE)
   if (!store.read(inodeOid(vid), 0, head)) return false
-  const isHyper = head[Inode.storePolicy.offset] === HYPER
+  const isHyper = head[Inode.storePolicy.offset] === StorePolicy.BTREE
   const wasMapped = isHyper ? clearTreeEntry(store, vid, index) : clearArrayEntry(node, vid, index)
   if (wasMapped) store.remove(dataOid(vid, index))
   return true
@@ -55,7 +62,7 @@ function clearTreeEntry(store: ObjectStore, vid: number, index: number): boolean
 
 function clearArrayEntry(node: LambNode, vid: number, index: number): boolean {
   const entry = new Uint8Array(4)
-  const offset = INODE_HEADER_SIZE + 4 * index
+  const offset = indexEntryOffset(index)
   node.store.read(inodeOid(vid), offset, entry)
   if (entry.every((byte) => byte === 0)) return false
   return node.references.updateIndex(vid, offset, new Uint8Array(4))

@@ -1,4 +1,4 @@
-import { INODE_HEADER_SIZE, MAX_DATA_OBJS, objectCount, type InodeHeader } from '../wire/inode.ts'
+import { INODE_HEADER_SIZE, MAX_DATA_OBJS, objectCount, StorePolicy, type InodeHeader } from '../wire/inode.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { readDelVdis, readVdis, VDI_BITMAP_SIZE, vidsOf } from '../wire/vdi-ops.ts'
 import { isSheepfsError } from '../errors.ts'
@@ -58,7 +58,7 @@ async function readIfThere(cluster: Cluster, vid: number): Promise<InodeHeader |
 }
 
 async function countObjects(cluster: Cluster, header: InodeHeader): Promise<{ used: number; shared: number }> {
-  if (header.storePolicy !== 0) return countTreeEntries(cluster, header.vdiId)
+  if (header.storePolicy !== StorePolicy.ARRAY) return countTreeEntries(cluster, header.vdiId)
   const count = Math.min(objectCount(header.vdiSize, header.blockSizeShift), MAX_DATA_OBJS)
   const index = new Uint32Array(count)
   await readInode(cluster, header.vdiId, INODE_HEADER_SIZE, new Uint8Array(index.buffer))

@@ -1,11 +1,10 @@
 import { SheepfsError } from '../errors.ts'
 import type { Cluster } from '../sheep/cluster.ts'
-import { objectCount, type InodeHeader } from '../wire/inode.ts'
+import { objectCount, StorePolicy, type InodeHeader } from '../wire/inode.ts'
 import { SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { ArrayIndex } from './array-index.ts'
 import { BtreeIndex } from './btree-index.ts'
 import type { VolumeIndex } from './volume-index.ts'
-import { StorePolicy } from './volume-layout.ts'
 
 /** Reads the index of an inode, whichever kind it has. Errors: stale; not-supported, a hyper volume of an old cluster. */
 export function loadIndex(cluster: Cluster, header: InodeHeader): Promise<VolumeIndex> {

@@ -3,14 +3,11 @@ import { type Address, addressText } from '../sheep/address.ts'
 import type { Cluster } from '../sheep/cluster.ts'
 import { resultError } from '../sheep/result-error.ts'
 import { lookupVdi, vdiText } from '../sheep/vdi-lookup.ts'
-import { getVdiCopies, VDI_STATE_SIZE, VdiState } from '../wire/info-ops.ts'
+import { getVdiCopies, LockState, VDI_STATE_SIZE, VdiState } from '../wire/info-ops.ts'
 import { addrText } from '../wire/node-record.ts'
 import { viewOf } from '../wire/field.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { lockVdi, LockType, parseVdiAnswer, releaseVdi, type VdiSpec } from '../wire/vdi-ops.ts'
-
-/** Lock states of a vid (sheet 2.2, GET_VDI_COPIES). */
-const LockState = { UNLOCKED: 1, LOCKED: 2, SHARED: 3 } as const
 
 /** Room for the first question; the answer is asked again with twice the room while it does not fit. */
 const FIRST_STATES = 512

@@ -1,5 +1,5 @@
 import { SheepfsError } from '../errors.ts'
-import { MAX_DATA_OBJS, objectCount, type InodeHeader } from '../wire/inode.ts'
+import { MAX_DATA_OBJS, objectCount, StorePolicy, type InodeHeader } from '../wire/inode.ts'
 
 /** A piece of a request that lies in one object. `at` is its place in the request. */
 export interface ObjectPart {
@@ -23,9 +23,6 @@ export function splitRange(position: number, length: number, objectSize: number)
 
 const MIN_SHIFT = 9
 const MAX_SHIFT = 31
-
-/** Index kinds of an inode: store_policy. */
-export const StorePolicy = { ARRAY: 0, BTREE: 1 } as const
 
 /** Most objects of a volume whose index is of this kind. */
 export function maxObjects(storePolicy: number): number {

@@ -20,7 +20,8 @@ export function fnv1a(bytes: Uint8Array, hash: U64 = OFFSET_BASIS): U64 {
   return { high, low }
 }
 
-function littleEndian(value: U64): Uint8Array {
+/** The 8 bytes of a number, as it is on the wire. */
+export function littleEndian(value: U64): Uint8Array {
   const { high, low } = value
   return Uint8Array.of(low, low >>> 8, low >>> 16, low >>> 24, high, high >>> 8, high >>> 16, high >>> 24)
 }

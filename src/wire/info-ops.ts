@@ -162,11 +162,14 @@ export const VdiState = {
   copyPolicy: u8(7),
   blockSizeShift: u8(8),
   parentVid: u32(12),
-  lockState: u32(16), // 1 unlocked, 2 locked, 3 shared
+  lockState: u32(16), // a LockState
   lockOwnerAddr: bytes(20, 16),
   lockOwnerPort: u16(36),
   nrParticipants: u32(60),
 } as const
+
+/** How a vid is locked: not, by one sheep for its client, or by several. */
+export const LockState = { UNLOCKED: 1, LOCKED: 2, SHARED: 3 } as const
 
 /** GET_VDI_COPIES with room for `count` records. BUFFER_SMALL: there are more. */
 export function getVdiCopies(protoVer: number, count: number): Message {

@@ -9,7 +9,7 @@ export const Inode = {
   vdiSize: u64(536), // bytes, any value
   vmStateSize: u64(544),
   copyPolicy: u8(552), // 0 replicated, else erasure coded: data strips / 2 in the high nibble, parity in the low
-  storePolicy: u8(553), // 0 array index, 1 B-tree; 0 in 0.7
+  storePolicy: u8(553), // a StorePolicy; 0 in 0.7
   nrCopies: u8(554),
   blockSizeShift: u8(555), // 0 means 22
   snapId: u32(556),
@@ -17,6 +17,9 @@ export const Inode = {
   parentVdiId: u32(564),
   btreeCounter: u32(568),
 } as const
+
+/** Kinds of index: the array in the inode, or the B-tree of a hyper volume. */
+export const StorePolicy = { ARRAY: 0, BTREE: 1 } as const
 
 /** Bytes of name and of tag, NUL padded. */
 export const SD_MAX_VDI_LEN = 256

@@ -2,7 +2,7 @@ import { Inode, indexEntryOffset } from './inode.ts'
 import { newMessage, type Message } from './message.ts'
 import { inodeOid, writeOid, type ObjectId } from './object-id.ts'
 import { Flag, Opcode, Req, ReqObj, RspObj, SD_SHEEP_PROTO_VERS } from './sd-proto.ts'
-import { u32, viewOf } from './field.ts'
+import { u64, viewOf } from './field.ts'
 
 /** READ_OBJ: `length` bytes at `offset` of an object. Never flag WRITE (sheet 0, rule 2). Result NO_OBJ when missing. */
 export function readObject(oid: ObjectId, offset: number, length: number, flags = 0): Message {
@@ -58,9 +58,7 @@ export function writeIndex(vid: number, first: number, vids: readonly number[], 
 /** Writes vdi_size, 8 bytes, into the inode of `vid`: grows the VDI. */
 export function writeVdiSize(vid: number, size: number): Message {
   const payload = new Uint8Array(8)
-  const view = viewOf(payload)
-  u32(0).set(view, size % 2 ** 32)
-  u32(4).set(view, Math.floor(size / 2 ** 32))
+  u64(0).set(viewOf(payload), size)
   return writeObject(inodeOid(vid), Inode.vdiSize.offset, payload)
 }
 

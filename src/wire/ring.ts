@@ -1,4 +1,4 @@
-import { fnv1a, sdHash, sdHashNext, sdHashOid, type U64 } from './fnv.ts'
+import { fnv1a, littleEndian, sdHash, sdHashNext, sdHashOid, type U64 } from './fnv.ts'
 import type { NodeRecord } from './node-record.ts'
 import type { ObjectId } from './object-id.ts'
 
@@ -76,8 +76,7 @@ function vnodePositions(node: NodeRecord): U64[] {
 }
 
 function diskPositions(node: NodeRecord): U64[] {
-  const { high, low } = nodeSeed(node)
-  const seed = Uint8Array.of(low, low >>> 8, low >>> 16, low >>> 24, high, high >>> 8, high >>> 16, high >>> 24)
+  const seed = littleEndian(nodeSeed(node))
   return node.disks.flatMap((disk) =>
     walk(fnv1a(seed, { high: disk.idHigh, low: disk.idLow }), Math.ceil(disk.space / DISK_SPACE_PER_VNODE)),
   )

@@ -2,13 +2,12 @@ import { SheepfsError } from '../../errors.ts'
 import type { Cluster } from '../../sheep/cluster.ts'
 import { resultError } from '../../sheep/result-error.ts'
 import { readInode } from '../../sheep/vdi-lookup.ts'
-import { INODE_HEADER_SIZE, MAX_DATA_OBJS, type InodeHeader } from '../../wire/inode.ts'
+import { indexEntryOffset, MAX_DATA_OBJS, StorePolicy, type InodeHeader } from '../../wire/inode.ts'
 import { writeIndex } from '../../wire/object-ops.ts'
 import { Result } from '../../wire/sd-proto.ts'
 import { deleteVdi as deleteVdiMessage, type VdiSpec } from '../../wire/vdi-ops.ts'
 import { settleAll } from '../settle-all.ts'
 import { acquireVdiLock, releaseVdiLock, type VdiLock } from '../vdi-lock.ts'
-import { StorePolicy } from '../volume-layout.ts'
 import { findVdi, headerText, requireVdi, specOf } from './find-vdi.ts'
 
 /** Told how many of how many objects are released. */
@@ -103,7 +102,7 @@ async function clearRun(cluster: Cluster, vid: number, what: string, run: Run): 
 
 async function readIndex(cluster: Cluster, vid: number, first: number, count: number): Promise<Uint32Array> {
   const entries = new Uint32Array(count)
-  await readInode(cluster, vid, INODE_HEADER_SIZE + 4 * first, new Uint8Array(entries.buffer))
+  await readInode(cluster, vid, indexEntryOffset(first), new Uint8Array(entries.buffer))
   return entries
 }
 
