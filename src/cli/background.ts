@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { SheepfsError } from '../errors.ts'
 import type { BackgroundReport, SheepfsRequest } from '../daemon/standalone/sheepfs-process.ts'
+import { fromWireError } from '../daemon/wire-error.ts'
 
 const PROCESS = new URL('../daemon/standalone/background-process.js', import.meta.url)
 
@@ -22,7 +22,7 @@ export async function startInBackground(request: SheepfsRequest): Promise<void> 
   })
   try {
     const report = await firstReport(child)
-    if (report.kind === 'failed') throw new SheepfsError('io', report.message)
+    if (report.kind === 'failed') throw fromWireError(report.error)
   } finally {
     if (child.connected) child.disconnect()
     child.unref()
@@ -33,7 +33,8 @@ export async function startInBackground(request: SheepfsRequest): Promise<void> 
 
 async function firstReport(child: ChildProcess): Promise<BackgroundReport> {
   const exited = once(child, 'exit').then(([code, signal]: unknown[]): BackgroundReport => {
-    return { kind: 'failed', message: `the process in the background ended with ${String(signal ?? code)}` }
+    const message = `the process in the background ended with ${String(signal ?? code)}`
+    return { kind: 'failed', error: { code: 'io', message } }
   })
   const reported = once(child, 'message').then(([message]) => message as BackgroundReport)
   return Promise.race([reported, exited])

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { resolve } from 'node:path'
 import { runSheepfs } from '../daemon/standalone/sheepfs-process.ts'
-import { errorText } from '../errors.ts'
+import { errorText, isSheepfsError } from '../errors.ts'
 import { startInBackground } from './background.ts'
 import { programVersion } from './program-version.ts'
 import { parseSheepfsOptions, SHEEPFS_USAGE, type SheepfsOptions } from './sheepfs-options.ts'
@@ -29,7 +29,7 @@ async function mount(options: SheepfsOptions): Promise<void> {
     if (options.foreground) await runSheepfs(request, () => undefined)
     else await startInBackground(request)
   } catch (error) {
-    fail(FAILURE, errorText(error))
+    fail(isSheepfsError(error, 'invalid') ? USAGE_FAILURE : FAILURE, errorText(error))
   }
 }
 

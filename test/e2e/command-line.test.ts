@@ -18,14 +18,15 @@ describe('sheepfs', { skip: missing('fuse', 'root'), timeout: 120_000 }, () => {
   })
   after(() => stage.close())
 
-  /** Runs it with arguments that must be refused, in one line that matches, leaving nothing mounted. */
-  async function refused(args: readonly string[], reason: RegExp, mountpoint?: string): Promise<void> {
+  /** Runs it with arguments that must be refused, in one line that matches, leaving nothing mounted; returns its status. */
+  async function refused(args: readonly string[], reason: RegExp, mountpoint?: string): Promise<number | null> {
     const outcome = await run(process.execPath, [SHEEPFS, ...args, ...(mountpoint === undefined ? [] : [mountpoint])])
     assert.notEqual(outcome.status, 0)
     assert.equal(outcome.stdout, '')
     assert.match(outcome.stderr, reason)
     assert.equal(outcome.stderr.trim().split('\n').length, 1, outcome.stderr)
     if (mountpoint !== undefined) assert.equal(await findMount(mountpoint), undefined)
+    return outcome.status
   }
 
   test('says its version', async () => {
@@ -40,13 +41,14 @@ describe('sheepfs', { skip: missing('fuse', 'root'), timeout: 120_000 }, () => {
     }
   })
 
-  test('refuses what it does not understand, in one line', async () => {
+  test('refuses what it does not understand, in one line, with status 2', async () => {
     const mountpoint = await stage.mountpoint()
-    await refused([], /mountpoint/i)
-    await refused(['--nosuch'], /nosuch/, mountpoint)
-    await refused(['-p', '70000'], /70000/, mountpoint)
-    await refused(['-p', 'seven'], /seven/, mountpoint)
-    await refused(['--engine', 'steam'], /steam/, mountpoint)
+    assert.equal(await refused([], /mountpoint/i), 2)
+    assert.equal(await refused(['--nosuch'], /nosuch/, mountpoint), 2)
+    assert.equal(await refused(['-p', '70000'], /70000/, mountpoint), 2)
+    assert.equal(await refused(['-f', '-p', 'seven'], /seven/, mountpoint), 2)
+    assert.equal(await refused(['-a', ':'], /":" is not an address/, mountpoint), 2)
+    assert.equal(await refused(['--engine', 'steam'], /steam/, mountpoint), 2)
   })
 
   test('refuses a mountpoint that is missing or no directory', async () => {
@@ -59,7 +61,7 @@ describe('sheepfs', { skip: missing('fuse', 'root'), timeout: 120_000 }, () => {
 
   test('says when no sheep answers', async () => {
     const port = 1 // tcpmux, of which nobody has heard for decades
-    await refused(['-p', String(port)], new RegExp(`${port}`), await stage.mountpoint())
+    assert.equal(await refused(['-p', String(port)], new RegExp(`${port}`), await stage.mountpoint()), 1)
     await refused(['-f', '-p', String(port)], new RegExp(`${port}`), await stage.mountpoint())
   })
 

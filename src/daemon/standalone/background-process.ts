@@ -1,4 +1,4 @@
-import { errorText } from '../../errors.ts'
+import { toWireError } from '../wire-error.ts'
 import { runSheepfs, type BackgroundReport, type SheepfsRequest } from './sheepfs-process.ts'
 
 /** Who started this process waits for one report, then goes. */
@@ -15,5 +15,5 @@ try {
   })
 } catch (error) {
   process.exitCode = 1
-  report({ kind: 'failed', message: errorText(error) })
+  report({ kind: 'failed', error: toWireError(error) })
 }

@@ -2,6 +2,7 @@ import { errorText } from '../../errors.ts'
 import { createLogger, type Logger } from '../../log.ts'
 import { parseAddresses, parsePort } from '../../sheep/address.ts'
 import { loadEngine, type EngineChoice } from '../choose-engine.ts'
+import type { WireError } from '../worker-protocol.ts'
 import { ServedMount, type MountSpec } from './served-mount.ts'
 
 /** What the command sheepfs was given; everything still text. */
@@ -20,7 +21,7 @@ export interface SheepfsRequest {
 }
 
 /** What a process in the background tells the command that started it. */
-export type BackgroundReport = { readonly kind: 'serving' } | { readonly kind: 'failed'; readonly message: string }
+export type BackgroundReport = { readonly kind: 'serving' } | { readonly kind: 'failed'; readonly error: WireError }
 
 /**
  * The process of one mount that the command sheepfs asked for: mounts, calls `onServing`, and resolves when the mount has
