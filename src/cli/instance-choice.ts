@@ -1,12 +1,13 @@
 import { readdir } from 'node:fs/promises'
 import { ControlClient } from '../api/client.ts'
 import { instanceFiles, type Environment } from '../daemon/config/environment.ts'
+import { parseInstanceName } from '../daemon/config/instance-name.ts'
 import { SheepfsError } from '../errors.ts'
 
 /** The instance that is meant: the one named, or the only one that runs. Errors: not-running, invalid (there are several). */
 export async function chooseInstance(named: string | undefined, environment: Environment): Promise<string> {
   const wanted = named ?? environment.instance
-  if (wanted !== undefined) return checkName(wanted)
+  if (wanted !== undefined) return parseInstanceName(wanted)
   const running = await runningInstances(environment)
   const [only, ...others] = running
   if (only === undefined) {
@@ -18,14 +19,6 @@ export async function chooseInstance(named: string | undefined, environment: Env
   }
   if (others.length === 0) return only
   throw new SheepfsError('invalid', `several instances run: choose one with --instance, of ${running.join(', ')}`)
-}
-
-function checkName(name: string): string {
-  if (/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name)) return name
-  throw new SheepfsError(
-    'invalid',
-    `"${name}" is not the name of an instance: expected letters, digits, "_", "." and "-"`,
-  )
 }
 
 async function runningInstances(environment: Environment): Promise<string[]> {

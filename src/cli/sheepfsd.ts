@@ -25,13 +25,14 @@ async function main(): Promise<void> {
     setFlagsFromString('--optimize-for-size')
     setFlagsFromString('--max-semi-space-size=2')
     const { readEnvironment } = await import('../daemon/config/environment.ts')
+    const { parseInstanceName } = await import('../daemon/config/instance-name.ts')
     const { runSheepfsd } = await import('../daemon/supervisor/sheepfsd-process.ts')
     const environment = readEnvironment(process.env)
     const [instance = environment.instance, ...rest] = positionals
     if (instance === undefined || rest.length > 0) {
       throw new SheepfsError('invalid', 'expected the name of one instance: sheepfsd INSTANCE')
     }
-    await runSheepfsd(instance, environment, programVersion())
+    await runSheepfsd(parseInstanceName(instance), environment, programVersion())
   }
 }
 

@@ -133,7 +133,8 @@ test('wrong command lines are refused, saying what is expected', limit, async (t
     [['vdi', 'create', 'x', '1G', '--object-size', '3M'], /expected a power of two from 1M to 2G/],
     [['io-timeout', 'soon'], /"soon" is not a timeout/],
     [['mount', '/x', '--engine', 'z'], /--engine "z": expected auto, kernel or fuse-native/],
-    [['-i', '../x', 'status'], /is not the name of an instance/],
+    [['-i', '../x', 'status'], /name of an instance: found "\.\.\/x", expected a name/],
+    [['-i', 'a'.repeat(65), 'status'], /name of an instance: found "a{65}", expected a name of up to 64/],
   ] as const) {
     const { code, errors } = await ctl(...args)
     assert.equal(code, EXIT.usage, args.join(' '))

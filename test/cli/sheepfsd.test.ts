@@ -10,6 +10,11 @@ test(
     for (const [args, complaint] of [
       [['--nosuch'], "unknown option '--nosuch'"],
       [['a', 'b'], 'expected the name of one instance: sheepfsd INSTANCE'],
+      [
+        ['../x'],
+        'name of an instance: found "../x", expected a name of up to 64 letters, digits, "_", "." and "-" that starts ' +
+          'with a letter or digit',
+      ],
     ] as const) {
       const { status, stdout, stderr } = await run(process.execPath, [SHEEPFSD, ...args])
       assert.deepEqual({ status, stdout, stderr }, { status: 2, stdout: '', stderr: `sheepfsd: ${complaint}\n` })

@@ -1,3 +1,4 @@
+import { isInstanceName } from '../../daemon/config/instance-name.ts'
 import { SheepfsError } from '../../errors.ts'
 
 /** What `mount -t sheepfs SOURCE` names: a running instance, or a cluster that gets a daemon of its own. */
@@ -21,7 +22,6 @@ export interface StandaloneSource {
 }
 
 const SCHEME = 'sheepdog://'
-const INSTANCE_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
 const EXPECTED = 'expected INSTANCE, INSTANCE/VDI[@TAG] or sheepdog://HOST[:PORT][,HOST…]/[VDI[@TAG]]'
 
 /** Reads the source of a mount. Errors: invalid, saying what is expected. */
@@ -38,7 +38,7 @@ export function parseMountSource(text: string): MountSource {
     if (head === '') throw new SheepfsError('invalid', `source "${text}" names no host: ${EXPECTED}`)
     return { kind: 'standalone', text, addresses: head, volume }
   }
-  if (!INSTANCE_NAME.test(head)) {
+  if (!isInstanceName(head)) {
     throw new SheepfsError('invalid', `source "${text}": "${head}" is not the name of an instance: ${EXPECTED}`)
   }
   return { kind: 'instance', text, instance: head, volume }
