@@ -1,10 +1,15 @@
 import { parseArgs } from 'node:util'
 import { SheepfsError } from '../errors.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
+import { SD_PORT } from '../wire/sd-proto.ts'
 import { parseInteger, parseRule } from './fault-arguments.ts'
 import type { Faults } from './faults.ts'
 import { releases, type ReleaseName } from './release.ts'
 import type { LambOptions } from './server.ts'
+
+const MAX_PORT = 65535
+/** SD_MAX_COPIES. */
+const MAX_COPIES = 31
 
 /** What --help prints. */
 export const HELP = `Usage: lamb --store DIR [OPTION]...
@@ -125,17 +130,15 @@ function parse(args: readonly string[]) {
 }
 
 function lambOptions(values: Values): Omit<LambOptions, 'store'> {
-  const shift = number(values, 'block-size-shift')
-  if (shift !== undefined && (shift < 20 || shift > 31)) {
-    throw new SheepfsError('invalid', `--block-size-shift ${shift}: expected 20 to 31`)
-  }
-  const copies = number(values, 'copies')
+  const shift = number(values, 'block-size-shift', [20, 31])
+  const copies = number(values, 'copies', [1, MAX_COPIES])
+  const port = number(values, 'port', [0, MAX_PORT])
   const isLocking = values.locking === true
   const isStrict = values.strict === true
   return {
     host: values.host,
-    port: number(values, 'port'),
-    gateways: number(values, 'gateways'),
+    port,
+    gateways: number(values, 'gateways', [1, MAX_PORT + 1 - (port ?? SD_PORT)]),
     vdis: (values.vdi ?? []).map(parseVdi),
     zone: number(values, 'zone'),
     zones: number(values, 'zones'),
@@ -166,7 +169,14 @@ function isRelease(name: string): name is ReleaseName {
   return Object.hasOwn(releases, name)
 }
 
-function number(values: Values, option: NumberOption): number | undefined {
+function number(
+  values: Values,
+  option: NumberOption,
+  [least, most]: readonly [number, number] = [0, Infinity],
+): number | undefined {
   const text = values[option]
-  return text === undefined ? undefined : parseInteger(option, text)
+  if (text === undefined) return undefined
+  const value = parseInteger(option, text)
+  if (value >= least && value <= most) return value
+  throw new SheepfsError('invalid', `--${option} ${value}: expected ${least} to ${most}`)
 }

@@ -34,7 +34,11 @@ test('mistakes are named', () => {
     ['--store D --fault explode', /drop-before/],
     ['--store D --fault silence,op=READ', /READ_OBJ/],
     ['--store D --fault silence,probability=often', /from 0 to 1/],
-    ['--store D --block-size-shift 9', /20 to 31/],
+    ['--store D --block-size-shift 9', /--block-size-shift 9: expected 20 to 31/],
+    ['--store D --port 65536', /--port 65536: expected 0 to 65535/],
+    ['--store D --port 65535 --gateways 2', /--gateways 2: expected 1 to 1/],
+    ['--store D --gateways 0', /--gateways 0: expected 1 to/],
+    ['--store D --copies 0', /--copies 0: expected 1 to 31/],
     ['--stroe D', /--stroe/],
   ]
   for (const [line, message] of cases) {
