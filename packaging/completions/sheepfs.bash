@@ -118,7 +118,7 @@ _sheepfsctl_options() { # COMMAND
   case $1 in
     mount | 'mount '*) printf '%s\n' --name --sheep --volume --engine --page-cache --object-cache --allow-other --io-timeout ;;
     unmount* | detach*) printf '%s\n' --force ;;
-    attach*) printf '%s\n' --read-only ;;
+    attach*) printf '%s\n' --read-only --break-lock ;;
     cache*) printf '%s\n' --page --object ;;
     'vdi create') printf '%s\n' --copies --object-size --hyper ;;
   esac

@@ -100,7 +100,10 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     name: 'attach',
     arguments: 'VOLUME...',
     summary: 'makes VDIs (VDI, VDI@TAG or VDI@ID) files below the mountpoint',
-    options: { 'read-only': { type: 'boolean', help: 'refuse writing' } },
+    options: {
+      'read-only': { type: 'boolean', help: 'refuse writing' },
+      'break-lock': { type: 'boolean', help: 'take the lock of the VDI from a client that is gone for good' },
+    },
     count: [1, Infinity],
     run: attach,
   },
@@ -187,8 +190,12 @@ function waitText(ioTimeout: 'forever' | number): string {
 
 async function attach(call: Call): Promise<number> {
   const mount = await call.mount()
+  const how = {
+    ...(call.flag('read-only') && { read_only: true }),
+    ...(call.flag('break-lock') && { break_lock: true }),
+  }
   for (const name of call.args) {
-    const { volume, isNew } = await call.client.attach(mount, name, call.flag('read-only') ? { read_only: true } : {})
+    const { volume, isNew } = await call.client.attach(mount, name, how)
     const what = isNew ? 'attached' : 'was attached already:'
     call.print(volume, () => `${what} ${volume.path}${volume.read_only ? ' (read-only)' : ''}\n`)
   }

@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { missing } from './stage/ability.ts'
+import { EXIT } from '../../src/cli/exit-code.ts'
+import { runSheepfsctl } from '../../src/cli/sheepfsctl-run.ts'
 import { run } from './stage/program.ts'
 import { addressText } from '../../src/sheep/address.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
 import { removeMount, sheepfsArguments, startSheepfs } from './stage/sheepfs.ts'
-import { startSheepfsd } from './stage/sheepfsd.ts'
+import { startSheepfsd, tableOf } from './stage/sheepfsd.ts'
 import { Stage } from './stage/stage.ts'
 
 const MIB = 2 ** 20
@@ -58,6 +60,31 @@ describe('the lock of an attached VDI', { skip: missing('fuse', 'root'), timeout
     await assert.rejects(daemon.client.attach('m', foreign, {}), { code: 'locked' })
     await other.stop()
     assert.equal((await daemon.client.attach('m', foreign, {})).isNew, true)
+    assert.equal(await daemon.stop(), 0)
+  })
+
+  test('is broken by the option of sheepfsctl that its refusal names', async () => {
+    const name = await sheep.createVdi(MIB)
+    const owner = await startSheepfs(stage, { sheep, attach: [name] })
+    const killed = once(owner.child, 'exit')
+    owner.child.kill('SIGKILL')
+    await killed
+    await removeMount(owner.mountpoint)
+    const daemon = await startSheepfsd(stage, { mounts: [await tableOf(stage, 'm', sheep, [])] })
+    const attach = async (...options: readonly string[]): Promise<{ code: number; complaint: string }> => {
+      let complaint = ''
+      const code = await runSheepfsctl(['attach', ...options, name], {
+        variables: { SHEEPFS_RUNTIME_DIR: daemon.place.runtimeDirectory },
+        write: () => undefined,
+        writeError: (text) => (complaint += text),
+        showsProgress: false,
+      })
+      return { code, complaint }
+    }
+    const { code, complaint } = await attach()
+    const [option = ''] = /--\S+$/.exec(complaint.trim()) ?? []
+    assert.equal(code, EXIT.conflict)
+    assert.deepEqual(await attach(option), { code: EXIT.done, complaint: '' })
     assert.equal(await daemon.stop(), 0)
   })
 })
