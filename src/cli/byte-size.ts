@@ -9,6 +9,9 @@ export function parseByteSize(text: string): number {
   const power = UNITS.findIndex((unit) => unit === match?.[2]?.toUpperCase())
   const bytes = Number(match?.[1]) * STEP ** power
   if (match && Number.isSafeInteger(bytes)) return bytes
+  if (bytes > Number.MAX_SAFE_INTEGER) {
+    throw new SheepfsError('invalid', `"${text}" is too large: expected less than 8P`)
+  }
   throw new SheepfsError('invalid', `"${text}" is not a size: expected bytes, or a number with K, M, G, T or P as 10G`)
 }
 

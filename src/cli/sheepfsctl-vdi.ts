@@ -65,7 +65,7 @@ export const VDI_COMMANDS: readonly Command[] = [
     options: {
       copies: { type: 'string', value: 'N|D:P', help: "copies, or data and parity strips (default: the cluster's)" },
       'object-size': { type: 'string', value: 'SIZE', help: 'a power of two from 1M to 2G (default: 4M)' },
-      hyper: { type: 'boolean', help: 'up to 8P, without snapshots' },
+      hyper: { type: 'boolean', help: 'less than 8P, without snapshots' },
     },
     count: [2, 2],
     run: async (call) => printVdi(call, 'created', await call.client.createVdi(await call.mount(), vdiCreate(call))),
@@ -132,9 +132,13 @@ function vdiCreate(call: Call): VdiCreate {
   }
 }
 
+/** Objects of 1M and of 2G, as powers of two. */
+const LEAST_SHIFT = 20
+const LARGEST_SHIFT = 31
+
 function shiftOf(text: string): number {
   const shift = Math.log2(parseByteSize(text))
-  if (Number.isInteger(shift)) return shift
+  if (Number.isInteger(shift) && shift >= LEAST_SHIFT && shift <= LARGEST_SHIFT) return shift
   throw new SheepfsError('invalid', `--object-size "${text}": expected a power of two from 1M to 2G`)
 }
 

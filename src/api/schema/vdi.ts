@@ -26,7 +26,7 @@ export const Vdi = Type.Object({
   shared: Bytes,
   object_size: Bytes,
   copies: Type.String({ description: 'copies of an object, "2", or data and parity strips, "4:2"' }),
-  hyper: Type.Boolean({ description: 'has a B-tree index: up to 16 PiB, no snapshots' }),
+  hyper: Type.Boolean({ description: 'has a B-tree index: any size below 8 PiB, no snapshots' }),
   created_at: Time,
 })
 export type Vdi = Static<typeof Vdi>
