@@ -5,7 +5,7 @@ export interface AccessFacts {
   readonly isRoot: boolean
   /** How /dev/fuse can be opened. */
   readonly device: 'usable' | 'forbidden' | 'missing'
-  /** A fusermount is in the path. */
+  /** A fusermount of that name is in the path. */
   readonly hasFusermount: boolean
   /** /etc/fuse.conf has user_allow_other. */
   readonly allowsOther: boolean

@@ -2,10 +2,10 @@ import { execFile } from 'node:child_process'
 import { constants, readFileSync } from 'node:fs'
 import { access, readFile } from 'node:fs/promises'
 import { release } from 'node:os'
-import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MOUNT_TYPE } from '../../fuse/kernel/kernel-mount.ts'
 import { readMountTable } from '../../fuse/mount-table.ts'
+import { allowsOther, hasFusermount } from '../../fuse/native/preflight.ts'
 import type { AccessFacts } from './check-access.ts'
 import type { KernelFacts } from './check-kernel.ts'
 import type { MountFacts } from './check-mounts.ts'
@@ -29,15 +29,12 @@ export function gatherKernelFacts(): KernelFacts {
 }
 
 export async function gatherAccessFacts(workerUser: string, wantsAllowOther: boolean): Promise<AccessFacts> {
-  const folders = (process.env['PATH'] ?? '').split(delimiter)
-  const programs = folders.flatMap((folder) => [join(folder, 'fusermount3'), join(folder, 'fusermount')])
-  const fuseConf = await readFile('/etc/fuse.conf', 'utf8').catch(() => '')
   const users = await readFile('/etc/passwd', 'utf8').catch(() => '')
   return {
     isRoot: process.geteuid?.() === 0,
     device: await deviceState(),
-    hasFusermount: (await Promise.all(programs.map((program) => may(program, constants.X_OK)))).includes(true),
-    allowsOther: /^\s*user_allow_other\s*$/m.test(fuseConf),
+    hasFusermount: await hasFusermount(),
+    allowsOther: await allowsOther(),
     wantsAllowOther,
     workerUser: { name: workerUser, exists: users.split('\n').some((line) => line.startsWith(`${workerUser}:`)) },
   }

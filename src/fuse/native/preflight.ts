@@ -45,7 +45,7 @@ async function checkDevice(): Promise<void> {
 
 /** The rules by which fusermount lets an ordinary user mount (fusermount.c). */
 async function checkFusermount({ mountpoint, allowOther }: MountOptions): Promise<void> {
-  if (!(await isInPath('fusermount'))) {
+  if (!(await hasFusermount())) {
     throw new SheepfsError('not-supported', 'fusermount is not installed: install the package fuse3')
   }
   if (allowOther && !(await allowsOther())) {
@@ -60,13 +60,15 @@ async function checkFusermount({ mountpoint, allowOther }: MountOptions): Promis
   }
 }
 
-async function isInPath(program: string): Promise<boolean> {
+/** Whether the program by which an ordinary user mounts is in the path; libfuse 2.9 runs it by this name. */
+export async function hasFusermount(): Promise<boolean> {
   const folders = (process.env['PATH'] ?? '').split(delimiter)
-  const found = await Promise.all(folders.map((folder) => canAccess(join(folder, program), constants.X_OK)))
+  const found = await Promise.all(folders.map((folder) => canAccess(join(folder, 'fusermount'), constants.X_OK)))
   return found.includes(true)
 }
 
-async function allowsOther(): Promise<boolean> {
+/** Whether fusermount lets an ordinary user let others in, as far as that can be seen. */
+export async function allowsOther(): Promise<boolean> {
   // fusermount reads the file with its own privileges: one that is hidden from this user may still allow it
   if (!(await canAccess('/etc/fuse.conf', constants.R_OK))) return canAccess('/etc/fuse.conf', constants.F_OK)
   return /^\s*user_allow_other\s*$/m.test(await readFile('/etc/fuse.conf', 'utf8'))

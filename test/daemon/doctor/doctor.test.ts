@@ -11,6 +11,7 @@ import { checkMounts, type MountFacts } from '../../../src/daemon/doctor/check-m
 import { checkSheep } from '../../../src/daemon/doctor/check-sheep.ts'
 import { examine } from '../../../src/daemon/doctor/doctor.ts'
 import type { Finding } from '../../../src/daemon/doctor/finding.ts'
+import { gatherAccessFacts } from '../../../src/daemon/doctor/gather-facts.ts'
 import { readEnvironment } from '../../../src/daemon/config/environment.ts'
 import { SheepfsError } from '../../../src/errors.ts'
 import { Lamb } from '../../../src/lamb/server.ts'
@@ -56,6 +57,18 @@ test('root needs the device and the user of the workers, others need fusermount'
     'fusermount ok',
   ])
   assert.equal(brief(checkAccess({ ...user, device: 'forbidden' }))[0], '/dev/fuse problem')
+})
+
+test('a fusermount is one that the engine runs: fusermount3 alone is none', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'sheepfs-doctor-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const path = process.env['PATH']
+  t.after(() => (process.env['PATH'] = path))
+  process.env['PATH'] = folder
+  await writeFile(join(folder, 'fusermount3'), '', { mode: 0o755 })
+  assert.equal((await gatherAccessFacts('nobody', false)).hasFusermount, false)
+  await writeFile(join(folder, 'fusermount'), '', { mode: 0o755 })
+  assert.equal((await gatherAccessFacts('nobody', false)).hasFusermount, true)
 })
 
 test('stale and stuck mounts are found, and how to be rid of them', () => {
