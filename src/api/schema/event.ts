@@ -33,7 +33,7 @@ export const Event = Type.Object({
   state: Type.Optional(MountState),
   reason: Type.Optional(Type.String()),
   generation: Type.Optional(Count),
-  operation: Type.Optional(Type.Enum(['delete', 'resize'])),
+  operation: Type.Optional(Type.Literal('delete')),
   done: Type.Optional(Count),
   total: Type.Optional(Count),
 })

@@ -29,7 +29,7 @@ export const SheepAddresses = Type.Array(SheepAddress, {
 
 const ioTimeout = [Type.Literal('forever'), Type.Number({ minimum: 0, maximum: 2_000_000 })] as const
 const ioTimeoutText =
-  '"forever", or the seconds (0 to 2000000) after which I/O fails when no sheep answers; a stopping service never waits'
+  '"forever", or the seconds (0 to 2000000) after which I/O fails when no sheep answers; a stop waits 5 s at most'
 
 export const IoTimeout = Type.Union([...ioTimeout], { description: ioTimeoutText })
 export const IoTimeoutDefaulted = Type.Union([...ioTimeout], { description: ioTimeoutText, default: 'forever' })

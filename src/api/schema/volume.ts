@@ -27,6 +27,6 @@ export const VolumePut = Type.Object(
       }),
     ),
   },
-  { additionalProperties: false, default: {}, description: 'an object, possibly with read_only' },
+  { additionalProperties: false, default: {}, description: 'an object, possibly with read_only and break_lock' },
 )
 export type VolumePut = Static<typeof VolumePut>

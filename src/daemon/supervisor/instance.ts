@@ -78,8 +78,8 @@ export class Instance {
   find(name: string): ManagedMount {
     const mount = this.#mounts.get(name)
     if (mount) return mount
-    const names = [...this.#mounts.keys()].map((known) => `"${known}"`).join(', ')
-    throw new SheepfsError('not-found', `no mount "${name}": there ${names === '' ? 'is none' : `are ${names}`}`)
+    const names = [...this.#mounts.keys()].join(', ')
+    throw new SheepfsError('not-found', `no mount "${name}": ${names === '' ? 'there is none' : `expected ${names}`}`)
   }
 
   /** False when it was removed meanwhile. */
