@@ -164,7 +164,7 @@ export class FakeSupervisor implements Supervisor {
   async volume(mount: string, name: string): Promise<Volume> {
     const volume = (await this.volumes(mount)).find((candidate) => candidate.name === name)
     if (volume) return volume
-    throw new SheepfsError('not-found', `volume "${name}" is not attached to "${mount}"`)
+    throw new SheepfsError('not-found', `volume "${name}" is not attached to mount "${mount}"`)
   }
 
   async attach(
@@ -192,7 +192,8 @@ export class FakeSupervisor implements Supervisor {
   }
 
   async detach(mount: string, name: string, { force }: Force): Promise<void> {
-    await this.volume(mount, name)
+    const isAttached = (await this.volumes(mount)).some((volume) => volume.name === name)
+    if (!isAttached) throw new SheepfsError('not-found', `volume "${name}" is not attached`)
     if (this.openVolumes.has(`${mount}/${name}`) && !force) throw new SheepfsError('busy', `volume "${name}" is open`)
     this.#volumes.get(mount)?.delete(name)
     this.emit({ type: 'volume-detached', mount, volume: name })
@@ -222,7 +223,7 @@ export class FakeSupervisor implements Supervisor {
     await this.mount(name)
     return {
       state: 'running',
-      state_text: 'running, auto-recovery enabled',
+      state_text: 'running',
       created_at: TIME,
       epoch: 1,
       copies: '2',

@@ -4,7 +4,8 @@ import { AbsolutePath, Count, IoTimeout, Name, SheepAddress, SheepAddresses, Tim
 
 /**
  * starting: not yet mounted; serving; waiting: mounted, requests wait for the cluster; restarting: mounted, between two
- * workers; failed: no worker can be kept running, or mounting failed, tried again later; stopping: being unmounted.
+ * workers; failed: no worker can be kept running, or mounting failed, tried again later, or it was unmounted from outside;
+ * stopping: being unmounted.
  */
 export const MountState = Type.Enum(['starting', 'serving', 'waiting', 'restarting', 'failed', 'stopping'])
 export type MountState = Static<typeof MountState>

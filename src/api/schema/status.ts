@@ -17,7 +17,8 @@ export const Status = Type.Object({
 export type Status = Static<typeof Status>
 
 /**
- * ok: every mount serves; degraded: some wait for their cluster or are between two workers; failed: some cannot be served.
+ * ok: every mount serves; degraded: some wait for their cluster, are between two workers, start or stop; failed: some
+ * cannot be served.
  */
 export const Health = Type.Object({
   status: Type.Enum(['ok', 'degraded', 'failed']),
