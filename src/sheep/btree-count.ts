@@ -1,3 +1,4 @@
+import { errorText, SheepfsError } from '../errors.ts'
 import {
   BTREE_HEAD_SIZE,
   BTREE_ROOT_OFFSET,
@@ -6,8 +7,9 @@ import {
   parseNodeHead,
   type BtreeNode,
   type LeafEntries,
+  type NodeHead,
 } from '../wire/btree.ts'
-import { inodeOid, type ObjectId } from '../wire/object-id.ts'
+import { inodeOid, vidOf, type ObjectId } from '../wire/object-id.ts'
 import { readObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import type { Cluster } from './cluster.ts'
@@ -37,8 +39,16 @@ export async function countTreeEntries(cluster: Cluster, vid: number): Promise<{
 }
 
 async function readNode(cluster: Cluster, oid: ObjectId, offset: number): Promise<BtreeNode> {
-  const head = parseNodeHead(await readBytes(cluster, oid, offset, BTREE_HEAD_SIZE))
+  const head = headOf(oid, await readBytes(cluster, oid, offset, BTREE_HEAD_SIZE))
   return parseNode(head, await readBytes(cluster, oid, offset + BTREE_HEAD_SIZE, entriesLength(head)))
+}
+
+function headOf(oid: ObjectId, bytes: Uint8Array): NodeHead {
+  try {
+    return parseNodeHead(bytes)
+  } catch (cause) {
+    throw new SheepfsError('io', `${textOf(oid)} is damaged: ${errorText(cause)}`, { cause })
+  }
 }
 
 async function readBytes(
@@ -50,6 +60,10 @@ async function readBytes(
   const into = new Uint8Array(length)
   if (length === 0) return into
   const { result } = await cluster.read(readObject(oid, offset, length), { into })
-  if (result !== Result.SUCCESS) throw resultError(result, 'B-tree of a hyper volume')
+  if (result !== Result.SUCCESS) throw resultError(result, textOf(oid))
   return into
+}
+
+function textOf(oid: ObjectId): string {
+  return `B-tree of hyper volume ${vidOf(oid).toString(16)}`
 }
