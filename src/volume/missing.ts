@@ -7,10 +7,10 @@ import type { Cluster } from '../sheep/cluster.ts'
  * passes (sheet 5.2). Time spent otherwise, waiting for the cluster, does not count.
  */
 export class Missing {
-  readonly #cluster: Cluster
+  readonly #cluster: Pick<Cluster, 'timing' | 'ioTimeoutMs'>
   #waitedMs = 0
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Pick<Cluster, 'timing' | 'ioTimeoutMs'>) {
     this.#cluster = cluster
   }
 

@@ -22,13 +22,10 @@ import { Result } from '../wire/sd-proto.ts'
 import { leafInBounds, type Leaf, type Tree } from './btree.ts'
 import type { LeafWrite } from './btree-update.ts'
 import { isAscending, type PlaceRange } from './leaf-entries.ts'
+import { Missing } from './missing.ts'
 
 /** What the index of a hyper volume needs of a cluster. */
-export type ObjectCalls = Pick<Cluster, 'read' | 'change' | 'ioTimeoutMs'>
-
-/** How long a node of the tree may be missing before that counts as an error: sheep come and go. */
-const MISSING_LIMIT_MS = 15_000
-const MISSING_PAUSE_MS = 200
+export type ObjectCalls = Pick<Cluster, 'read' | 'change' | 'ioTimeoutMs' | 'timing'>
 
 /**
  * Where a write of the root starts: btree_counter, so that one request has all of the tree that is in the inode. A write
@@ -127,13 +124,12 @@ export class TreeStore {
 
   /** Sends until the node is there. */
   async #succeed(oid: ObjectId, send: () => Promise<Response>): Promise<void> {
-    const until = performance.now() + Math.min(MISSING_LIMIT_MS, this.#cluster.ioTimeoutMs)
+    const missing = new Missing(this.#cluster)
     for (;;) {
       const { result } = await send()
       if (result === Result.SUCCESS) return
       if (result !== Result.NO_OBJ) throw resultError(result, this.#text(oid))
-      if (performance.now() >= until) throw this.#missing(oid)
-      await new Promise((resolve) => setTimeout(resolve, MISSING_PAUSE_MS))
+      await missing.wait(() => this.#missing(oid))
     }
   }
 

@@ -252,6 +252,23 @@ describe('a hyper volume with small nodes', { timeout: TIMEOUT }, () => {
     objects.objects.clear()
     await assert.rejects(index.publish(1, VID), (error) => isSheepfsError(error, 'stale'))
   })
+
+  test('an inode that is missing when the cluster comes back is waited for', async (t) => {
+    const objects = new MemoryObjects(VID)
+    const inode = [...objects.objects]
+    objects.objects.clear()
+    const cluster = new MemoryCluster(objects)
+    cluster.ioTimeoutMs = 100
+    const read = cluster.read.bind(cluster)
+    let reads = 0
+    t.mock.method(cluster, 'read', async (...args: Parameters<typeof read>) => {
+      if (++reads === 1)
+        await pause(2 * cluster.ioTimeoutMs) // the outage
+      else for (const [id, bytes] of inode) objects.objects.set(id, bytes)
+      return read(...args)
+    })
+    assert.equal((await BtreeIndex.load(cluster, VID, 200)).allocated, 0)
+  })
 })
 
 type Step = readonly { index: number; held: boolean }[]

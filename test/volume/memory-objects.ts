@@ -3,6 +3,7 @@ import type { Message, Response } from '../../src/wire/message.ts'
 import { inodeOid, oidText, readOid, type ObjectId } from '../../src/wire/object-id.ts'
 import { Opcode, Req, ReqObj, Result, SD_HEADER_SIZE } from '../../src/wire/sd-proto.ts'
 import { SheepfsError } from '../../src/errors.ts'
+import { DEFAULT_TIMING } from '../../src/sheep/timing.ts'
 import type { ObjectCalls } from '../../src/volume/tree-store.ts'
 
 /** Objects grow as they are written; past their end they read as zeros. */
@@ -64,6 +65,7 @@ export class MemoryCluster implements ObjectCalls {
   /** Changes sent: operation, object, offset and length. */
   readonly sent: string[] = []
   ioTimeoutMs = 0
+  readonly timing = DEFAULT_TIMING
   /** The client dies when it has had so many changes executed. */
   dieAfter = Infinity
   /** Whether the next change in line is executed too, its answer lost. */
