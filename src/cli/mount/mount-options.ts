@@ -22,18 +22,35 @@ export interface MountOptions {
 
 type Kind = 'tree' | 'volume' | 'standalone tree' | 'standalone volume'
 
-const VOLUMES: readonly Kind[] = ['volume', 'standalone volume']
-const STANDALONE: readonly Kind[] = ['standalone tree', 'standalone volume']
+/** Some kinds of sources, and what to call them in a message. */
+interface Kinds {
+  readonly kinds: readonly Kind[]
+  readonly text: string
+}
+
+const VOLUMES: Kinds = {
+  kinds: ['volume', 'standalone volume'],
+  text: 'a volume, INSTANCE/VDI or sheepdog://HOST/VDI',
+}
+const OF_INSTANCE: Kinds = { kinds: ['tree', 'volume'], text: 'an instance, INSTANCE or INSTANCE/VDI' }
+const STANDALONE: Kinds = {
+  kinds: ['standalone tree', 'standalone volume'],
+  text: 'a daemon of its own, sheepdog://HOST/…',
+}
+const STANDALONE_TREE: Kinds = {
+  kinds: ['standalone tree'],
+  text: 'a tree with a daemon of its own, sheepdog://HOST/',
+}
 
 /** The options of sheepfs: where each may stand, and whether it has a value. */
-const OWN: Readonly<Record<string, { readonly for: readonly Kind[]; readonly hasValue: boolean }>> = {
+const OWN: Readonly<Record<string, { readonly for: Kinds; readonly hasValue: boolean }>> = {
   fstype: { for: VOLUMES, hasValue: true },
   partition: { for: VOLUMES, hasValue: true },
-  mount: { for: ['tree', 'volume'], hasValue: true },
+  mount: { for: OF_INSTANCE, hasValue: true },
   break_lock: { for: VOLUMES, hasValue: false },
   page_cache: { for: STANDALONE, hasValue: false },
   object_cache: { for: STANDALONE, hasValue: false },
-  allow_other: { for: ['standalone tree'], hasValue: false },
+  allow_other: { for: STANDALONE_TREE, hasValue: false },
 }
 /** Of mount(8), for loop devices: this one takes its own. */
 const OF_LOOP = new Set(['loop', 'offset', 'sizelimit'])
@@ -87,8 +104,8 @@ function checkOwn(option: string, kind: Kind): string {
   const [name = '', ...values] = option.split('=')
   const value = values.join('=')
   const own = OWN[name]
-  if (own?.for.includes(kind) !== true) {
-    throw new SheepfsError('invalid', `option ${name} does not fit this source: it is for a ${own?.for.join(' or a ')}`)
+  if (own?.for.kinds.includes(kind) !== true) {
+    throw new SheepfsError('invalid', `option ${name} does not fit this source: it is for ${own?.for.text ?? 'none'}`)
   }
   if (own.hasValue && value === '') {
     throw new SheepfsError('invalid', `option ${name} needs a value: ${name}=…`)

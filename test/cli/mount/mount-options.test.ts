@@ -50,9 +50,10 @@ const BAD = [
   ['partition', VOLUME, /needs a value/],
   ['fstype=', VOLUME, /needs a value/],
   ['break_lock=1', VOLUME, /takes no value, found "1"/],
-  ['fstype=ext4', TREE, /fstype does not fit this source: it is for a volume/],
-  ['page_cache', VOLUME, /page_cache does not fit/],
-  ['mount=b', OWN_DAEMON, /mount does not fit/],
+  ['fstype=ext4', TREE, /fstype does not fit this source: it is for a volume, INSTANCE\/VDI or sheepdog:.*\/VDI$/],
+  ['page_cache', VOLUME, /page_cache does not fit this source: it is for a daemon of its own, sheepdog:\/\/HOST\/…$/],
+  ['mount=b', OWN_DAEMON, /mount does not fit this source: it is for an instance, INSTANCE or INSTANCE\/VDI$/],
+  ['allow_other', OWN_DAEMON, /allow_other does not fit this source: it is for a tree .*, sheepdog:\/\/HOST\/$/],
   ['loop', VOLUME, /takes a loop device by itself/],
   ['offset=1048576', VOLUME, /takes a loop device by itself/],
 ] as const
