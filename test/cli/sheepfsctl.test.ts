@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { EventEmitter, once } from 'node:events'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { buildControlApp } from '../../src/api/control-app.ts'
 import { listenUnix } from '../../src/api/listen-unix.ts'
 import { EXIT } from '../../src/cli/exit-code.ts'
@@ -15,7 +17,11 @@ import { FakeSupervisor, fakeMount } from '../api/fake-supervisor.ts'
 const limit = { timeout: 30_000 }
 
 /** A directory with running instances, and sheepfsctl looking into it. */
-async function stage(t: TestContext, instances: Record<string, FakeSupervisor> = { cluster1: new FakeSupervisor() }) {
+async function stage(
+  t: TestContext,
+  instances: Record<string, FakeSupervisor> = { cluster1: new FakeSupervisor() },
+  onError: (text: string) => void = () => undefined,
+) {
   const directory = await mkdtemp(join(tmpdir(), 'sheepfsctl-'))
   t.after(() => rm(directory, { recursive: true, force: true }))
   for (const [name, supervisor] of Object.entries(instances)) {
@@ -29,7 +35,10 @@ async function stage(t: TestContext, instances: Record<string, FakeSupervisor> =
     const code = await runSheepfsctl(args, {
       variables: { SHEEPFS_RUNTIME_DIR: directory },
       write: (text) => (out += text),
-      writeError: (text) => (errors += text),
+      writeError: (text) => {
+        errors += text
+        onError(text)
+      },
       showsProgress: true,
     })
     return { code, out, errors }
@@ -89,14 +98,31 @@ test('a reload says whether it was done, and else what is wrong', limit, async (
   assert.match(errors, /sheepfsctl: not reloaded: .* "sheeps" means nothing\n$/)
 })
 
-test('VDIs are created with sizes as people write them, and a delete shows its progress', limit, async (t) => {
+test('VDIs are created with sizes as people write them', limit, async (t) => {
   const ctl = await stage(t)
   assert.equal((await ctl('vdi', 'create', 'new', '1.5T')).out, 'created new, 1.5T\n')
   assert.equal((await ctl('resize', 'new', '2T')).out, 'resized new, 2T\n')
   assert.equal((await ctl('snapshot', 'new', 'a')).out, 'made new@a, 2T\n')
   assert.equal((await ctl('clone', 'new@a', 'copy')).out, 'made copy, 4G\n')
-  const { code, out } = await ctl('vdi', 'delete', 'new@a')
-  assert.deepEqual([code, out], [EXIT.done, 'deleted new@a\n'])
+})
+
+test('a delete shows its progress', limit, async (t) => {
+  const shown = new EventEmitter()
+  /** Goes on when what it tells is shown. */
+  class Deleting extends FakeSupervisor {
+    override async deleteVdi(mount: string, vdi: string): Promise<void> {
+      while (this.listeners === 0) await pause(5)
+      const isShown = once(shown, 'text')
+      this.emit({ type: 'progress', operation: 'delete', mount, vdi, done: 5, total: 10 })
+      await isShown
+      await super.deleteVdi(mount, vdi)
+    }
+  }
+  const ctl = await stage(t, { cluster1: new Deleting() }, (text) => shown.emit('text', text))
+  const { code, out, errors } = await ctl('vdi', 'delete', 'web01')
+  assert.deepEqual([code, out], [EXIT.done, 'deleted web01\n'])
+  assert.ok(errors.startsWith('\r\u001b[Kweb01: 5 of 10 objects'), errors)
+  assert.ok(errors.endsWith('\r\u001b[K'), errors)
 })
 
 test('exit codes tell not found, conflict, not running, unreachable and usage apart', limit, async (t) => {
