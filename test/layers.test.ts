@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-/** Which folders of src/ a folder may import from, besides itself and the leaves errors.ts and log.ts. */
+/** Which folders of src/ a folder may import from, besides itself and the leaves beside the folders. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   wire: [],
   sheep: ['wire'],
