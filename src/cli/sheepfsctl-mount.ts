@@ -125,7 +125,7 @@ export const MOUNT_COMMANDS: readonly Command[] = [
   {
     name: 'cache',
     arguments: '',
-    summary: 'shows or switches the caches; a switch holds for files opened afterwards',
+    summary: 'shows or switches the caches; the page cache for files opened afterwards',
     options: {
       page: { type: 'string', value: 'on|off', help: 'the page cache of the kernel' },
       object: { type: 'string', value: 'on|off', help: 'the object cache of the cluster (up to sheepdog 0.9)' },

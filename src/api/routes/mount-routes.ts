@@ -84,7 +84,7 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
     '/v1/mounts/:mount/cache',
     {
       schema: {
-        summary: 'switches caches, for files that are opened afterwards',
+        summary: 'switches caches; the page cache for files that are opened afterwards',
         params,
         body: CachePatch,
         response: answers({ 200: Cache }),
