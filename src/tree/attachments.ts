@@ -18,7 +18,7 @@ export interface HowToOpen {
 export interface AttachmentsOptions {
   readonly open: (name: VolumeName, how: HowToOpen) => Promise<ServedVolume>
   readonly ids: NodeIds
-  readonly file: Omit<VolumeFileOptions, 'onSize'>
+  readonly file: Omit<VolumeFileOptions, 'onSize' | 'onContent'>
   readonly announce: (change: TreeChange) => void
   readonly log: Logger
   /** How long a detach waits for the last close of a file, ms. */
@@ -119,6 +119,9 @@ export class Attachments {
       onSize: ({ id, volume: { size } }) => {
         log.info({ volume: name.text, size }, 'the volume has another size')
         announce({ kind: 'attributes', node: id, size })
+      },
+      onContent: ({ id }) => {
+        announce({ kind: 'content', node: id })
       },
     })
     this.#attached.set(file.name, file)

@@ -55,6 +55,8 @@ export type Node = Directory | File
 export interface Handle {
   /** 'direct': every request goes to the cluster; 'cached': the kernel may keep what it read and hold back writes. */
   readonly caching: 'direct' | 'cached'
+  /** Others write too: what was cached before this open counts no more. Default: false. */
+  readonly dropsCache?: boolean
   /** Fills `into` from `position` and resolves with the bytes read: fewer than asked only at the end of the file. */
   read(position: number, into: Uint8Array): Promise<number>
   /**

@@ -14,6 +14,8 @@ export interface VolumeFileOptions {
   readonly caching: () => 'direct' | 'cached'
   /** The size has changed, and the kernel does not know. */
   readonly onSize: (file: VolumeFile) => void
+  /** The content may have changed, and the kernel does not know. */
+  readonly onContent: (file: VolumeFile) => void
 }
 
 const WRITE_BITS = 0o222
@@ -87,12 +89,13 @@ export class VolumeFile implements File {
     })
   }
 
-  /** Adopts what others did to the volume, and tells of a new size. Errors: stale, unreachable. */
+  /** Adopts what others did to the volume, and tells of a new size and of new content. Errors: stale, unreachable. */
   async refresh(): Promise<void> {
     if (this.#isDetached) throw this.#stale()
     this.requests.enter()
     try {
       if (await this.volume.refresh()) this.#options.onSize(this)
+      if (this.volume.hasOtherWriters) this.#options.onContent(this)
     } finally {
       this.requests.leave()
     }

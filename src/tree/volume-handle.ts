@@ -6,6 +6,7 @@ import type { VolumeFile } from './volume-file.ts'
 /** An open volume. Everything but close fails with stale once the volume was detached by force. */
 export class VolumeHandle implements Handle {
   readonly caching: 'direct' | 'cached'
+  readonly dropsCache: boolean
   readonly #file: VolumeFile
   readonly #onClose: () => void
   #isClosed = false
@@ -13,6 +14,7 @@ export class VolumeHandle implements Handle {
   constructor(file: VolumeFile, options: { readonly caching: 'direct' | 'cached'; readonly onClose: () => void }) {
     this.#file = file
     this.caching = options.caching
+    this.dropsCache = file.volume.hasOtherWriters
     this.#onClose = options.onClose
   }
 

@@ -41,6 +41,11 @@ export class Volume {
     return this.#core.header.isSnapshot
   }
 
+  /** Others may write to it: a VDI that is attached for reading. */
+  get hasOtherWriters(): boolean {
+    return this.isReadOnly && !this.isSnapshot
+  }
+
   /** Whether the VDI's lock is held; never in a cluster without locking. */
   get isLocked(): boolean {
     return this.#core.lock?.gateway !== undefined

@@ -276,6 +276,17 @@ test('growth by somebody else is seen when the volume is opened, and told', asyn
   assert.deepEqual(changes.at(-1), { kind: 'attributes', node: volume.id, size: 3000 })
 })
 
+test('what others may have written is told when the volume is opened, and not kept from before', async () => {
+  const { tree, cluster, changes } = makeTree()
+  const volume = await tree.attachments.attach(parseVolumeName('web'))
+  assert.equal((await volume.open({ write: false })).dropsCache, false)
+  const fake = cluster.volumes.get('web')
+  assert.ok(fake)
+  fake.hasOtherWriters = true
+  assert.equal((await volume.open({ write: false })).dropsCache, true)
+  assert.deepEqual(changes.slice(1), [{ kind: 'content', node: volume.id }])
+})
+
 test('growth that the kernel asked for is not told to it', async () => {
   const { tree, changes } = makeTree()
   const volume = await tree.attachments.attach(parseVolumeName('web'))

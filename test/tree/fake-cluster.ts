@@ -12,6 +12,7 @@ export class FakeVolume implements ServedVolume {
   readonly modifiedMs = 1_000
   readonly allocatedBytes = 512
   readonly isReadOnly: boolean
+  hasOtherWriters = false
   bytes: Uint8Array
   isClosed = false
   /** What somebody else made of its size. */

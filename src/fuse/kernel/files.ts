@@ -27,7 +27,8 @@ export async function open(served: Served, request: Request): Promise<Reply> {
   if (node === undefined) return ESTALE
   if (node.kind === 'directory') return EISDIR
   const { fh, handle } = await served.files.open(node, { write }, request)
-  return openOut(fh, handle.caching === 'direct' ? DIRECT : CACHED)
+  if (handle.caching === 'direct') return openOut(fh, DIRECT)
+  return openOut(fh, handle.dropsCache === true ? 0 : CACHED) // without KEEP_CACHE the kernel drops what it has
 }
 
 /** RELEASE. Nobody waits for the answer. */
