@@ -123,6 +123,7 @@ export class MemoryCluster implements ObjectCalls {
 export class ReplicatedCluster implements ObjectCalls {
   readonly #replicas: readonly [MemoryObjects, MemoryObjects]
   ioTimeoutMs = 0
+  readonly timing = DEFAULT_TIMING
   /** Changes are executed by the first replica, and the second has no room for them. */
   isSecondFull = false
 
