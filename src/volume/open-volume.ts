@@ -4,7 +4,6 @@ import type { Cluster } from '../sheep/cluster.ts'
 import type { Address } from '../sheep/address.ts'
 import { lookupVdi, readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
 import type { VdiAnswer, VdiSpec } from '../wire/vdi-ops.ts'
-import { watchLeftovers } from './leftovers.ts'
 import { loadIndex } from './load-index.ts'
 import { checkLayout } from './volume-layout.ts'
 import { acquireVdiLock, releaseVdiLock, type VdiLock } from './vdi-lock.ts'
@@ -46,7 +45,7 @@ async function openInode(cluster: Cluster, spec: VdiSpec, held: VdiLock | VdiAns
   const index = await loadIndex(cluster, header)
   const lock = 'gateway' in held && !header.isSnapshot ? held : undefined
   const core = new VolumeCore({ cluster, spec, incarnation: { header, index }, lock, log })
-  void watchLeftovers(core)
+  if (lock) core.removals.suspectFormer()
   return new Volume(core)
 }
 

@@ -5,7 +5,6 @@ import { StorePolicy, type InodeHeader } from '../wire/inode.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { createObject, writeVdiSize } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
-import { forgetLeftovers } from './leftovers.ts'
 import { loadIndex } from './load-index.ts'
 import { Missing, whileMissing } from './missing.ts'
 import { acquireVdiLock, releaseVdiLock, type VdiLock } from './vdi-lock.ts'
@@ -49,9 +48,7 @@ async function goOver(core: VolumeCore, vid: number): Promise<boolean> {
     if (isRepaired.includes(false)) return false
   }
   core.incarnation = to
-  forgetLeftovers(core) // of the old inode
-  core.removing.clear()
-  core.removed.clear()
+  core.removals.clear()
   core.updates += lost.length
   core.log.info(
     { from: from.toString(16), to: vid.toString(16), repaired: lost.length },

@@ -6,6 +6,7 @@ import { erasureStrips, type InodeHeader } from '../wire/inode.ts'
 import type { VdiSpec } from '../wire/vdi-ops.ts'
 import { whileMissing } from './missing.ts'
 import { RangeLocks } from './range-locks.ts'
+import { Removals } from './removals.ts'
 import { recoverFromSnapshot } from './snapshot-recovery.ts'
 import type { VdiLock } from './vdi-lock.ts'
 import type { VolumeIndex } from './volume-index.ts'
@@ -31,13 +32,7 @@ export class VolumeCore {
   readonly spec: VdiSpec
   readonly log: Logger
   readonly locks = new RangeLocks()
-  /** Own objects that were given back, and not created since: their removal may still be under way (sheet 5.6), or is over. */
-  readonly removing = new Set<number>()
-  readonly removed = new Set<number>()
-  /** As `removing`, on suspicion: who had the VDI before may have given them back. */
-  readonly suspects = new Set<number>()
-  /** Removals may be under way of which nothing is known here: a volume discards, is closed, and opened again. */
-  mayHaveLeftovers: boolean
+  readonly removals: Removals
   /** Held while the volume may be written to; undefined when it is attached for reading. */
   lock: VdiLock | undefined
   /** The lock of the inode that comes next, when it was taken and going over to it failed. */
@@ -59,8 +54,8 @@ export class VolumeCore {
     log: Logger
   }) {
     this.lock = options.lock
-    this.mayHaveLeftovers = options.lock !== undefined
     this.cluster = options.cluster
+    this.removals = new Removals(options.cluster, () => this.header)
     this.spec = options.spec
     this.log = options.log
     this.#incarnation = options.incarnation

@@ -3,7 +3,6 @@ import { resultError } from '../sheep/result-error.ts'
 import { objectCount } from '../wire/inode.ts'
 import { flushDelCache, flushVdi, writeVdiSize } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
-import { forgetLeftovers } from './leftovers.ts'
 import { readFromObject } from './object-read.ts'
 import { writeToObject } from './object-write.ts'
 import { confirmUpdates } from './probe.ts'
@@ -217,7 +216,7 @@ export class Volume {
       if (cluster.objectCache) await cluster.change(flushDelCache(this.vid, cluster.protoVer))
     } finally {
       this.#isClosed = true
-      forgetLeftovers(this.#core)
+      this.#core.removals.endSuspicion()
       if (lock) await releaseVdiLock(cluster, this.#core.lock ?? lock)
     }
   }

@@ -74,9 +74,7 @@ async function releaseHeld(core: VolumeCore, batch: readonly number[]): Promise<
   const allocated = batch.filter((_, i) => owners[i] !== 0)
   if (allocated.length === 0) return true
   batch.forEach((index, i) => {
-    if (owners[i] !== vid) return
-    core.suspects.delete(index)
-    core.removing.add(index)
+    if (owners[i] === vid) core.removals.begin(index)
   })
   return core.update(vid, () => settleAll(allocated.map((index) => core.index.publish(index, 0))))
 }
