@@ -2,7 +2,7 @@ import type { ClusterInfo, Node } from '../api/schema/cluster.ts'
 import type { Vdi } from '../api/schema/vdi.ts'
 import { addressText } from '../sheep/address.ts'
 import type { VdiSummary } from '../sheep/vdi-list.ts'
-import type { ClusterState } from '../tree/text/cluster-info-text.ts'
+import type { ClusterReport } from '../tree/text/cluster-info-text.ts'
 import { volumeName } from '../tree/volume-name.ts'
 import { isSheepfsError } from '../errors.ts'
 import { ClusterFlag, type StoreSpace } from '../wire/info-ops.ts'
@@ -39,7 +39,7 @@ export function compareVdis(a: Vdi, b: Vdi): number {
 }
 
 /** What a cluster is, and was. */
-export function clusterJson({ result, status }: ClusterState): ClusterInfo {
+export function clusterJson({ result, status }: ClusterReport): ClusterInfo {
   const flags = status?.flags ?? 0
   return {
     ...stateJson(result),

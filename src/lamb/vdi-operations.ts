@@ -11,7 +11,7 @@ import { ServerOpcode } from './server-opcode.ts'
 import { createVdi } from './vdi-create.ts'
 import { deleteVdi } from './vdi-delete.ts'
 import { fieldText, lookupVdi, type VdiName } from './vdi-lookup.ts'
-import type { VdiState as TableEntry } from './vdi-table.ts'
+import type { VdiEntry } from './vdi-table.ts'
 
 const INVALID: Reply = { result: Result.INVALID_PARMS }
 const SUCCESS: Reply = { result: Result.SUCCESS }
@@ -143,7 +143,7 @@ function bitmapReply(bitmap: Uint8Array, request: Request): Reply {
   return request.dataLength === VDI_BITMAP_SIZE ? { result: Result.SUCCESS, payload: bitmap } : INVALID
 }
 
-function encodeState(view: DataView, at: number, state: TableEntry): void {
+function encodeState(view: DataView, at: number, state: VdiEntry): void {
   VdiState.vid.set(view, state.vid, at)
   VdiState.nrCopies.set(view, state.copies, at)
   VdiState.snapshot.set(view, Number(state.isSnapshot), at)

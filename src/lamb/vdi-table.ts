@@ -4,7 +4,7 @@ import { VDI_BITMAP_SIZE } from '../wire/vdi-ops.ts'
 import type { ObjectStore } from './object-store.ts'
 
 /** What a sheep keeps in memory of each vid, also of deleted ones, snapshots and failed clones. */
-export interface VdiState {
+export interface VdiEntry {
   readonly vid: number
   readonly copies: number
   readonly copyPolicy: number
@@ -17,7 +17,7 @@ export interface VdiState {
 
 /** The vids of the node. Rebuilt from the inodes at the start, as a sheep does. */
 export class VdiTable {
-  readonly #states = new Map<number, VdiState>()
+  readonly #states = new Map<number, VdiEntry>()
   /** Bit v of byte v >> 3: the vid was ever used. */
   readonly inUse = new Uint8Array(VDI_BITMAP_SIZE)
   readonly deleted = new Uint8Array(VDI_BITMAP_SIZE)
@@ -50,16 +50,16 @@ export class VdiTable {
     this.deleted.fill(0)
   }
 
-  get(vid: number): VdiState | undefined {
+  get(vid: number): VdiEntry | undefined {
     return this.#states.get(vid)
   }
 
-  add(state: VdiState): void {
+  add(state: VdiEntry): void {
     this.#states.set(state.vid, state)
   }
 
   /** All states, by ascending vid. */
-  list(): VdiState[] {
+  list(): VdiEntry[] {
     return [...this.#states.values()].sort((a, b) => a.vid - b.vid)
   }
 

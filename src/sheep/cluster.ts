@@ -9,7 +9,7 @@ import { Flag, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText, type Address } from './address.ts'
 import { Delivery } from './delivery.ts'
 import { Gateways, type Nearness } from './gateways.ts'
-import { Outage, type ClusterState, type Patience } from './outage.ts'
+import { Outage, type OutageState, type Patience } from './outage.ts'
 import { RecoveryGuard, targetOf, type Probe } from './recovery-guard.ts'
 import { surveyRecovery } from './recovery-survey.ts'
 import { isIdle, settled } from './settle.ts'
@@ -25,7 +25,7 @@ export interface ClusterOptions {
   readonly timing?: Timing
   /** Use the gateway's object cache (clusters up to 0.9). */
   readonly objectCache?: boolean
-  readonly onState?: (state: ClusterState) => void
+  readonly onState?: (state: OutageState) => void
   /** Called with every gateway that is chosen, before anything is sent to it. */
   readonly onGateway?: (address: Address) => void
   /** Called when the addresses, the object cache or the io timeout have changed. */
@@ -154,7 +154,7 @@ export class Cluster {
     return this.#gateways.homeAddress
   }
 
-  get state(): ClusterState {
+  get state(): OutageState {
     return this.#outage.state
   }
 

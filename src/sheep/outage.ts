@@ -3,7 +3,7 @@ import type { Logger } from '../log.ts'
 import type { Timing } from './timing.ts'
 
 /** Whether requests wait for the cluster. */
-export type ClusterState =
+export type OutageState =
   | { readonly kind: 'serving' }
   | { readonly kind: 'waiting'; readonly sinceMs: number; readonly reason: string; readonly requests: number }
 
@@ -16,7 +16,7 @@ const QUIET_MS = 1000
  */
 export class Outage {
   readonly #log: Logger
-  readonly #onChange: (state: ClusterState) => void
+  readonly #onChange: (state: OutageState) => void
   readonly #waiting = new Set<Patience>()
   readonly #timing: Timing
   /** By address of the sheep. */
@@ -27,14 +27,14 @@ export class Outage {
   /** Longest wait of a request, ms; Infinity: for ever. May change at any time. */
   timeoutMs: number
 
-  constructor(options: { timeoutMs: number; timing: Timing; log: Logger; onChange: (state: ClusterState) => void }) {
+  constructor(options: { timeoutMs: number; timing: Timing; log: Logger; onChange: (state: OutageState) => void }) {
     this.timeoutMs = options.timeoutMs
     this.#timing = options.timing
     this.#log = options.log
     this.#onChange = options.onChange
   }
 
-  get state(): ClusterState {
+  get state(): OutageState {
     const [first] = this.#waiting
     const [silence] = this.#silences.values()
     const requests = this.#waiting.size

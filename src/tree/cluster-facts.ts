@@ -5,11 +5,11 @@ import { listVdiHeaders, listVdis, type VdiSummary } from '../sheep/vdi-list.ts'
 import type { StoreSpace } from '../wire/info-ops.ts'
 import type { InodeHeader } from '../wire/inode.ts'
 import type { NodeRecord } from '../wire/node-record.ts'
-import type { ClusterState } from './text/cluster-info-text.ts'
+import type { ClusterReport } from './text/cluster-info-text.ts'
 
 /** What a tree asks its cluster. The answers may take as long as the cluster is away: the tree has its own limits. */
 export interface ClusterFacts {
-  status(): Promise<ClusterState>
+  status(): Promise<ClusterReport>
   /** In the order of the cluster's own list. */
   nodes(): Promise<NodeRecord[]>
   /** undefined when that node does not answer. */

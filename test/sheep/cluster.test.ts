@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
-import type { ClusterState } from '../../src/sheep/outage.ts'
+import type { OutageState } from '../../src/sheep/outage.ts'
 import type { Timing } from '../../src/sheep/timing.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
 import { createObject, readObject, removeObject, writeObject } from '../../src/wire/object-ops.ts'
@@ -73,8 +73,8 @@ test(
     const { open, first } = await staged(context)
     const lines: string[] = []
     const log = pino({ base: null, timestamp: false }, { write: (line) => void lines.push(line) })
-    const states: ClusterState['kind'][] = []
-    const onState = ({ kind }: ClusterState): unknown => states.push(kind)
+    const states: OutageState['kind'][] = []
+    const onState = ({ kind }: OutageState): unknown => states.push(kind)
     const cluster = await open({ log, onState, timing: { ...FAST, deadlineMs: 10_000 } })
     first.script = inTurn(Opcode.READ_OBJ, { kind: 'answer', beforeMs: 200 }, { kind: 'answer', beforeMs: 200 })
     await Promise.all([cluster.read(readObject(OBJECT, 0, 1)), cluster.read(readObject(OBJECT, 0, 1))])
@@ -161,7 +161,7 @@ test(
 
 test('a limit on waiting set while a request waits holds for that request', LIMIT, async (context) => {
   const { open, first } = await staged(context)
-  const states: ClusterState['kind'][] = []
+  const states: OutageState['kind'][] = []
   const cluster = await open({ onState: ({ kind }) => states.push(kind) })
   first.script = () => ({ kind: 'refuse', result: Result.HALT })
   const write = cluster.change(writeObject(OBJECT, 0, ONE))

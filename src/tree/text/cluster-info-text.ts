@@ -4,13 +4,13 @@ import { Result } from '../../wire/sd-proto.ts'
 import { ctimeText, secondText } from './time-text.ts'
 
 /** The state of a cluster as STAT_CLUSTER answers it: a result code, and records unless it was never formatted. */
-export interface ClusterState {
+export interface ClusterReport {
   readonly result: number
   readonly status: ClusterStatus | undefined
 }
 
 /** `dog cluster info`. */
-export function clusterInfoText({ result, status }: ClusterState): string {
+export function clusterInfoText({ result, status }: ClusterReport): string {
   const head = `Cluster status: ${stateText(result, status)}\n\n`
   if (status === undefined) return head
   const isDiskMode = (status.flags & ClusterFlag.DISK_MODE) !== 0
