@@ -6,7 +6,7 @@ import type { ClusterReport } from '../tree/text/cluster-info-text.ts'
 import { volumeName } from '../tree/volume-name.ts'
 import { isSheepfsError } from '../errors.ts'
 import { ClusterFlag, type StoreSpace } from '../wire/info-ops.ts'
-import { erasureStrips, StorePolicy, type InodeHeader } from '../wire/inode.ts'
+import { copiesText, isClone, StorePolicy, type InodeHeader } from '../wire/inode.ts'
 import { addrText, type NodeRecord } from '../wire/node-record.ts'
 import { Result } from '../wire/sd-proto.ts'
 
@@ -19,7 +19,7 @@ export function vdiJson({ header, used, shared }: VdiSummary): Vdi {
     tag: Buffer.from(header.tag).toString('utf8'),
     snapshot_id: header.isSnapshot ? header.snapId : 0,
     snapshot: header.isSnapshot,
-    clone: !header.isSnapshot && header.snapId === 1 && header.parentVdiId !== 0,
+    clone: isClone(header),
     vid: header.vdiId.toString(16),
     size: header.vdiSize,
     used: used * objectSize,
@@ -94,11 +94,6 @@ function volumeTextOf({ name, tag, isSnapshot, snapId }: InodeHeader): string | 
     if (isSheepfsError(error)) return null
     throw error
   }
-}
-
-function copiesText(copies: number, copyPolicy: number): string {
-  const strips = erasureStrips(copyPolicy)
-  return strips ? `${strips.data}:${strips.parity}` : String(copies)
 }
 
 function nodeAddress(node: NodeRecord): string {

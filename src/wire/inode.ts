@@ -92,6 +92,17 @@ export function erasureStrips(copyPolicy: number): { data: number; parity: numbe
   return copyPolicy === 0 ? undefined : { data: (copyPolicy >> 4) * 2, parity: copyPolicy & 0x0f }
 }
 
+/** Copies of an object as `dog` writes them: "2", or data and parity strips, "4:2". */
+export function copiesText(copies: number, copyPolicy: number): string {
+  const strips = erasureStrips(copyPolicy)
+  return strips ? `${strips.data}:${strips.parity}` : String(copies)
+}
+
+/** Whether it is the first inode of a VDI that was cloned from a snapshot, and no snapshot itself. */
+export function isClone({ isSnapshot, snapId, parentVdiId }: InodeHeader): boolean {
+  return !isSnapshot && snapId === 1 && parentVdiId !== 0
+}
+
 /** A copy of the bytes before the first NUL. */
 export function untilNul(field: Uint8Array): Uint8Array {
   const end = field.indexOf(0)

@@ -1,27 +1,19 @@
-import { erasureStrips, type InodeHeader } from '../../wire/inode.ts'
+import type { VdiSummary } from '../../sheep/vdi-list.ts'
+import { copiesText, isClone, type InodeHeader } from '../../wire/inode.ts'
 import { sizeText } from './size-text.ts'
 import { minuteText } from './time-text.ts'
-
-/** A VDI as it is listed. */
-export interface ListedVdi {
-  readonly header: InodeHeader
-  /** Objects of its own. */
-  readonly used: number
-  /** Objects that it has in common with an ancestor. */
-  readonly shared: number
-}
 
 const TITLE = '  Name        Id    Size    Used  Shared    Creation time   VDI id  Copies  Tag   Block Size Shift\n'
 const NAME_WIDTH = 8
 const TAG_WIDTH = 13
 
 /** `dog vdi list`. The VDIs come in the order of their vids; names and tags are bytes of any encoding, and stay so. */
-export function vdiListText(vdis: readonly ListedVdi[]): Buffer {
+export function vdiListText(vdis: readonly VdiSummary[]): Buffer {
   return Buffer.concat([Buffer.from(TITLE), ...vdis.map(vdiRow)])
 }
 
 /** `%c %-8s %5d %7s %7s %7s %s  %7x %6s %13s %3u\n`: names and tags that are longer than their column shift the rest. */
-function vdiRow({ header, used, shared }: ListedVdi): Buffer {
+function vdiRow({ header, used, shared }: VdiSummary): Buffer {
   const objectSize = 2 ** header.blockSizeShift
   const columns = [
     String(header.isSnapshot ? header.snapId : 0).padStart(5),
@@ -35,7 +27,9 @@ function vdiRow({ header, used, shared }: ListedVdi): Buffer {
     Buffer.from(`${vdiFlag(header)} `),
     header.name,
     spaces(NAME_WIDTH - header.name.length),
-    Buffer.from(` ${columns} ${header.vdiId.toString(16).padStart(7)} ${copiesText(header).padStart(6)} `),
+    Buffer.from(
+      ` ${columns} ${header.vdiId.toString(16).padStart(7)} ${copiesText(header.nrCopies, header.copyPolicy).padStart(6)} `,
+    ),
     spaces(TAG_WIDTH - header.tag.length),
     header.tag,
     Buffer.from(` ${String(header.blockSizeShift).padStart(3)}\n`),
@@ -44,12 +38,7 @@ function vdiRow({ header, used, shared }: ListedVdi): Buffer {
 
 function vdiFlag(header: InodeHeader): string {
   if (header.isSnapshot) return 's'
-  return header.snapId === 1 && header.parentVdiId !== 0 ? 'c' : ' '
-}
-
-function copiesText(header: InodeHeader): string {
-  const strips = erasureStrips(header.copyPolicy)
-  return strips === undefined ? String(header.nrCopies) : `${strips.data}:${strips.parity}`
+  return isClone(header) ? 'c' : ' '
 }
 
 function spaces(count: number): Buffer {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { vdiListText, type ListedVdi } from '../../../src/tree/text/vdi-list-text.ts'
+import type { VdiSummary } from '../../../src/sheep/vdi-list.ts'
+import { vdiListText } from '../../../src/tree/text/vdi-list-text.ts'
 import type { InodeHeader } from '../../../src/wire/inode.ts'
 
 const zone = process.env['TZ']
@@ -17,7 +18,7 @@ function listed(
     tag = '',
     ...header
   }: { used?: number; shared?: number; tag?: string } & Partial<Omit<InodeHeader, 'tag'>>,
-): ListedVdi {
+): VdiSummary {
   return {
     used,
     shared,
