@@ -116,6 +116,7 @@ export class Attachments {
       ...options,
       name: name.text,
       volume,
+      isForReading: how.readOnly === true,
       onSize: ({ id, volume: { size } }) => {
         log.info({ volume: name.text, size }, 'the volume has another size')
         announce({ kind: 'attributes', node: id, size })

@@ -18,6 +18,13 @@ export interface VolumeFileOptions {
   readonly onContent: (file: VolumeFile) => void
 }
 
+/** What is of one volume file. */
+interface AttachedAs {
+  readonly name: string
+  readonly volume: ServedVolume
+  readonly isForReading: boolean
+}
+
 const WRITE_BITS = 0o222
 /** st_blksize: an object, within what one request of the kernel takes. Buffers of programs get that large. */
 const BLOCK_SIZE = { least: 4096, most: 1 << 20 } as const
@@ -29,6 +36,8 @@ export class VolumeFile implements File {
   /** The canonical name of the volume, and of its file. */
   readonly name: string
   readonly volume: ServedVolume
+  /** Attached for reading only because somebody wanted that: a volume that can be written need not be open for it. */
+  readonly isForReading: boolean
   /** Requests of all handles that the volume has not answered. */
   readonly requests = new Occupancy()
   /** Handles not closed yet, by the way they are cached. */
@@ -36,10 +45,11 @@ export class VolumeFile implements File {
   readonly #options: VolumeFileOptions
   #isDetached = false
 
-  constructor(id: number, options: { readonly name: string; readonly volume: ServedVolume } & VolumeFileOptions) {
+  constructor(id: number, options: AttachedAs & VolumeFileOptions) {
     this.id = id
     this.name = options.name
     this.volume = options.volume
+    this.isForReading = options.isForReading
     this.#options = options
   }
 

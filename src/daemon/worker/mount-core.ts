@@ -47,8 +47,6 @@ export class MountCore {
   #service: Service | undefined
   #negotiated: Negotiated | undefined
   #gateways: readonly Address[]
-  /** Attached for reading only. */
-  readonly #readOnly: Set<string>
   /** What is attached is all that a successor has to attach. */
   #isAttached = false
   #isOrphan = false
@@ -60,7 +58,6 @@ export class MountCore {
     this.#send = send
     this.#negotiated = state.negotiated
     this.#gateways = state.gateways
-    this.#readOnly = new Set(state.volumes.filter(({ readOnly }) => readOnly).map(({ name }) => name))
     this.cluster = new Cluster({
       addresses: state.addresses,
       objectCache: state.objectCache,
@@ -156,14 +153,8 @@ export class MountCore {
     else await service?.mounted.unmount().catch(() => service.mounted.abort())
   }
 
-  async attach(name: string, how: { readonly readOnly?: boolean; readonly breakLock?: boolean }): Promise<VolumeFile> {
-    if (how.readOnly === true) this.#readOnly.add(name)
-    try {
-      return await this.tree.attachments.attach(parseVolumeName(name), how)
-    } finally {
-      if (!this.tree.attachments.find(name)) this.#readOnly.delete(name)
-      this.publish()
-    }
+  attach(name: string, how: { readonly readOnly?: boolean; readonly breakLock?: boolean }): Promise<VolumeFile> {
+    return this.tree.attachments.attach(parseVolumeName(name), how)
   }
 
   /** Tells the supervisor what a successor would need. */
@@ -184,7 +175,7 @@ export class MountCore {
       negotiated: this.#negotiated,
       volumes: tree.attachments
         .list()
-        .map(({ name, id }) => ({ name, nodeId: id, readOnly: this.#readOnly.has(name) })),
+        .map(({ name, id, isForReading }) => ({ name, nodeId: id, readOnly: isForReading })),
       nextNodeId: tree.ids.next,
       pageCache: tree.caches.pageCache,
       objectCache: cluster.objectCache,
