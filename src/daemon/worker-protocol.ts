@@ -30,6 +30,8 @@ export interface AttachedVolume {
   readonly name: string
   readonly nodeId: number
   readonly readOnly: boolean
+  /** What the kernel was told of last, if anything. */
+  readonly size?: number
   /** A first worker goes on without it when it cannot be attached: it was attached at run time, by a predecessor. */
   readonly isOptional?: boolean
 }

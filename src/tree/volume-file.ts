@@ -111,6 +111,11 @@ export class VolumeFile implements File {
     }
   }
 
+  /** Tells of the size: a kernel that has the file from a predecessor of this process knows another one. */
+  tellSize(): void {
+    this.#options.onSize(this)
+  }
+
   /** As a kernel asks for it: it knows the new size. Errors: stale, read-only, not-permitted for shrinking, too-large. */
   async resize(size: number): Promise<void> {
     if (this.#isDetached) throw this.#stale()

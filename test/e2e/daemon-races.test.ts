@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { open, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { missing } from './stage/ability.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
@@ -40,6 +42,24 @@ describe('a volume that a new worker attaches again', NEEDS, () => {
       (await daemon.client.volumes(MOUNT)).map((v) => v.read_only),
       [false],
     )
+    assert.equal(await daemon.stop(), 0)
+  })
+
+  test('has the size in the kernel that it got while no worker served', async () => {
+    const volume = await sheep.createVdi(MIB)
+    const table = await tableOf(stage, MOUNT, sheep, [volume])
+    const daemon = await startSheepfsd(stage, { mounts: [table, await tableOf(stage, 'n', sheep, [])] })
+    const path = join(table.mountpoint, 'volume', volume)
+    const file = await open(path, 'r+')
+    assert.equal((await stat(path)).size, MIB)
+    const next = await daemon.killWorker(MOUNT, 'SIGSTOP')
+    await daemon.client.resizeVdi('n', volume, { size: 2 * MIB })
+    process.kill(await daemon.workerPid(MOUNT), 'SIGKILL')
+    await daemon.serving(MOUNT, next)
+    const limit = performance.now() + 5000
+    while ((await stat(path)).size === MIB && performance.now() < limit) await daemon.client.status()
+    assert.equal((await stat(path)).size, 2 * MIB)
+    await file.close()
     assert.equal(await daemon.stop(), 0)
   })
 })

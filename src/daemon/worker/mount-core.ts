@@ -109,6 +109,7 @@ export class MountCore {
         core.#hear(change)
       })
       core.publish()
+      core.#tellSizes()
       return core
     } catch (error) {
       await core.#close()
@@ -162,6 +163,14 @@ export class MountCore {
     if (this.#isAttached) this.#send({ kind: 'state', state: this.#state() })
   }
 
+  /** What has grown while no worker served, or before it could be told. */
+  #tellSizes(): void {
+    for (const { name, size } of this.start.state.volumes) {
+      const file = this.tree.attachments.find(name)
+      if (file && size !== undefined && file.volume.size !== size) file.tellSize()
+    }
+  }
+
   #hear(change: TreeChange): void {
     this.publish()
     if (change.kind !== 'attributes') return
@@ -175,7 +184,7 @@ export class MountCore {
       negotiated: this.#negotiated,
       volumes: tree.attachments
         .list()
-        .map(({ name, id, isForReading }) => ({ name, nodeId: id, readOnly: isForReading })),
+        .map(({ name, id, isForReading, volume: { size } }) => ({ name, nodeId: id, readOnly: isForReading, size })),
       nextNodeId: tree.ids.next,
       pageCache: tree.caches.pageCache,
       objectCache: cluster.objectCache,
