@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { missing } from './stage/ability.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
-import { startSheepfsd, tableOf } from './stage/sheepfsd.ts'
+import { startSheepfsd, tableOf, writeConfig } from './stage/sheepfsd.ts'
 import { Stage } from './stage/stage.ts'
 
 const MIB = 2 ** 20
@@ -60,6 +60,60 @@ describe('a volume that a new worker attaches again', NEEDS, () => {
     while ((await stat(path)).size === MIB && performance.now() < limit) await daemon.client.status()
     assert.equal((await stat(path)).size, 2 * MIB)
     await file.close()
+    assert.equal(await daemon.stop(), 0)
+  })
+})
+
+describe('a reload that fails', NEEDS, () => {
+  const stage = new Stage()
+  let sheep: Sheep
+  before(async () => {
+    sheep = await startLamb(stage)
+  })
+  after(() => stage.close())
+
+  test('does not detach what was attached by hand', async () => {
+    const volume = await sheep.createVdi(MIB)
+    const table = await tableOf(stage, MOUNT, sheep, [])
+    const daemon = await startSheepfsd(stage, { mounts: [table] })
+    await daemon.client.attach(MOUNT, volume, {})
+    await writeConfig(daemon.place, [{ ...table, volumes: [volume, 'nosuch'] }])
+    await assert.rejects(daemon.client.reload(), { code: 'not-found' })
+    assert.deepEqual((await daemon.client.mount(MOUNT)).volumes, [volume])
+    assert.equal(await daemon.stop(), 0)
+  })
+
+  test('does not unmount what was mounted by hand', async () => {
+    const table = await tableOf(stage, MOUNT, sheep, [])
+    const added = await tableOf(stage, 'added', sheep, [])
+    const daemon = await startSheepfsd(stage, { mounts: [table] })
+    stage.defer(() => daemon.stop())
+    await daemon.client.addMount({ name: 'added', mountpoint: added.mountpoint, sheep: added['sheep'] as string[] })
+    const before = await daemon.client.mounts()
+    await writeConfig(daemon.place, [table, added])
+    await assert.rejects(daemon.client.reload(), { code: 'exists' })
+    assert.deepEqual(await daemon.client.mounts(), before)
+    assert.equal(await daemon.stop(), 0)
+  })
+})
+
+describe('a mount that a reload makes anew', NEEDS, () => {
+  const stage = new Stage()
+  after(() => stage.close())
+  test('has the volumes that were attached by hand, and no others', async () => {
+    const sheep = await startLamb(stage)
+    const [old, now] = [await sheep.createVdi(MIB), await sheep.createVdi(MIB)]
+    const table = await tableOf(stage, MOUNT, sheep, [])
+    const first = await startSheepfsd(stage, { mounts: [table] })
+    await first.client.attach(MOUNT, old, {})
+    assert.equal(await first.stop(), 0)
+    const daemon = await startSheepfsd(stage, { mounts: [table], place: first.place })
+    assert.deepEqual((await daemon.client.mount(MOUNT)).volumes, [old])
+    await daemon.client.detach(MOUNT, old, false)
+    await daemon.client.attach(MOUNT, now, {})
+    await writeConfig(daemon.place, [{ ...table, allow_other: true }])
+    await daemon.client.reload()
+    assert.deepEqual((await daemon.client.mount(MOUNT)).volumes, [now])
     assert.equal(await daemon.stop(), 0)
   })
 })

@@ -19,9 +19,9 @@ const BUSY_PAUSE_MS = 500
  */
 export async function startMounts(instance: Instance, log: Logger): Promise<void> {
   const mounts = await Promise.all(
-    instance.wantedMounts().map(async ({ config, isConfigured }) => {
+    instance.wantedMounts().map(async ({ config, isConfigured, volumes }) => {
       const engine = await chooseEngine(config.engine)
-      return instance.enlist(config, { isConfigured, engine })
+      return instance.enlist(config, { isConfigured, engine, volumes })
     }),
   )
   const started = startAll(instance, mounts, log)

@@ -1,7 +1,9 @@
 import { errorText } from '../../errors.ts'
 import type { InstanceConfig } from '../../api/schema/config.ts'
 import type { Logger } from '../../log.ts'
+import { parseVolumeName } from '../../tree/volume-name.ts'
 import { chooseEngine } from '../choose-engine.ts'
+import type { SavedVolume } from '../config/saved-state.ts'
 import { diffConfig, type ConfigChange } from '../config/config-diff.ts'
 import type { Instance } from './instance.ts'
 import type { InstanceControl } from './instance-control.ts'
@@ -14,24 +16,49 @@ import { serveLater } from './instance-life.ts'
 export async function reloadInstance(control: InstanceControl, to: InstanceConfig, log: Logger): Promise<void> {
   const { instance } = control
   const from = instance.config
+  const before = stateOf(instance)
   try {
     for (const change of planReload(instance, from, to)) {
       log.info({ change: change.kind, mount: mountOf(change) }, 'reload')
-      await apply(control, change, log)
+      await apply(control, change, { before, log })
     }
     instance.adopt(to)
   } catch (error) {
     log.error(`reload: ${errorText(error)}; going back to the configuration before`)
     instance.adopt(to)
-    for (const change of planReload(instance, to, from)) {
-      await apply(control, change, log).catch((cause: unknown) => {
+    for (const change of planReload(instance, to, from).filter((undo) => !wasThere(undo, before))) {
+      await apply(control, change, { before, log }).catch((cause: unknown) => {
         log.warn({ change: change.kind, err: cause }, 'not undone, or never done')
       })
     }
-    await relist(instance, from, log)
+    await relist(instance, from, { before, log })
     instance.adopt(from)
     throw error
   }
+}
+
+/** What was attached to each mount before a reload: its volumes, and those of them that no configuration has. */
+type Before = ReadonlyMap<string, { readonly volumes: ReadonlySet<string>; readonly added: readonly SavedVolume[] }>
+
+interface ReloadContext {
+  readonly before: Before
+  readonly log: Logger
+}
+
+function stateOf(instance: Instance): Before {
+  return new Map(
+    instance.managed.map(({ name, keeper, addedVolumes }) => {
+      const volumes = new Set(keeper.mountState.volumes.map((volume) => volume.name))
+      return [name, { volumes, added: addedVolumes }]
+    }),
+  )
+}
+
+/** What was there before the reload, by whatever way, is not the reload's to take back. */
+function wasThere(undo: ConfigChange, before: Before): boolean {
+  if (undo.kind === 'remove-mount') return before.has(undo.name)
+  if (undo.kind === 'detach') return before.get(undo.name)?.volumes.has(parseVolumeName(undo.volume).text) === true
+  return false
 }
 
 /** As `diffConfig`; a mount that has not been mounted yet has nothing to be kept, and is started anew instead. */
@@ -46,11 +73,12 @@ function planReload(instance: Instance, from: InstanceConfig, to: InstanceConfig
 }
 
 /** What could not be mounted again on the way back is tried until it can be. */
-async function relist(instance: Instance, config: InstanceConfig, log: Logger): Promise<void> {
+async function relist(instance: Instance, config: InstanceConfig, { before, log }: ReloadContext): Promise<void> {
   const present = new Set(instance.managed.map(({ name }) => name))
   for (const mount of config.mount.filter(({ name }) => !present.has(name))) {
     const engine = await chooseEngine(mount.engine)
-    void serveLater(instance, instance.enlist(mount, { isConfigured: true, engine }), log)
+    const volumes = before.get(mount.name)?.added ?? []
+    void serveLater(instance, instance.enlist(mount, { isConfigured: true, engine, volumes }), log)
   }
 }
 
@@ -59,7 +87,7 @@ function mountOf(change: ConfigChange): string | undefined {
   return 'name' in change ? change.name : undefined
 }
 
-async function apply(control: InstanceControl, change: ConfigChange, log: Logger): Promise<void> {
+async function apply(control: InstanceControl, change: ConfigChange, { before, log }: ReloadContext): Promise<void> {
   switch (change.kind) {
     case 'socket-group':
     case 'observer-socket':
@@ -69,9 +97,9 @@ async function apply(control: InstanceControl, change: ConfigChange, log: Logger
       return control.removeMount(change.name, { force: false })
     case 'remount':
       await control.removeMount(change.mount.name, { force: false })
-      return control.instance.startMount(change.mount)
+      return control.instance.startMount(change.mount, before.get(change.mount.name)?.added)
     case 'add-mount':
-      return control.instance.startMount(change.mount)
+      return control.instance.startMount(change.mount, before.get(change.mount.name)?.added)
     case 'restart-worker':
       return control.instance.reconfigureMount(change.mount)
     case 'attach':

@@ -5,12 +5,11 @@ import type { Event } from '../../api/schema/event.ts'
 import type { Status } from '../../api/schema/status.ts'
 import type { Force } from '../../api/supervisor.ts'
 import { SheepfsError } from '../../errors.ts'
-import type { EngineName } from '../../fuse/engine.ts'
 import type { Logger, LogLevel } from '../../log.ts'
 import { chooseEngine } from '../choose-engine.ts'
 import { parseMount } from '../config/config.ts'
-import { ManagedMount } from './managed-mount.ts'
-import type { SavedState, SavedStateFile } from '../config/saved-state.ts'
+import { ManagedMount, type ManagedMountOptions } from './managed-mount.ts'
+import type { SavedState, SavedStateFile, SavedVolume } from '../config/saved-state.ts'
 
 export interface InstanceOptions {
   readonly name: string
@@ -88,23 +87,25 @@ export class Instance {
   }
 
   /** The mounts of the configuration, and those that a predecessor was given at run time. */
-  wantedMounts(): { config: MountConfig; isConfigured: boolean }[] {
+  wantedMounts(): { config: MountConfig; isConfigured: boolean; volumes: readonly SavedVolume[] }[] {
+    const { saved } = this.#options
     const configured = this.config.mount.map((config) => ({ config, isConfigured: true }))
     const names = new Set(this.config.mount.map(({ name }) => name))
-    const added = this.#options.saved.mounts.filter(({ name }) => !names.has(name))
-    return [...configured, ...added.map((config) => ({ config, isConfigured: false }))]
+    const added = saved.mounts.filter(({ name }) => !names.has(name))
+    return [...configured, ...added.map((config) => ({ config, isConfigured: false }))].map((mount) => ({
+      ...mount,
+      volumes: saved.volumes[mount.config.name] ?? [],
+    }))
   }
 
   /** Adds a mount that does not serve yet. Errors: exists; closed while the instance stops, which would never end it. */
-  enlist(config: MountConfig, { isConfigured, engine }: { isConfigured: boolean; engine: EngineName }): ManagedMount {
+  enlist(config: MountConfig, how: Pick<ManagedMountOptions, 'isConfigured' | 'engine' | 'volumes'>): ManagedMount {
     this.checkRunning()
     if (this.#mounts.has(config.name)) throw new SheepfsError('exists', `mount "${config.name}" is there already`)
-    const { workerUser, logLevel, log, saved } = this.#options
+    const { workerUser, logLevel, log } = this.#options
     const mount = new ManagedMount({
+      ...how,
       config,
-      engine,
-      isConfigured,
-      volumes: saved.volumes[config.name] ?? [],
       workerUser,
       logLevel,
       log,
@@ -126,10 +127,13 @@ export class Instance {
     this.#changed()
   }
 
-  /** Starts a mount of the configuration; resolves when it serves. Errors: why it does not; it is not there then. */
-  async startMount(config: MountConfig): Promise<void> {
+  /**
+   * Starts a mount of the configuration, with what was attached to it at run time; resolves when it serves. Errors: why it
+   * does not; it is not there then.
+   */
+  async startMount(config: MountConfig, volumes: readonly SavedVolume[] = []): Promise<void> {
     const engine = await chooseEngine(config.engine)
-    await this.#serveOrForget(this.enlist(config, { isConfigured: true, engine }))
+    await this.#serveOrForget(this.enlist(config, { isConfigured: true, engine, volumes }))
   }
 
   /** Starts a mount that is wanted at run time. Errors: as `startMount`, and those of what is wanted. */
@@ -139,7 +143,7 @@ export class Instance {
     const sheep = this.config.sheep.length === 0 ? undefined : this.config.sheep
     const present = this.managed.map(({ config }) => config)
     const config = parseMount(input, { instance: this.name, sheep }, present)
-    const mount = this.enlist(config, { isConfigured: false, engine })
+    const mount = this.enlist(config, { isConfigured: false, engine, volumes: [] })
     await this.#serveOrForget(mount)
     return mount
   }
@@ -156,7 +160,10 @@ export class Instance {
   /** Takes a configuration whose mounts are there already. */
   adopt(config: InstanceConfig): void {
     this.config = config
-    for (const mount of config.mount) this.#mounts.get(mount.name)?.adopt(mount)
+    for (const mount of config.mount) {
+      const present = this.#mounts.get(mount.name)
+      if (present?.isConfigured === true) present.adopt(mount) // one of this name may have been added at run time
+    }
     this.#changed()
   }
 
