@@ -117,3 +117,20 @@ describe('a mount that a reload makes anew', NEEDS, () => {
     assert.equal(await daemon.stop(), 0)
   })
 })
+
+describe('a mount that two clients end at once', NEEDS, () => {
+  const stage = new Stage()
+  after(() => stage.close())
+  test('goes on when it is in use', async () => {
+    const sheep = await startLamb(stage)
+    const volume = await sheep.createVdi(MIB)
+    const table = await tableOf(stage, MOUNT, sheep, [volume])
+    const daemon = await startSheepfsd(stage, { mounts: [table] })
+    const file = await open(join(table.mountpoint, 'volume', volume), 'r')
+    const removals = Array.from({ length: 4 }, () => daemon.client.removeMount(MOUNT, false))
+    await Promise.all(removals.map((removal) => assert.rejects(removal, { code: 'busy' })))
+    assert.equal((await daemon.client.mount(MOUNT)).state, 'serving')
+    await file.close()
+    assert.equal(await daemon.stop(), 0)
+  })
+})

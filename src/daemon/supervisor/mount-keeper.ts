@@ -56,8 +56,10 @@ export class MountKeeper {
   #hasEnded = false
   /** The present worker ends because it was told to. */
   #isPlanned = false
-  /** A stop by force is under way: an orderly one that fails meanwhile changes nothing. */
-  #isForced = false
+  /** What it was before it was told to stop: it may be refused. */
+  #beforeStop: { readonly state: KeeperState; readonly reason: string | undefined } | undefined
+  /** Stops that are under way, or have succeeded. */
+  #stops = 0
 
   constructor(spec: WorkerSpec, state: MountState, options: { log: Logger; watcher: KeeperWatcher }) {
     this.spec = spec
@@ -184,10 +186,11 @@ export class MountKeeper {
    */
   async stop({ force }: { force: boolean }): Promise<void> {
     if (this.#state === 'ended') return
-    const previous = { state: this.#state, reason: this.#reason }
-    const isServed = previous.state === 'serving' || previous.state === 'stopping'
+    const previous = this.#beforeStop ?? { state: this.#state, reason: this.#reason }
+    const isServed = previous.state === 'serving'
     if (!isServed && previous.state !== 'starting' && !force) this.#checkUnused()
-    this.#isForced ||= force
+    this.#beforeStop = previous
+    this.#stops++
     this.#setState('stopping', undefined)
     clearTimeout(this.#restartTimer)
     const worker = this.#worker
@@ -195,7 +198,7 @@ export class MountKeeper {
       if (isServed) await this.#mount.end(worker, { force })
       else await this.#discard()
     } catch (error) {
-      if (force || !this.#isForced) this.#goOn(previous)
+      if (--this.#stops === 0) this.#goOn(previous) // the last one that was refused
       throw error
     }
     if (worker) await awaitClosed(worker, { force, log: this.#log })
@@ -215,7 +218,7 @@ export class MountKeeper {
 
   /** A stop was refused: the mount is kept as before, also when its worker has gone meanwhile. */
   #goOn(previous: { state: KeeperState; reason: string | undefined }): void {
-    this.#isForced = false
+    this.#beforeStop = undefined
     if (this.#worker || previous.state === 'starting') {
       this.#setState(previous.state, previous.reason)
       return
