@@ -3,6 +3,7 @@ import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { missing } from './stage/ability.ts'
+import { succeed } from './stage/program.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
 import { startSheepfsd, tableOf, writeConfig } from './stage/sheepfsd.ts'
 import { Stage } from './stage/stage.ts'
@@ -131,6 +132,23 @@ describe('a mount that two clients end at once', NEEDS, () => {
     await Promise.all(removals.map((removal) => assert.rejects(removal, { code: 'busy' })))
     assert.equal((await daemon.client.mount(MOUNT)).state, 'serving')
     await file.close()
+    assert.equal(await daemon.stop(), 0)
+  })
+})
+
+describe('a daemon without descriptors', NEEDS, () => {
+  const stage = new Stage()
+  after(() => stage.close())
+  test('outlives that one of its mounts is unmounted by others', async () => {
+    const sheep = await startLamb(stage)
+    const mounts = [await tableOf(stage, MOUNT, sheep, []), await tableOf(stage, 'n', sheep, [])]
+    const daemon = await startSheepfsd(stage, { mounts })
+    const pid = (await daemon.client.status()).pid
+    await succeed('prlimit', ['--pid', String(pid), '--nofile=3:4096'])
+    await succeed('umount', [mounts[0]?.mountpoint ?? ''])
+    await new Promise((resolve) => setTimeout(resolve, 3000))
+    await succeed('prlimit', ['--pid', String(pid), '--nofile=4096:4096'])
+    assert.equal((await daemon.client.mount('n')).state, 'serving')
     assert.equal(await daemon.stop(), 0)
   })
 })

@@ -325,7 +325,12 @@ export class MountKeeper {
       this.#failStart(new SheepfsError('closed', 'the mount was stopped before it served'))
       return
     }
-    void this.#replace(worker, how)
+    this.#replace(worker, how).catch((error: unknown) => {
+      this.#log.error({ err: error }, 'what has become of the mount cannot be told')
+      if (this.#isOver) return
+      this.#setState('failed', errorText(error))
+      this.#restartLater(this.#policy.longestPauseMs)
+    })
   }
 
   async #replace(worker: WorkerClient, how: string): Promise<void> {
