@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises'
 
 /** One line of /proc/self/mountinfo (proc_pid_mountinfo(5)). */
 export interface MountEntry {
+  /** Of this mount alone; bind mounts of it have others. A later mount may get it again. */
+  readonly id: number
   /** Minor number of st_dev: the name of the connection's directory in fusectl. */
   readonly minor: number
   readonly mountpoint: string
@@ -14,11 +16,11 @@ export interface MountEntry {
 export function parseMountTable(text: string): readonly MountEntry[] {
   return text.split('\n').flatMap((line) => {
     const [head = '', tail = ''] = line.split(' - ', 2)
-    const [, , device, , mountpoint] = head.split(' ')
+    const [id, , device, , mountpoint] = head.split(' ')
     const [type, source] = tail.split(' ')
     if (device === undefined || mountpoint === undefined || type === undefined || source === undefined) return []
     const minor = Number(device.slice(device.indexOf(':') + 1))
-    return [{ minor, mountpoint: unescapeOctal(mountpoint), type, source: unescapeOctal(source) }]
+    return [{ id: Number(id), minor, mountpoint: unescapeOctal(mountpoint), type, source: unescapeOctal(source) }]
   })
 }
 

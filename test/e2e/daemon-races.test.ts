@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { open, stat } from 'node:fs/promises'
+import { mkdir, open, rename, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { missing } from './stage/ability.ts'
@@ -149,6 +149,49 @@ describe('a daemon without descriptors', NEEDS, () => {
     await new Promise((resolve) => setTimeout(resolve, 3000))
     await succeed('prlimit', ['--pid', String(pid), '--nofile=4096:4096'])
     assert.equal((await daemon.client.mount('n')).state, 'serving')
+    assert.equal(await daemon.stop(), 0)
+  })
+})
+
+describe('a mount whose place changes', NEEDS, () => {
+  const stage = new Stage()
+  let sheep: Sheep
+  before(async () => {
+    sheep = await startLamb(stage)
+  })
+  after(() => stage.close())
+
+  test('is unmounted where it was moved to', async () => {
+    const volume = await sheep.createVdi(MIB)
+    const folder = await stage.folder()
+    await mkdir(join(folder, 'a', 'mp'), { recursive: true })
+    const table = { ...(await tableOf(stage, MOUNT, sheep, [volume])), mountpoint: join(folder, 'a', 'mp') }
+    const daemon = await startSheepfsd(stage, { mounts: [table] })
+    await rename(join(folder, 'a'), join(folder, 'b'))
+    stage.defer(() => succeed('sh', ['-c', `umount -l ${join(folder, 'b', 'mp')} 2>/dev/null; true`]))
+    const since = performance.now()
+    assert.equal(await daemon.stop(), 0)
+    assert.ok(performance.now() - since < 15_000, daemon.log())
+    assert.doesNotMatch(daemon.log(), /did not close its volumes/)
+    await rmdir(join(folder, 'b', 'mp'))
+  })
+
+  test('is unmounted in its other places too', async () => {
+    const volume = await sheep.createVdi(MIB)
+    const table = await tableOf(stage, MOUNT, sheep, [volume])
+    const other = await stage.mountpoint()
+    const daemon = await startSheepfsd(stage, { mounts: [table] })
+    await succeed('mount', ['--bind', table.mountpoint, other])
+    stage.defer(() => succeed('sh', ['-c', `umount -l ${other} 2>/dev/null; true`]))
+    const file = await open(join(other, 'volume', volume), 'r+')
+    stage.defer(() => file.close().catch(() => undefined))
+    const busy = assert.rejects(daemon.client.removeMount(MOUNT, false), { code: 'busy' })
+    await busy
+    await file.close()
+    const since = performance.now()
+    await daemon.client.removeMount(MOUNT, false)
+    assert.ok(performance.now() - since < 15_000, daemon.log())
+    assert.doesNotMatch(daemon.log(), /did not close its volumes/)
     assert.equal(await daemon.stop(), 0)
   })
 })

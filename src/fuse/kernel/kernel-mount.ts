@@ -22,16 +22,22 @@ export interface KernelMountOptions {
   readonly allowOther: boolean
 }
 
+interface Place {
+  readonly id: number
+  readonly mountpoint: string
+  /** By another mount at the same path, which would be unmounted in its stead. */
+  readonly isCovered: boolean
+}
+
 /** The mount of a FUSE device in the name space of this process. Its holder needs CAP_SYS_ADMIN. */
 export class KernelMount {
-  /** Absolute, without symbolic links. */
-  readonly path: string
   /** The number of its FUSE connection. */
   readonly connection: number
+  readonly #made: MountEntry
 
-  constructor({ mountpoint, minor }: MountEntry) {
-    this.path = mountpoint
-    this.connection = minor
+  constructor(made: MountEntry) {
+    this.connection = made.minor
+    this.#made = made
   }
 
   /**
@@ -47,46 +53,54 @@ export class KernelMount {
     }
   }
 
-  /** Errors: busy, naming who holds it where that can be seen; the mount goes on. */
+  /**
+   * Unmounts it wherever it is: a directory above it may have been renamed, and bind mounts would keep it alive. Errors:
+   * busy, naming who holds it where that can be seen; the mount goes on, perhaps without its bind mounts.
+   */
   async unmount(): Promise<void> {
-    switch (await this.#place()) {
-      case 'top':
-        await unmountPath(this.path).catch(this.#unlessGone)
-        return
-      case 'covered':
-        throw new SheepfsError('busy', `cannot unmount "${this.path}": something else is mounted over it`)
-      case 'gone':
+    for (let places = await this.#places(); places.length > 0; places = await this.#places()) {
+      const [{ id, mountpoint, isCovered }] = places as [Place]
+      if (isCovered) throw new SheepfsError('busy', `cannot unmount "${mountpoint}": something else is mounted over it`)
+      try {
+        await unmountPath(mountpoint)
+      } catch (error) {
+        // somebody else may unmount at the same moment
+        if ((await this.#places()).some((place) => place.id === id)) throw error
+      }
     }
   }
 
   /** Makes everything in flight fail, and all that follows; then takes the mount out of sight. Errors: not-permitted. */
   async abort(): Promise<void> {
     if (!(await abortConnection(this.connection))) {
-      throw new SheepfsError('not-permitted', `cannot abort "${this.path}": fusectl cannot be mounted or written`)
+      const { mountpoint } = this.#made
+      throw new SheepfsError('not-permitted', `cannot abort "${mountpoint}": fusectl cannot be mounted or written`)
     }
-    await this.detach()
+    for (const { mountpoint, isCovered } of await this.#places()) if (!isCovered) await detachPath(mountpoint)
   }
 
   /** Whether it is still in the mount table. */
   async isMounted(): Promise<boolean> {
-    return (await this.#place()) !== 'gone'
+    return (await this.#places()).length > 0
   }
 
   /** Takes the mount out of sight; it ends when its last user has. */
   async detach(): Promise<void> {
-    if ((await this.#place()) === 'top') await detachPath(this.path)
+    const place = (await this.#places()).find(({ id }) => id === this.#made.id)
+    if (place?.isCovered === false) await detachPath(place.mountpoint)
   }
 
-  /** Somebody else may unmount at the same moment. */
-  readonly #unlessGone = async (error: unknown): Promise<void> => {
-    if ((await this.#place()) !== 'gone') throw error
-  }
-
-  async #place(): Promise<'top' | 'covered' | 'gone'> {
-    const here = (await readMountTable()).filter((entry) => entry.mountpoint === this.path)
-    const level = here.findLastIndex((entry) => entry.type === MOUNT_TYPE && entry.minor === this.connection)
-    if (level === -1) return 'gone'
-    return level === here.length - 1 ? 'top' : 'covered'
+  /** Where it is mounted now, the latest first. */
+  async #places(): Promise<readonly Place[]> {
+    const table = await readMountTable()
+    const { minor, source } = this.#made
+    return table
+      .filter((entry) => entry.type === MOUNT_TYPE && entry.minor === minor && entry.source === source)
+      .map(({ id, mountpoint }) => {
+        const isCovered = table.findLast((entry) => entry.mountpoint === mountpoint)?.id !== id
+        return { id, mountpoint, isCovered }
+      })
+      .reverse()
   }
 }
 
