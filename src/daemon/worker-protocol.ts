@@ -121,7 +121,12 @@ export interface WorkerCall {
   readonly args: readonly unknown[]
 }
 
-export type ToWorker = WorkerStart | WorkerCall
+/** The mount is not wanted any more, before it serves. */
+export interface WorkerAbandon {
+  readonly kind: 'abandon'
+}
+
+export type ToWorker = WorkerStart | WorkerCall | WorkerAbandon
 
 /** An error on its way between the processes. */
 export interface WireError {

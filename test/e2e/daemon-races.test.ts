@@ -5,7 +5,8 @@ import { after, before, describe, test } from 'node:test'
 import { missing } from './stage/ability.ts'
 import { succeed } from './stage/program.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
-import { startSheepfsd, tableOf, writeConfig } from './stage/sheepfsd.ts'
+import { startSheepfs } from './stage/sheepfs.ts'
+import { launchSheepfsd, newPlace, startSheepfsd, tableOf, writeConfig } from './stage/sheepfsd.ts'
 import { Stage } from './stage/stage.ts'
 
 const MIB = 2 ** 20
@@ -193,5 +194,27 @@ describe('a mount whose place changes', NEEDS, () => {
     assert.ok(performance.now() - since < 15_000, daemon.log())
     assert.doesNotMatch(daemon.log(), /did not close its volumes/)
     assert.equal(await daemon.stop(), 0)
+  })
+})
+
+describe('a lock', NEEDS, () => {
+  const stage = new Stage()
+  let sheep: Sheep
+  before(async () => {
+    sheep = await startLamb(stage, ['--locking'])
+  })
+  after(() => stage.close())
+
+  test('is given back by a daemon that is told to end while it starts', async () => {
+    const [free, held] = [await sheep.createVdi(MIB), await sheep.createVdi(MIB)]
+    const holder = await startSheepfs(stage, { sheep, attach: [held] })
+    const mounts = [await tableOf(stage, MOUNT, sheep, [free, held])]
+    const place = await newPlace(stage)
+    await writeConfig(place, mounts)
+    const daemon = launchSheepfsd(stage, place, { mounts })
+    await daemon.logged('attached a volume')
+    assert.equal(await daemon.stop(), 0)
+    await holder.stop()
+    await (await startSheepfs(stage, { sheep, attach: [free] })).stop()
   })
 })

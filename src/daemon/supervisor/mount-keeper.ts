@@ -196,7 +196,7 @@ export class MountKeeper {
     const worker = this.#worker
     try {
       if (isServed) await this.#mount.end(worker, { force })
-      else await this.#discard()
+      else await this.#discard(previous.state)
     } catch (error) {
       if (--this.#stops === 0) this.#goOn(previous) // the last one that was refused
       throw error
@@ -209,10 +209,11 @@ export class MountKeeper {
     if (this.#endError) throw this.#endError
   }
 
-  /** Ends a mount that nobody serves. */
-  async #discard(): Promise<void> {
+  /** Ends a mount that nobody serves. A first worker has locks that no other knows of. */
+  async #discard(state: KeeperState): Promise<void> {
     await this.#mount.abort()
-    this.#worker?.kill()
+    if (state === 'starting') this.#worker?.abandon()
+    else this.#worker?.kill()
     await this.#mount.sweep(this.spec)
   }
 

@@ -79,6 +79,11 @@ export class WorkerClient {
     return answer as ReturnType<WorkerMethods[M]>
   }
 
+  /** Lets a process that does not serve yet end by itself: it gives back what it has locked. It takes some seconds at most. */
+  abandon(): void {
+    this.#send({ kind: 'abandon' })
+  }
+
   /** Ends the process now. */
   kill(): void {
     this.#child.kill('SIGKILL')

@@ -29,6 +29,8 @@ const REMEMBERED_GATEWAYS = 4
 
 export interface WorkerSurroundings {
   readonly log: Logger
+  /** Aborts when nobody waits any more for the mount to be served. */
+  readonly abandoned: AbortSignal
   readonly send: (message: FromWorker) => void
 }
 
@@ -100,6 +102,13 @@ export class MountCore {
   /** Resolves when the mount serves requests. Errors: of the cluster, the volumes and the engine. */
   static async open(start: WorkerStart, surroundings: WorkerSurroundings): Promise<MountCore> {
     const core = new MountCore(start, surroundings)
+    const { abandoned, log } = surroundings
+    const giveUp = (): void => {
+      core.#giveUp().catch((error: unknown) => {
+        log.error({ err: error }, 'a volume could not be closed')
+      })
+    }
+    abandoned.addEventListener('abort', giveUp, { once: true })
     try {
       await attachAtStart(start, { cluster: core.cluster, attachments: core.tree.attachments, log: core.log })
       core.#isAttached = true
@@ -114,6 +123,8 @@ export class MountCore {
     } catch (error) {
       await core.#close()
       throw error
+    } finally {
+      abandoned.removeEventListener('abort', giveUp)
     }
   }
 
@@ -148,7 +159,7 @@ export class MountCore {
    */
   async abandon(): Promise<void> {
     this.#isOrphan = true
-    this.cluster.ioTimeoutMs = Math.min(this.cluster.ioTimeoutMs, ORPHAN_IO_TIMEOUT_MS)
+    this.#waitNoLonger()
     const service = this.#service
     if (service?.kind === 'session') await service.session.close()
     else await service?.mounted.unmount().catch(() => service.mounted.abort())
@@ -235,6 +246,16 @@ export class MountCore {
         if (node >= FIRST_VOLUME_ID) this.#send({ kind: 'closed', fh })
       },
     }
+  }
+
+  /** Before it serves: what is attached is closed, what waits fails, and so does the start. */
+  async #giveUp(): Promise<void> {
+    this.#waitNoLonger()
+    await this.#close()
+  }
+
+  #waitNoLonger(): void {
+    this.cluster.ioTimeoutMs = Math.min(this.cluster.ioTimeoutMs, ORPHAN_IO_TIMEOUT_MS)
   }
 
   async #close(): Promise<void> {

@@ -31,27 +31,41 @@ async function answer(worker: WorkerMethods, { id, method, args }: WorkerCall): 
   }
 }
 
-/** When the supervisor dies, this process ends in time, whatever it waits for. Returns what takes that back. */
-function endWithSupervisor(log: Logger, abandon: () => Promise<void> | undefined): () => void {
-  const onDisconnect = (): void => {
-    log.warn('the supervisor is gone: the mount ends')
+/** When the supervisor dies, or says so, this process ends in time, whatever it waits for. Returns what takes that back. */
+function endWithSupervisor(log: Logger, abandon: () => Promise<void>): () => void {
+  const end = (why: string): void => {
+    log.warn(`${why}: the mount ends`)
     // a signal, because process.exit waits for reads of the device
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), ORPHAN_LIMIT_MS).unref()
-    abandon()?.catch((error: unknown) => {
+    abandon().catch((error: unknown) => {
       log.error({ err: error }, 'the mount could not be ended in order')
     })
   }
+  const onDisconnect = (): void => {
+    end('the supervisor is gone')
+  }
+  const onMessage = (message: unknown): void => {
+    if ((message as ToWorker).kind === 'abandon') end('the mount is not wanted any more')
+  }
   process.once('disconnect', onDisconnect)
-  return () => process.off('disconnect', onDisconnect)
+  process.on('message', onMessage)
+  return () => {
+    process.off('disconnect', onDisconnect)
+    process.off('message', onMessage)
+  }
 }
 
 async function serve(start: WorkerStart): Promise<void> {
   const log = createLogger({ name: 'sheepfs', level: start.spec.logLevel }).child({ mount: start.spec.mount })
   let worker: MountWorker | undefined
-  const release = endWithSupervisor(log, () => worker?.abandon())
+  const starting = new AbortController()
+  const release = endWithSupervisor(log, async () => {
+    if (worker) await worker.abandon()
+    else starting.abort()
+  })
   try {
     if (start.spec.user !== undefined) becomeUser(start.spec.user)
-    const serving = (worker = await MountWorker.start(start, { log, send }))
+    const serving = (worker = await MountWorker.start(start, { log, send, abandoned: starting.signal }))
     if (!process.connected) await serving.abandon()
     const answers = new Set<Promise<void>>()
     process.on('message', (message) => {
