@@ -1,10 +1,14 @@
 import { fork, type ChildProcess } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
 import { SheepfsError } from '../../errors.ts'
 import { deferred } from '../../fuse/kernel/deferred.ts'
 import type { Logger } from '../../log.ts'
 import { fromWireError } from '../wire-error.ts'
+import { pause } from './pause.ts'
 import type { FromWorker, MethodName, ToWorker, WorkerMethods, WorkerStart } from '../worker-protocol.ts'
 
+/** How often a killed process is looked at, ms: twice a zombie, it is one that cannot be reaped. */
+const REAP_PAUSE_MS = 500
 const PROGRAM = new URL('../worker/worker-process.js', import.meta.url)
 
 export interface WorkerWatcher {
@@ -30,6 +34,7 @@ export class WorkerClient {
   /** Calls without an answer; an entry leaves once, by an answer or by the end of the process. */
   readonly #calls = new Map<number, PendingCall>()
   readonly #ended = deferred<undefined>()
+  readonly #watcher: WorkerWatcher
   #nextCall = 1
   #isGone = false
 
@@ -38,6 +43,7 @@ export class WorkerClient {
     const { deviceFd, log, watcher } = options
     this.generation = start.generation
     this.gone = this.#ended.promise
+    this.#watcher = watcher
     this.#child = fork(PROGRAM, [], {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', deviceFd ?? 'ignore', 'ipc'],
@@ -87,6 +93,19 @@ export class WorkerClient {
   /** Ends the process now. */
   kill(): void {
     this.#child.kill('SIGKILL')
+    void this.#endUnreaped()
+  }
+
+  /**
+   * A thread that notifies the kernel may wait there for the answer to a request, and keep the process, dead as it is, from
+   * being reaped: only its successor can give that answer.
+   */
+  async #endUnreaped(): Promise<void> {
+    for (let seen = 0; !this.#isGone;) {
+      await pause(REAP_PAUSE_MS)
+      seen = (await isZombie(this.pid)) ? seen + 1 : 0
+      if (seen > 1) this.#end('SIGKILL, and a thread that waits in the kernel', this.#watcher)
+    }
   }
 
   #send(message: ToWorker): void {
@@ -116,4 +135,9 @@ export class WorkerClient {
     for (const { reject } of calls) reject(new SheepfsError('closed', 'the worker ended before it answered'))
     watcher.onExit(how)
   }
+}
+
+async function isZombie(pid: number | undefined): Promise<boolean> {
+  const status = await readFile(`/proc/${String(pid)}/status`, 'utf8').catch(() => '')
+  return /^State:\tZ/m.test(status)
 }
