@@ -104,6 +104,11 @@ export const Fopen = {
   PARALLEL_DIRECT_WRITES: 2 ** 6,
 } as const
 
+/** fuse_write_in.write_flags. */
+export const FuseWrite = {
+  CACHE: 2 ** 0, // pages that the kernel held back
+} as const
+
 /** fuse_setattr_in.valid. */
 export const Fattr = {
   MODE: 2 ** 0,

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import type { Handle } from '../../tree/node.ts'
-import { FallocFl, Fopen, Seek } from '../../wire/fuse-abi.ts'
+import { FallocFl, Fopen, FuseWrite, Seek } from '../../wire/fuse-abi.ts'
 import { FUSE_REPLY_PAYLOAD, lseekOut, openOut, writeOut } from '../../wire/fuse-reply.ts'
 import {
   FuseFallocateIn,
@@ -50,14 +50,19 @@ export async function read(served: Served, request: Request): Promise<Reply> {
   return { bytes: bytes.subarray(0, FUSE_REPLY_PAYLOAD + length), view: replyView }
 }
 
-/** WRITE. With write-back the fh is any writable one of the file. */
+/**
+ * WRITE. With write-back the fh is any writable one of the file, and the kernel overlooks that less was written than it
+ * held back: what did not fit must be an error, or fsync(2) would not tell.
+ */
 export async function write(served: Served, request: Request): Promise<Reply> {
   const { view, nodeid, data } = request
   const fh = FuseWriteIn.fh.get(view, ARGS)
   const offset = FuseWriteIn.offset.get(view, ARGS)
   if (data?.length !== FuseWriteIn.size.get(view, ARGS)) return EINVAL
   const handle = served.files.find(fh) ?? (await served.files.adopt(fh, nodeid))
-  return writeOut(await handle.write(offset, data))
+  const written = await handle.write(offset, data)
+  const isHeldBack = (FuseWriteIn.writeFlags.get(view, ARGS) & FuseWrite.CACHE) !== 0
+  return isHeldBack && written < data.length ? ENOSPC : writeOut(written)
 }
 
 /** FSYNC. */

@@ -46,6 +46,16 @@ test('reading past the end gives nothing, writing past it ENOSPC', TIME_LIMIT, a
   assert.deepEqual(await device.exchange(write), reply({ error: -ENOSPC }))
 })
 
+test('what the kernel held back and does not fit is ENOSPC, though a part of it was written', TIME_LIMIT, async () => {
+  const { device, tree } = serve()
+  const fh = await openTest(device)
+  const held = Buffer.concat([ioArgs(fh, (1 << 20) - 4, 8), Buffer.from('fits/not')])
+  held.writeUInt32LE(1, 20) // FUSE_WRITE_CACHE
+  const write = request(FuseOpcode.WRITE, { nodeid: TEST_ID, args: held })
+  assert.deepEqual(await device.exchange(write), reply({ error: -ENOSPC }))
+  assert.equal(tree.volume.content.toString('latin1', (1 << 20) - 4), 'fits')
+})
+
 test('each open is direct or cached as its handle says', TIME_LIMIT, async () => {
   const { device, tree } = serve()
   const open = request(FuseOpcode.OPEN, { nodeid: TEST_ID, args: packed([0, 4], [0, 4]) })
