@@ -118,7 +118,7 @@ export class Attachments {
       volume,
       isForReading: how.readOnly === true,
       onSize: ({ id, volume: { size } }) => {
-        log.info({ volume: name.text, size }, 'the volume has another size')
+        log.info({ volume: name.text, size }, 'the volume has another size than was known')
         announce({ kind: 'attributes', node: id, size })
       },
       onContent: ({ id }) => {

@@ -12,7 +12,7 @@ export interface VolumeFileOptions {
   readonly mode: number
   /** How a file that is opened now is cached. */
   readonly caching: () => 'direct' | 'cached'
-  /** The size has changed, and the kernel does not know. */
+  /** The size is another one than the kernel knows. */
   readonly onSize: (file: VolumeFile) => void
   /** The content may have changed, and the kernel does not know. */
   readonly onContent: (file: VolumeFile) => void
@@ -29,6 +29,9 @@ const WRITE_BITS = 0o222
 /** st_blksize: an object, within what one request of the kernel takes. Buffers of programs get that large. */
 const BLOCK_SIZE = { least: 4096, most: 1 << 20 } as const
 
+/** How soon after a write past the end the kernel is told of the size, and how often at most while more follow, ms. */
+const OVERRUN_PAUSE_MS = 100
+
 /** An attached volume, as a file. It is there until it was detached and its last handle was closed. */
 export class VolumeFile implements File {
   readonly kind = 'file'
@@ -44,6 +47,7 @@ export class VolumeFile implements File {
   readonly handles = { direct: new Occupancy(), cached: new Occupancy() } as const
   readonly #options: VolumeFileOptions
   #isDetached = false
+  #isTelling = false
 
   constructor(id: number, options: AttachedAs & VolumeFileOptions) {
     this.id = id
@@ -128,6 +132,18 @@ export class VolumeFile implements File {
     } finally {
       this.requests.leave()
     }
+  }
+
+  /**
+   * A kernel that caches has written past the end. It takes the file to be that long from then on, so it is told of the size.
+   */
+  noteOverrun(): void {
+    if (this.#isTelling) return
+    this.#isTelling = true
+    setTimeout(() => {
+      this.#isTelling = false
+      if (!this.#isDetached) this.#options.onSize(this)
+    }, OVERRUN_PAUSE_MS).unref()
   }
 
   /** Refuses everything from now on, also on handles that are open. */

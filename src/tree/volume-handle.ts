@@ -23,6 +23,7 @@ export class VolumeHandle implements Handle {
   }
 
   write(position: number, data: Uint8Array): Promise<number> {
+    if (this.caching === 'cached' && position + data.length > this.#file.volume.size) this.#file.noteOverrun()
     return this.#use((volume) => volume.write(position, data))
   }
 

@@ -45,6 +45,26 @@ describe('a volume that grows', { skip: missing('fuse', 'root', 'loop'), timeout
       await sheepfs.stop()
     })
   }
+
+  test('keeps its size when more is written to it than fits into it: page cache on', async () => {
+    const size = 8 * MIB
+    const name = await sheep.createVdi(size)
+    const sheepfs = await startSheepfs(stage, { sheep, attach: [name], args: ['-k'] })
+    const path = sheepfs.volume(name)
+    for (const [position, length] of [
+      [size - 4096, 8192], // one request of the kernel, of which one half fits
+      [size, 4096],
+    ] as const) {
+      const file = await open(path, 'r+')
+      await file.write(Buffer.alloc(length, 7), 0, length, position)
+      await assert.rejects(file.sync(), { code: 'ENOSPC' })
+      while ((await stat(path)).size !== size) await pause(20)
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(8192), 0, 8192, size - 4096)
+      assert.deepEqual(buffer.subarray(0, bytesRead), Buffer.alloc(4096, 7))
+      await file.close().catch(() => undefined) // tells the same once more
+    }
+    await sheepfs.stop()
+  })
 })
 
 /** What the loop device has after it has looked at its file again. */
