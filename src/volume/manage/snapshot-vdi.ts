@@ -10,11 +10,12 @@ import { Result } from '../../wire/sd-proto.ts'
 import { newVdi, type VdiSpec } from '../../wire/vdi-ops.ts'
 import { findVdi, headerText, requireVdi } from './find-vdi.ts'
 import { sendNewVdi } from './new-vdi.ts'
+import { requireSpace } from './require-space.ts'
 import { vdiTextBytes } from './vdi-text.ts'
 
 /**
  * Makes a snapshot of the working VDI `name`, and resolves with its inode. Errors: not-found, exists (the tag),
- * not-supported (hyper volumes), invalid, name-too-long.
+ * not-supported (hyper volumes), invalid, name-too-long, no-space.
  */
 export async function snapshotVdi(cluster: Cluster, name: Uint8Array, tagText: string): Promise<InodeHeader> {
   const tag = vdiTextBytes('tag', tagText)
@@ -23,6 +24,7 @@ export async function snapshotVdi(cluster: Cluster, name: Uint8Array, tagText: s
   if (taken) throw new SheepfsError('exists', `${what}: the tag is taken`)
   const working = await requireVdi(cluster, [{ name }])
   refuseHyper(what, working)
+  await requireSpace(cluster, what)
   // sheep copies the tag into nothing: it has to be in the inode before that becomes a snapshot (sheet 7)
   await writeTag(cluster, working.vdiId, tag)
   try {
