@@ -1,3 +1,4 @@
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { readMountTable } from './mount-table.ts'
 import { runProgram } from './run-program.ts'
@@ -24,6 +25,44 @@ export async function abortConnection(minor: number): Promise<boolean> {
     if (code === 'ENOENT') return true
     if (code === 'EACCES') return false
     throw error
+  }
+}
+
+/**
+ * A FUSE connection by more than its number, which the next mount gets as soon as this one has ended: its control file,
+ * held open, reads as nothing from then on (Linux: fs/fuse/control.c, fuse_ctl_remove_conn).
+ */
+export class ConnectionControl {
+  readonly minor: number
+  #limit: number | undefined
+  #isClosed = false
+
+  /** Of a connection that is there. */
+  constructor(minor: number) {
+    this.minor = minor
+    try {
+      this.#limit = openSync(`${CONTROL}/${minor}/max_background`, 'r')
+    } catch {
+      this.#limit = undefined // no fusectl, or not for this user
+    }
+  }
+
+  /** Whether the number still means this connection; undefined when that cannot be told. */
+  get isPresent(): boolean | undefined {
+    if (this.#isClosed) return false
+    if (this.#limit === undefined) return undefined
+    return readFileSync(`/proc/self/fd/${this.#limit}`).length > 0 // the file can be read once each time it is opened
+  }
+
+  /** As `abortConnection`; what has ended needs no end. */
+  async abort(): Promise<boolean> {
+    return this.isPresent === false || abortConnection(this.minor)
+  }
+
+  /** The connection has ended: lets go of its control file. Idempotent. */
+  close(): void {
+    if (!this.#isClosed && this.#limit !== undefined) closeSync(this.#limit)
+    this.#isClosed = true
   }
 }
 

@@ -27,5 +27,6 @@ export class MountedDevice {
   async close(): Promise<void> {
     closeDevice(this.fd)
     await this.mount.detach()
+    this.mount.close()
   }
 }

@@ -23,6 +23,7 @@ export const kernelEngine: Engine = {
     } catch (error) {
       closeDevice(fd)
       await mount?.detach()
+      mount?.close()
       throw error
     }
   },
@@ -34,6 +35,9 @@ function mounted(mount: KernelMount, session: Session, fd: number): Mounted {
       closeDevice(fd)
     })
     .finally(() => mount.detach())
+    .finally(() => {
+      mount.close()
+    })
     .then(() => undefined)
   ended.catch(() => undefined) // whoever waits for it sees the failure
   return {

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { SheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
-import { abortConnection } from '../abort-connection.ts'
+import { ConnectionControl } from '../abort-connection.ts'
 import { readMountTable, type MountEntry } from '../mount-table.ts'
 import { checkMountpoint } from '../mountpoint.ts'
 import { detachPath, unmountPath } from '../unmount.ts'
@@ -31,13 +31,12 @@ interface Place {
 
 /** The mount of a FUSE device in the name space of this process. Its holder needs CAP_SYS_ADMIN. */
 export class KernelMount {
-  /** The number of its FUSE connection. */
-  readonly connection: number
   readonly #made: MountEntry
+  readonly #connection: ConnectionControl
 
   constructor(made: MountEntry) {
-    this.connection = made.minor
     this.#made = made
+    this.#connection = new ConnectionControl(made.minor)
   }
 
   /**
@@ -45,7 +44,7 @@ export class KernelMount {
    * not allow is left as it is.
    */
   async raiseReadAhead(log: Logger): Promise<void> {
-    const file = `/sys/class/bdi/0:${this.connection}/read_ahead_kb`
+    const file = `/sys/class/bdi/0:${this.#made.minor}/read_ahead_kb`
     try {
       await writeFile(file, String(READ_AHEAD_KB))
     } catch (error) {
@@ -72,7 +71,7 @@ export class KernelMount {
 
   /** Makes everything in flight fail, and all that follows; then takes the mount out of sight. Errors: not-permitted. */
   async abort(): Promise<void> {
-    if (!(await abortConnection(this.connection))) {
+    if (!(await this.#connection.abort())) {
       const { mountpoint } = this.#made
       throw new SheepfsError('not-permitted', `cannot abort "${mountpoint}": fusectl cannot be mounted or written`)
     }
@@ -90,15 +89,23 @@ export class KernelMount {
     if (place?.isCovered === false) await detachPath(place.mountpoint)
   }
 
-  /** Where it is mounted now, the latest first. */
+  /** Lets go of what it is known by, when it has ended. */
+  close(): void {
+    this.#connection.close()
+  }
+
+  /** Where it is mounted now, the latest first. Where its number may be another's by now, only where it was made. */
   async #places(): Promise<readonly Place[]> {
     const table = await readMountTable()
-    const { minor, source } = this.#made
+    const { minor, mountpoint } = this.#made
+    const { isPresent } = this.#connection
+    if (isPresent === false) return []
     return table
-      .filter((entry) => entry.type === MOUNT_TYPE && entry.minor === minor && entry.source === source)
-      .map(({ id, mountpoint }) => {
-        const isCovered = table.findLast((entry) => entry.mountpoint === mountpoint)?.id !== id
-        return { id, mountpoint, isCovered }
+      .filter((entry) => entry.type === MOUNT_TYPE && entry.minor === minor)
+      .filter((entry) => isPresent === true || entry.mountpoint === mountpoint)
+      .map((place) => {
+        const top = table.findLast((entry) => entry.mountpoint === place.mountpoint)
+        return { id: place.id, mountpoint: place.mountpoint, isCovered: top?.id !== place.id }
       })
       .reverse()
   }

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SheepfsError } from '../../errors.ts'
 import type { Tree } from '../../tree/node.ts'
 import type { Mounted, MountOptions } from '../engine.ts'
-import { abortConnection } from '../abort-connection.ts'
+import { ConnectionControl } from '../abort-connection.ts'
 import { findMount, readMountTable } from '../mount-table.ts'
 import { detachPath, isRoot, unmountPath } from '../unmount.ts'
 import type { NativeBinding } from './binding.ts'
@@ -40,21 +40,30 @@ export async function mountNative(binding: NativeBinding, tree: Tree, options: M
   const stopWatching = tree.watch((change) => {
     if (change.kind === 'content') operations.contentChanged(change.node)
   })
-  const ended = libfuse.ended.finally(stopWatching).then(() => operations.close())
-  return new NativeMount(options, { minor, ended })
+  const connection = new ConnectionControl(minor)
+  const ended = libfuse.ended
+    .finally(stopWatching)
+    .finally(() => {
+      connection.close()
+    })
+    .then(() => operations.close())
+  return new NativeMount(options, { connection, ended })
 }
 
 /** A mount that libfuse serves. */
 class NativeMount implements Mounted {
   readonly ended: Promise<void>
   readonly #options: MountOptions
-  readonly #minor: number
+  readonly #connection: ConnectionControl
   #unmounting: Promise<void> | undefined
 
-  constructor(options: MountOptions, serving: { readonly minor: number; readonly ended: Promise<void> }) {
+  constructor(
+    options: MountOptions,
+    serving: { readonly connection: ConnectionControl; readonly ended: Promise<void> },
+  ) {
     this.ended = serving.ended
     this.#options = options
-    this.#minor = serving.minor
+    this.#connection = serving.connection
   }
 
   unmount(): Promise<void> {
@@ -65,7 +74,7 @@ class NativeMount implements Mounted {
   /** Callers fail at once; `ended` follows when the tree has settled what libfuse had handed to it. */
   async abort(): Promise<void> {
     const { mountpoint, log } = this.#options
-    if (!(await abortConnection(this.#minor))) {
+    if (!(await this.#connection.abort())) {
       log.warn({ mountpoint }, 'cannot abort without fusectl: open files go on until they are closed')
     }
     if ((await this.#place()) === 'top') await detachPath(mountpoint)
@@ -95,7 +104,8 @@ class NativeMount implements Mounted {
 
   async #place(): Promise<'top' | 'covered' | 'gone'> {
     const here = (await readMountTable()).filter((entry) => entry.mountpoint === this.#options.mountpoint)
-    if (here.at(-1)?.minor === this.#minor) return 'top'
-    return here.some((entry) => entry.minor === this.#minor) ? 'covered' : 'gone'
+    const { minor } = this.#connection
+    if (here.at(-1)?.minor === minor) return 'top'
+    return here.some((entry) => entry.minor === minor) ? 'covered' : 'gone'
   }
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { open, writeFile } from 'node:fs/promises'
+import { open, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { kernelEngine } from '../../../src/fuse/kernel/kernel-engine.ts'
+import { KernelMount } from '../../../src/fuse/kernel/kernel-mount.ts'
 import { findMount } from '../../../src/fuse/mount-table.ts'
 import { silentLogger } from '../../../src/log.ts'
 import { run, succeed } from '../../e2e/stage/program.ts'
@@ -10,6 +11,8 @@ import { Stage } from '../../e2e/stage/stage.ts'
 import { MemoryTree } from '../memory-tree.ts'
 import { mountMemory, WITH_MOUNT } from './memory-mount.ts'
 
+/** Numbers are given out from the lowest that is free. */
+const MOST_OTHERS = 5
 const MEMORY = { source: 'memory', allowOther: false, caching: 'direct', writeBack: false } as const
 
 test('a mountpoint that is missing, no directory or in use is refused by name', WITH_MOUNT, async (t) => {
@@ -100,4 +103,41 @@ test('a process that mounted and unmounted exits by itself', WITH_MOUNT, async (
     await mounted.unmount()
     console.log('unmounted')`
   assert.equal(await succeed('node', ['--input-type=module', '-e', program], { limitMs: 15_000 }), 'unmounted\n')
+})
+
+/** Mounts, the last of which has got this number. */
+async function mountsWith(t: TestContext, number: number | undefined) {
+  const mounts = [await mountMemory(t)]
+  while (mounts.length < MOST_OTHERS && (await findMount(mounts.at(-1)?.path ?? ''))?.minor !== number) {
+    mounts.push(await mountMemory(t))
+  }
+  return mounts
+}
+
+test('a mount that has ended leaves alone the next one, which gets its number', WITH_MOUNT, async (t) => {
+  const ended = await mountMemory(t)
+  const number = (await findMount(ended.path))?.minor
+  await succeed('umount', [ended.path])
+  await ended.mounted.ended
+  const others = await mountsWith(t, number)
+  await ended.mounted.abort()
+  await ended.mounted.unmount()
+  for (const { volume } of others) assert.equal((await stat(volume)).size > 0, true)
+})
+
+test('nor does one whose end nobody has seen yet', WITH_MOUNT, async (t) => {
+  const gone = await mountMemory(t)
+  const entry = await findMount(gone.path)
+  assert.ok(entry)
+  const mount = new KernelMount(entry)
+  t.after(() => {
+    mount.close()
+  })
+  await succeed('umount', [gone.path])
+  await gone.mounted.ended
+  const others = await mountsWith(t, entry.minor)
+  await mount.abort()
+  await mount.unmount()
+  await mount.detach()
+  for (const { volume } of others) assert.equal((await stat(volume)).size > 0, true)
 })
