@@ -28,6 +28,8 @@ const TEXTS: Partial<Record<ResultName, string>> = {
   VDI_EXIST: 'the name is taken',
   VDI_LOCKED: 'locked by another client',
   NO_SPACE: 'the cluster is full',
+  VDI_WRITE: 'an inode could not be written: is the cluster full?',
+  BASE_VDI_WRITE: 'the inode of the snapshot could not be written: is the cluster full?',
   WAIT_FOR_FORMAT: 'the cluster is not formatted',
   WAIT_FOR_JOIN: 'the cluster waits for missing nodes',
   HALT: 'the cluster has too few nodes to write',
