@@ -122,13 +122,14 @@ export class Session {
   }
 
   /**
-   * Makes the kernel send again what a dead predecessor took and did not answer. Once per successor, before `start`.
-   * Errors: not-supported before Linux 6.9.
+   * Makes the kernel send again what a dead predecessor took and did not answer. Once per successor, before `start`. Errors:
+   * not-supported before Linux 6.9, but for a mount on which nothing was negotiated yet: there it was made anew.
    */
   resend(): void {
     try {
       this.#device.send(notifyResend())
     } catch (error) {
+      if (this.#options.negotiated === undefined) return
       throw new SheepfsError('not-supported', 'this kernel cannot send requests again (Linux 6.9 can)', {
         cause: error,
       })

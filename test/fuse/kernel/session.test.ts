@@ -5,7 +5,10 @@ import { pino } from 'pino'
 import { deferred } from '../../../src/fuse/kernel/deferred.ts'
 import { SheepfsError } from '../../../src/errors.ts'
 import { FuseOpcode } from '../../../src/wire/fuse-abi.ts'
-import { packed, reply, request } from './fake-device.ts'
+import { Session } from '../../../src/fuse/kernel/session.ts'
+import { silentLogger } from '../../../src/log.ts'
+import { MemoryTree } from '../memory-tree.ts'
+import { FakeDevice, packed, reply, request } from './fake-device.ts'
 import { ioArgs, openTest, serve, TEST_ID, TIME_LIMIT } from './fake-session.ts'
 
 const { EINVAL, EIO, ENOSYS, EPERM } = constants.errno
@@ -127,4 +130,18 @@ test('a file that opens after the end is closed again', TIME_LIMIT, async () => 
   await new Promise((resolve) => setImmediate(resolve))
   assert.equal(tree.volume.opens, 0)
   assert.deepEqual(device.sent, [])
+})
+
+test('where requests cannot be sent again, a mount that was made anew is served all the same', TIME_LIMIT, () => {
+  const { device, session } = serve({ generation: 2 })
+  const refusal = Object.assign(new Error('invalid argument'), { code: 'EINVAL' })
+  device.refusal = refusal
+  assert.throws(() => {
+    session.resend()
+  }, /Linux 6\.9/)
+  const anew = new FakeDevice()
+  const options = { tree: new MemoryTree(4096), device: anew, log: silentLogger(), writeBack: false, generation: 2 }
+  anew.refusal = refusal
+  new Session(options).resend()
+  assert.equal(anew.refusal, undefined)
 })
