@@ -154,15 +154,8 @@ export class RecoveryGuard {
   #isAtRest({ oid, copies, isNew, wasRemoved }: Target, since: number): boolean {
     const [first] = this.#path
     const now = this.#path.at(-1)
-    if (
-      isNew ||
-      wasRemoved === true ||
-      copies === undefined ||
-      !first ||
-      first.epoch > since ||
-      now?.epoch !== this.#epoch
-    )
-      return false
+    if (isNew || wasRemoved === true || copies === undefined) return false
+    if (!first || first.epoch > since || now?.epoch !== this.#epoch) return false
     const places = (topology: Topology): string => topology.holders(oid, copies).map(addressText).join()
     const present = places(now)
     return this.#path.every((topology) => places(topology) === present)

@@ -71,7 +71,7 @@ export class Removals {
       if (await this.#noticeEnd(index)) break
       const [first = index] = this.#underWay.keys()
       const isLate = performance.now() >= until - removalLimitMs / 2
-      if (await this.#noticeEnd(first)) until = performance.now() + removalLimitMs
+      if (first !== index && (await this.#noticeEnd(first))) until = performance.now() + removalLimitMs
       else if (isLate) this.#putLast(first) // it may be one that stays
       await pause(removalPauseMs)
     }
