@@ -14,6 +14,8 @@ const EMPTY = new Uint8Array(0)
 const MAX_OVERLAPS = 5
 /** Objects that are remembered as safe; those that are forgotten are probed again. */
 const MAX_FENCES = 65_536
+/** Epochs in a row whose nodes are remembered: in disk mode a ring has up to 50 MB. */
+const MAX_PATH = 4
 
 /** An object that is about to be changed. */
 export interface Target {
@@ -121,7 +123,7 @@ export class RecoveryGuard {
     this.observe(topology.epoch)
     const last = this.#path.at(-1)
     if (last?.epoch === topology.epoch) return
-    if (last?.epoch === topology.epoch - 1) this.#path.push(topology)
+    if (last?.epoch === topology.epoch - 1 && this.#path.length < MAX_PATH) this.#path.push(topology)
     else this.#path = []
   }
 

@@ -1,5 +1,8 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SheepfsError } from '../errors.ts'
-import { getNodeList, parseClusterStatus, parseNodeList, statCluster } from '../wire/info-ops.ts'
+import { ClusterFlag, getNodeList, parseClusterStatus, parseNodeList, statCluster } from '../wire/info-ops.ts'
+import type { NodeRecord } from '../wire/node-record.ts'
+import { Ring } from '../wire/ring.ts'
 import { Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText } from './address.ts'
 import { askInEpoch } from './ask-in-epoch.ts'
@@ -33,5 +36,16 @@ async function clusterFlags(connection: Connection, protoVer: number): Promise<n
 export async function loadTopology(connection: Connection, protoVer: number, flags: number): Promise<Topology> {
   const response = await askInEpoch(connection, getNodeList(protoVer))
   if (response.result !== Result.SUCCESS) throw resultError(response.result, 'node list')
-  return toTopology(response.epoch, parseNodeList(response), flags)
+  const nodes = parseNodeList(response)
+  return toTopology(response.epoch, nodes, await buildRing(nodes, (flags & ClusterFlag.DISK_MODE) !== 0))
+}
+
+/** In slices, with requests served in between: in disk mode it takes up to a second. */
+async function buildRing(nodes: readonly NodeRecord[], diskMode: boolean): Promise<Ring> {
+  const building = Ring.build(nodes, diskMode)
+  for (;;) {
+    const { done, value } = building.next()
+    if (done === true) return value
+    await nextTurn()
+  }
 }

@@ -1,7 +1,6 @@
-import { ClusterFlag } from '../wire/info-ops.ts'
 import { addrText, type NodeRecord } from '../wire/node-record.ts'
 import type { ObjectId } from '../wire/object-id.ts'
-import { Ring } from '../wire/ring.ts'
+import type { Ring } from '../wire/ring.ts'
 import type { Address } from './address.ts'
 
 /** The nodes of a cluster in one epoch, and where its objects are. */
@@ -13,9 +12,8 @@ export interface Topology {
   holders(oid: ObjectId, copies: number): Address[]
 }
 
-export function toTopology(epoch: number, nodes: readonly NodeRecord[], clusterFlags: number): Topology {
+export function toTopology(epoch: number, nodes: readonly NodeRecord[], ring: Ring): Topology {
   const addresses = nodes.map((node) => ({ host: addrText(node.addr), port: node.port }))
-  const ring = new Ring(nodes, (clusterFlags & ClusterFlag.DISK_MODE) !== 0)
   return {
     epoch,
     nodes,

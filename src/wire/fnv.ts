@@ -31,6 +31,26 @@ export function sdHashNext(hash: U64): U64 {
   return fnv1a(littleEndian(hash), hash)
 }
 
+/**
+ * sd_hash_next() over and over: fills both arrays with the upper and lower words of the hashes that follow on `seed`. As
+ * `sdHashNext`, without anything to collect: a ring in disk mode has millions of positions.
+ */
+export function walkHash(seed: U64, highs: Uint32Array, lows: Uint32Array): void {
+  let { high, low } = seed
+  for (let at = 0; at < highs.length; at++) {
+    const words = { low, high }
+    for (let byte = 0; byte < 8; byte++) {
+      const word = byte < 4 ? words.low : words.high
+      low = (low ^ ((word >>> (8 * (byte & 3))) & 0xff)) >>> 0
+      const product = low * 0x1b3
+      high = (Math.imul(high, 0x1b3) + Math.floor(product / 0x1_0000_0000) + (low << 8)) >>> 0
+      low = product >>> 0
+    }
+    highs[at] = high
+    lows[at] = low
+  }
+}
+
 /** sd_hash(): FNV-1a with one extra round for spread (sheepdog: include/sheepdog_proto.h). */
 export function sdHash(bytes: Uint8Array): U64 {
   return sdHashNext(fnv1a(bytes))

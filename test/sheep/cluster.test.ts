@@ -7,9 +7,7 @@ import type { Timing } from '../../src/sheep/timing.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
 import { createObject, readObject, removeObject, writeObject } from '../../src/wire/object-ops.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
-import { toTopology } from '../../src/sheep/topology.ts'
-import { parseNodeRecords } from '../../src/wire/node-record.ts'
-import { toRecords } from './model-cluster.ts'
+import { toTestTopology } from './model-cluster.ts'
 import { FAST, clusterFor } from './staged-cluster.ts'
 import type { Fate, ScriptedSheep } from './scripted-sheep.ts'
 import type { SheepRequest } from './sheep-request.ts'
@@ -232,7 +230,7 @@ test('what a holder cannot read is asked for at home before it is believed', LIM
 test('nor is a holder believed that may not know yet that it is none any more', LIMIT, async (context) => {
   const { open, model, second } = await staged(context, 2)
   const cluster = await open()
-  const holders = toTopology(1, parseNodeRecords(toRecords(model.nodes), 2), 0)
+  const holders = toTestTopology(model.nodes)
   const isAtSecond = (index: number): boolean => holders.holders(dataOid(7, index), 1)[0]?.port === second.address.port
   const oid = dataOid(7, Array.from({ length: 64 }, (_, index) => index).findIndex(isAtSecond))
   model.create(oid, 0, Uint8Array.of(5))

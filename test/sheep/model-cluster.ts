@@ -14,6 +14,7 @@ import { dataOid, inodeOid, kindOf, oidText, vidOf, type ObjectId } from '../../
 import { Result } from '../../src/wire/sd-proto.ts'
 import { toTopology, type Topology } from '../../src/sheep/topology.ts'
 import { encodeNodeRecord, parseAddr, parseNodeRecords } from '../../src/wire/node-record.ts'
+import { Ring } from '../../src/wire/ring.ts'
 import { ModelRecovery } from './model-recovery.ts'
 import { ModelReferences } from './model-references.ts'
 import { SparseObject } from './sparse-object.ts'
@@ -110,10 +111,8 @@ export class ModelCluster {
 
   /** Nodes come or go: what has other holders then is recovered, as `ModelRecovery.begin` says. */
   changeNodes(nodes: ModelNode[], durationMs: number, lateMs: () => number): void {
-    const [before, after] = [this.nodes, nodes].map((list) =>
-      toTopology(0, parseNodeRecords(toRecords(list), list.length), 0),
-    )
-    const places = (topology: Topology | undefined, oid: ObjectId): string => JSON.stringify(topology?.holders(oid, 1))
+    const [before, after] = [toTestTopology(this.nodes), toTestTopology(nodes)]
+    const places = (topology: Topology, oid: ObjectId): string => JSON.stringify(topology.holders(oid, 1))
     this.nodes = nodes
     this.epoch++
     this.recovery.begin((oid) => places(before, oid) !== places(after, oid), durationMs, lateMs)
@@ -280,6 +279,12 @@ export class ModelCluster {
   #head(vid: number): Uint8Array {
     return this.#inode(vid).read(0, HEAD_SIZE)
   }
+}
+
+/** Where a client finds the objects on these nodes. */
+export function toTestTopology(nodes: readonly ModelNode[]): Topology {
+  const records = parseNodeRecords(toRecords(nodes), nodes.length)
+  return toTopology(1, records, Ring.of(records))
 }
 
 /** Nodes as sheep tell them. */

@@ -6,6 +6,7 @@ import { silentLogger } from '../../src/log.ts'
 import { RecoveryGuard, targetOf, type Target } from '../../src/sheep/recovery-guard.ts'
 import type { RecoveryProgress } from '../../src/sheep/recovery-survey.ts'
 import { toTopology, type Topology } from '../../src/sheep/topology.ts'
+import { Ring } from '../../src/wire/ring.ts'
 import { parseAddr } from '../../src/wire/node-record.ts'
 import { dataOid, oidText } from '../../src/wire/object-id.ts'
 import { createObject, readObject, writeObject } from '../../src/wire/object-ops.ts'
@@ -21,7 +22,7 @@ const ADDR = parseAddr('127.0.0.1') ?? new Uint8Array(16)
 
 function nodes(epoch: number, ...ports: number[]): Topology {
   const records = ports.map((port) => ({ addr: ADDR, port, zone: port, nrVnodes: 128, space: 1, disks: [] }))
-  return toTopology(epoch, records, 0)
+  return toTopology(epoch, records, Ring.of(records))
 }
 
 function object(index: number, copies: number | undefined = 2): Target {

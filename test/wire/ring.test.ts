@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sdHash, sdHashNext, sdHashOid, vidHash, type U64 } from '../../src/wire/fnv.ts'
+import { fnv1a, littleEndian, sdHash, sdHashNext, sdHashOid, vidHash, type U64 } from '../../src/wire/fnv.ts'
 import { parseAddr, type NodeRecord } from '../../src/wire/node-record.ts'
 import { dataOid, inodeOid, type ObjectId } from '../../src/wire/object-id.ts'
 import { Ring } from '../../src/wire/ring.ts'
 
 const TEST = 0x7c2b25
+/** It takes half a second; a list of objects took 36 s and a gigabyte. */
+const LARGE = { timeout: 20_000 }
 
 function node(port: number, zone: number, nrVnodes = 128): NodeRecord {
   return { addr: parseAddr('127.0.0.1') ?? new Uint8Array(16), port, nrVnodes, zone, space: 0, disks: [] }
@@ -41,7 +43,7 @@ test('nodes take their positions on the ring from address and port', () => {
 })
 
 test('an object is held where a real cluster of three keeps it', () => {
-  const ring = new Ring([node(7000, 0), node(7010, 1), node(7020, 2)])
+  const ring = Ring.of([node(7000, 0), node(7010, 1), node(7020, 2)])
   const oids = [inodeOid(TEST), dataOid(TEST, 0), dataOid(TEST, 1), dataOid(TEST, 2)]
   assert.deepEqual(
     oids.map((oid) => ring.holders(oid, 1)),
@@ -50,17 +52,66 @@ test('an object is held where a real cluster of three keeps it', () => {
 })
 
 test('two copies are in two zones, none on a gateway', () => {
-  const ring = new Ring([node(7600, 0), node(7610, 1), node(7620, 2), node(7630, 3, 0), node(7640, 4)])
+  const ring = Ring.of([node(7600, 0), node(7610, 1), node(7620, 2), node(7630, 3, 0), node(7640, 4)])
   assert.deepEqual(ring.holders(inodeOid(0x1eb1bf), 2), [1, 0])
 })
 
 test('there are no more copies than zones with storing nodes', () => {
-  const ring = new Ring([node(7000, 5), node(7010, 5), node(7020, 6), node(7030, 7, 0)])
+  const ring = Ring.of([node(7000, 5), node(7010, 5), node(7020, 6), node(7030, 7, 0)])
   const holders = ring.holders(dataOid(TEST, 0), 4)
   assert.equal(holders.length, 2)
   assert.ok(holders.includes(2))
-  assert.deepEqual(new Ring([]).holders(dataOid(TEST, 0), 1), [])
-  assert.deepEqual(new Ring([node(7000, 0, 0)]).holders(dataOid(TEST, 0), 1), [])
+  assert.deepEqual(Ring.of([]).holders(dataOid(TEST, 0), 1), [])
+  assert.deepEqual(Ring.of([node(7000, 0, 0)]).holders(dataOid(TEST, 0), 1), [])
+})
+
+function diskNode(index: number, diskSizes: readonly number[]): NodeRecord {
+  const disks = diskSizes.map((space, disk) => ({ idLow: 100 * index + disk + 1, idHigh: 7 * disk, space }))
+  return { ...node(7000 + index, index, 1), disks }
+}
+
+/** The first holder of an object as sheep finds it, one vnode after another. */
+function firstHolder(nodes: readonly NodeRecord[], oid: ObjectId): number {
+  let best: { distance: bigint; owner: number } | undefined
+  const at = (hash: U64): bigint => (BigInt(hash.high) << 32n) | BigInt(hash.low)
+  const wanted = at(sdHashOid(oid))
+  nodes.forEach(({ addr, port, disks }, owner) => {
+    const seed = littleEndian(sdHash(Uint8Array.of(...addr, port & 0xff, port >> 8)))
+    for (const { idHigh, idLow, space } of disks) {
+      let hash = fnv1a(seed, { high: idHigh, low: idLow })
+      for (let vnode = 0; vnode < Math.ceil(space / 2 ** 32); vnode++) {
+        hash = sdHashNext(hash)
+        const distance = (at(hash) - wanted) & 0xffff_ffff_ffff_ffffn
+        if (!best || distance < best.distance) best = { distance, owner }
+      }
+    }
+  })
+  return best?.owner ?? -1
+}
+
+test('in disk mode an object is held by the node of the next position of all disks', () => {
+  const nodes = [diskNode(0, [2 ** 40, 1]), diskNode(1, [2 ** 41]), diskNode(2, [2 ** 33, 3 * 2 ** 32, 2 ** 39])]
+  const ring = Ring.of(nodes, true)
+  for (let index = 0; index < 64; index++) {
+    const oid = dataOid(TEST, index)
+    assert.equal(ring.holders(oid, 1)[0], firstHolder(nodes, oid), `object ${index}`)
+  }
+})
+
+test('in disk mode a node with a multiple of 65536 vnodes counts as a gateway, as sheep counts it', () => {
+  const nodes = [diskNode(0, [2 ** 32 * 65_536]), diskNode(1, [2 ** 40]), diskNode(2, [2 ** 40])]
+  assert.equal(Ring.of(nodes, true).holders(dataOid(TEST, 0), 3).length, 2)
+})
+
+test('the ring of 60 nodes with 12 disks of 16 TiB is made in slices, in 20 bytes a position', LARGE, () => {
+  const nodes = Array.from({ length: 60 }, (_, index) => diskNode(index, new Array<number>(12).fill(2 ** 44)))
+  const positions = (60 * 12 * 2 ** 44) / 2 ** 32
+  const before = process.memoryUsage().arrayBuffers
+  let slices = 0
+  for (const building = Ring.build(nodes, true); building.next().done !== true;) slices++
+  assert.ok(slices > (3 * positions) / 50_000, `${slices} slices`)
+  const used = process.memoryUsage().arrayBuffers - before
+  assert.ok(used < 25 * positions, `${used} bytes for ${positions} positions`)
 })
 
 test('the vid of a name', () => {
