@@ -214,9 +214,7 @@ async function switchCaches(call: Call): Promise<number> {
   const count = cache.open_files_in_old_mode
   const old = count === 0 ? '' : `${count} open files keep the old mode until they are closed\n`
   const write = cache.write_back ? ' (write-back)' : ' (write-through)'
-  call.print(
-    cache,
-    () => `page cache ${onOffText(cache.page_cache)}${write}, object cache ${onOffText(cache.object_cache)}\n${old}`,
-  )
+  const pages = cache.page_cache ? `on${write}` : 'off'
+  call.print(cache, () => `page cache ${pages}, object cache ${onOffText(cache.object_cache)}\n${old}`)
   return EXIT.done
 }

@@ -3,7 +3,7 @@ import { runProgram } from '../fuse/run-program.ts'
 import type { Logger } from '../log.ts'
 
 /**
- * Makes the kernel take the new size of a volume that has grown without it. Under write-back caching the kernel owns the
+ * Makes the kernel take the new size of a volume that has grown without it. On a mount that writes back the kernel owns the
  * size of a file and believes nobody; it only learns of another one by truncate(2), which then changes nothing in the tree.
  */
 export class KernelSizes {

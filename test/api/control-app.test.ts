@@ -60,7 +60,7 @@ test('the name of a volume is percent-encoded in the path, also when it has perc
 test('caches, sheep and io_timeout are changed one by one', async () => {
   const { ask } = await control()
   const cache = await ask('PATCH', '/v1/mounts/cluster1/cache', { page_cache: true })
-  assert.deepEqual(cache.body, { page_cache: true, object_cache: false, write_back: true, open_files_in_old_mode: 0 })
+  assert.deepEqual(cache.body, { page_cache: true, object_cache: false, write_back: false, open_files_in_old_mode: 0 })
   const sheep = await ask('PUT', '/v1/mounts/cluster1/sheep', { addresses: ['h:7001'] })
   assert.deepEqual(sheep.body, { addresses: ['h:7001'], gateway: 'h:7001' })
   const patched = await ask('PATCH', '/v1/mounts/cluster1', { io_timeout: 30 })

@@ -27,7 +27,7 @@ export function fakeMount(overrides: Partial<Mount> = {}): Mount {
     gateway: '10.0.0.1:7000',
     page_cache: false,
     object_cache: false,
-    write_back: true,
+    write_back: false,
     io_timeout: 'forever',
     configured: true,
     ...overrides,
@@ -131,7 +131,7 @@ export class FakeSupervisor implements Supervisor {
     const name = input.name ?? 'cluster1'
     if (this.#mounts.has(name)) return Promise.reject(new SheepfsError('exists', `a mount "${name}" is there already`))
     const { mountpoint, page_cache = false } = input
-    const mount = fakeMount({ name, mountpoint, page_cache, configured: false })
+    const mount = fakeMount({ name, mountpoint, page_cache, write_back: page_cache, configured: false })
     this.#put(mount)
     this.emit({ type: 'mount-added', mount: name })
     return Promise.resolve(mount)

@@ -13,7 +13,7 @@ const MIB = 2 ** 20
 
 /** 74 and 54 measured with Node.js 20, 86 and 67 with 24, which takes more itself; the rest is for other machines. */
 const [SUPERVISOR_LIMIT_MIB, WORKER_LIMIT_MIB] = process.versions.node.startsWith('20.') ? [85, 80] : [100, 90]
-const OLD_MODE = { write_back: true, open_files_in_old_mode: 0 }
+const OLD_MODE = { write_back: false, open_files_in_old_mode: 0 }
 
 /** Resident memory of processes, MiB. */
 function memoryOf(pids: readonly number[]): Promise<number[]> {
@@ -23,6 +23,12 @@ function memoryOf(pids: readonly number[]): Promise<number[]> {
       return Math.round(Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024)
     }),
   )
+}
+
+/** WRITE requests that a mount has answered. */
+async function writesOf(daemon: Sheepfsd, mount: string): Promise<number> {
+  const line = new RegExp(`^sheepfs_requests_total\\{mount="${mount}",operation="write"\\} (\\d+)`, 'm')
+  return Number(line.exec(await daemon.client.metrics())?.[1] ?? 0)
 }
 
 describe('sheepfsd with three mounts of two clusters', { skip: missing('fuse', 'root'), timeout: 300_000 }, () => {
@@ -35,7 +41,7 @@ describe('sheepfsd with three mounts of two clusters', { skip: missing('fuse', '
     volumes = [await one.createVdi(MIB), await one.createVdi(MIB), await other.createVdi(MIB)]
     tables = [
       await tableOf(stage, 'a', one, volumes.slice(0, 1)),
-      await tableOf(stage, 'b', one, volumes.slice(1, 2)),
+      { ...(await tableOf(stage, 'b', one, volumes.slice(1, 2))), page_cache: true },
       await tableOf(stage, 'c', other, volumes.slice(2)),
     ]
     daemon = await startSheepfsd(stage, { mounts: tables })
@@ -105,18 +111,57 @@ describe('sheepfsd with three mounts of two clusters', { skip: missing('fuse', '
     await daemon.client.attach('a', volumes[0] ?? '', {})
   })
 
-  test('switches both caches, of one mount', async () => {
-    const cache = await daemon.client.patchCache('b', { page_cache: true, object_cache: true })
-    assert.deepEqual([cache.page_cache, cache.object_cache], [true, true])
-    assert.equal((await daemon.client.cache('a')).page_cache, false)
+  test('switches both caches, of one mount; only one that was mounted with the page cache writes back', async () => {
+    const [through, back] = await Promise.all(
+      ['a', 'b'].map((mount) => daemon.client.patchCache(mount, { page_cache: true, object_cache: true })),
+    )
+    assert.deepEqual(through, { page_cache: true, object_cache: true, write_back: false, open_files_in_old_mode: 0 })
+    assert.deepEqual(back, { ...through, write_back: true })
     assert.equal((await daemon.client.patchCache('b', { page_cache: false })).page_cache, false)
+    assert.equal((await daemon.client.cache('a')).page_cache, true)
+    assert.deepEqual(
+      [(await daemon.client.mount('a')).write_back, (await daemon.client.mount('b')).write_back],
+      [false, true],
+    )
   })
 
-  test('a volume has its new size everywhere once a resize has returned, in both cache modes', async () => {
-    const [mount, volume = ''] = ['a', volumes[0]]
-    const path = join(tables[0]?.mountpoint ?? '', 'volume', volume)
-    for (const [isCached, size] of [[false, 2 * MIB] as const, [true, 3 * MIB] as const]) {
+  test('a page cache that is switched on while mounted writes through', async () => {
+    for (const [at, isHeldBack] of [false, true].entries()) {
+      const [mount = '', volume = ''] = [tables[at]?.name, volumes[at]]
+      await daemon.client.patchCache(mount, { page_cache: true })
+      const file = await open(join(tables[at]?.mountpoint ?? '', 'volume', volume), 'r+')
+      const before = await writesOf(daemon, mount)
+      await file.write(Buffer.alloc(4096, 1))
+      assert.equal((await writesOf(daemon, mount)) === before, isHeldBack)
+      await file.close()
+      await daemon.client.patchCache(mount, { page_cache: false })
+    }
+  })
+
+  test('a volume has its new size everywhere once a resize has returned, in all cache modes', async () => {
+    for (const [at, { name: mount, mountpoint }] of tables.slice(0, 2).entries()) {
+      const volume = volumes[at] ?? ''
+      const path = join(mountpoint, 'volume', volume)
+      for (const [isCached, size] of [[false, 2 * MIB] as const, [true, 3 * MIB] as const]) {
+        await daemon.client.patchCache(mount, { page_cache: isCached })
+        const file = await open(path)
+        await daemon.client.resizeVdi(mount, volume, { size })
+        assert.equal((await stat(path)).size, size)
+        assert.equal((await file.stat()).size, size)
+        await file.close()
+      }
+    }
+  })
+
+  test('a VDI attached for reading has its new size too, where the page cache was off when it was mounted', async () => {
+    const [mount, volume = ''] = ['c', volumes[2]]
+    await daemon.client.detach(mount, volume, false)
+    const {
+      volume: { path },
+    } = await daemon.client.attach(mount, volume, { read_only: true })
+    for (const isCached of [false, true]) {
       await daemon.client.patchCache(mount, { page_cache: isCached })
+      const size = (await stat(path)).size + MIB
       const file = await open(path)
       await daemon.client.resizeVdi(mount, volume, { size })
       assert.equal((await stat(path)).size, size)

@@ -22,7 +22,10 @@ const defaulted = {
   }),
   page_cache: flag('true or false: whether the kernel caches volume data', false),
   object_cache: flag("true or false: whether the cluster's object cache (sheepdog up to 0.9) is used", false),
-  write_back: flag('true or false: whether cached writes go to the cluster later; fixed while mounted', true),
+  write_back: flag(
+    'true or false: whether a mount made with page_cache sends writes to the cluster later; fixed while mounted',
+    true,
+  ),
   volumes: Type.Array(VolumeNameText, { default: [], description: 'a list of the volumes that are always attached' }),
   allow_other: flag('true or false: whether other users than the owner get in', false),
   uid: Type.Integer(userId),

@@ -18,6 +18,10 @@ export const Worker = Type.Object({
 })
 export type Worker = Static<typeof Worker>
 
+const WriteBack = Type.Boolean({
+  description: 'whether cached writes are held back: only of a mount that was made with page_cache and write_back',
+})
+
 export const Mount = Type.Object({
   name: Name,
   mountpoint: AbsolutePath,
@@ -32,7 +36,7 @@ export const Mount = Type.Object({
   gateway: Type.Union([SheepAddress, Type.Null()], { description: 'the sheep in use' }),
   page_cache: Type.Boolean(),
   object_cache: Type.Boolean(),
-  write_back: Type.Boolean(),
+  write_back: WriteBack,
   io_timeout: IoTimeout,
   configured: Type.Boolean({ description: 'in the configuration file, not added at run time' }),
 })
@@ -48,7 +52,7 @@ export type MountPatch = Static<typeof MountPatch>
 export const Cache = Type.Object({
   page_cache: Type.Boolean(),
   object_cache: Type.Boolean(),
-  write_back: Type.Boolean(),
+  write_back: WriteBack,
   open_files_in_old_mode: Count,
 })
 export type Cache = Static<typeof Cache>

@@ -43,7 +43,7 @@ export class ServedMount {
     this.#tree = tree
     this.#mounted = mounted
     this.#sizes = new KernelSizes(spec.mountpoint, spec.log)
-    if (spec.engine.capabilities.writeBack) {
+    if (spec.engine.capabilities.writeBack && spec.pageCache) {
       tree.watch((change) => {
         if (change.kind !== 'attributes') return
         const file = tree.attachments.node(change.node)
@@ -67,7 +67,7 @@ export class ServedMount {
         source: spec.source,
         allowOther: spec.allowOther,
         caching: spec.pageCache ? 'cached' : 'direct',
-        writeBack: true,
+        writeBack: spec.pageCache,
         log: spec.log,
       })
       tree.start()

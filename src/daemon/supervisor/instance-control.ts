@@ -217,12 +217,12 @@ export class InstanceControl implements Supervisor {
   }
 }
 
-async function presentCache({ keeper, config }: ManagedMount): Promise<Cache> {
+async function presentCache({ keeper, writeBack }: ManagedMount): Promise<Cache> {
   const { pageCache, objectCache } = keeper.mountState
   return {
     page_cache: pageCache,
     object_cache: objectCache,
-    write_back: config.write_back,
+    write_back: writeBack,
     open_files_in_old_mode: await keeper.requireWorker().call('openInOldMode'),
   }
 }

@@ -4,6 +4,7 @@ import type { MountConfig } from '../../api/schema/config.ts'
 import type { Mount } from '../../api/schema/mount.ts'
 import type { Volume } from '../../api/schema/volume.ts'
 import type { EngineName } from '../../fuse/engine.ts'
+import { isWrittenBack } from '../../fuse/kernel/negotiation.ts'
 import type { Logger, LogLevel } from '../../log.ts'
 import { addressText, parseAddress } from '../../sheep/address.ts'
 import { FIRST_VOLUME_ID } from '../../tree/node-ids.ts'
@@ -67,7 +68,7 @@ export class ManagedMount {
           options.emit({ type: 'progress', mount: this.name, ...progress })
         },
         onGrown: (volume, size) => {
-          if (options.config.write_back) this.#sizes.set(volume, size)
+          if (this.writeBack) this.#sizes.set(volume, size)
         },
       },
     })
@@ -75,6 +76,12 @@ export class ManagedMount {
 
   get name(): string {
     return this.config.name
+  }
+
+  /** Whether the page cache, where it is on, writes back: settled when it was mounted, whatever was switched since. */
+  get writeBack(): boolean {
+    const { spec, mountState } = this.keeper
+    return mountState.negotiated === undefined ? spec.writeBack : isWrittenBack(mountState.negotiated)
   }
 
   /** Takes other settings; those of the worker hold from its next start. */
@@ -134,7 +141,7 @@ export class ManagedMount {
       gateway: report?.gateway ? addressText(report.gateway) : null,
       page_cache: mountState.pageCache,
       object_cache: mountState.objectCache,
-      write_back: config.write_back,
+      write_back: this.writeBack,
       io_timeout: mountState.ioTimeoutMs === Infinity ? 'forever' : mountState.ioTimeoutMs / 1000,
       configured: this.isConfigured,
     }
@@ -183,7 +190,7 @@ function toSpec({ config, engine, workerUser, logLevel }: ManagedMountOptions): 
     engine,
     mountpoint: config.mountpoint,
     allowOther: config.allow_other,
-    writeBack: config.write_back,
+    writeBack: engine === 'kernel' && config.page_cache && config.write_back,
     uid: config.uid,
     gid: config.gid,
     volumeMode: parseInt(config.mode, 8),

@@ -21,6 +21,11 @@ export interface Negotiated {
   readonly canResend: boolean
 }
 
+/** Whether cached files write back, and the kernel owns the sizes and times of all of them, for as long as the mount lives. */
+export function isWrittenBack({ flags }: Negotiated): boolean {
+  return (flags & FuseInit.WRITEBACK_CACHE) !== 0
+}
+
 /** Largest READ and WRITE: with their headers they fill a buffer. */
 const MAX_WRITE = LARGEST_BUFFER - FUSE_BUFFER_HEADER_SIZE
 const PAGE = 4096
