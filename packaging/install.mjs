@@ -43,6 +43,8 @@ const PROGRAMS = {
   [`${HOME}/sheepfs-clean-up`]: 'cli/sheepfs-clean-up',
   [`${HOME}/sheepfs-end-waiting`]: 'cli/sheepfs-end-waiting',
 }
+const EXAMPLE = 'etc/sheepfs/example.toml'
+const PAGES = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
 /** What a package of npm needs at run time; its licence goes to third-party-licenses.txt. */
 const RUNTIME_FILES = new Set(['.js', '.cjs', '.mjs', '.json', '.node'])
 const DEVELOPERS_FOLDERS = /^(__tests__|tests?|examples?|benchmarks?|scripts|\.github|integration)$/
@@ -57,6 +59,17 @@ function place(path) {
 function install(source, path, mode = 0o644) {
   copyFileSync(join(root, source), place(path))
   chmodSync(join(destination, path), mode)
+}
+
+/** All pages lie in one folder there: links between them go on working, and of links into the source the text is left. */
+function installPage(page) {
+  const text = readFileSync(join(root, page), 'utf8').replace(/\[([^\]]*)\]\(([^)#:]+)(#[^)]*)?\)/g, (...match) => {
+    const [, label, path, anchor = ''] = match
+    const target = join(dirname(page), path)
+    if (PAGES.includes(target)) return `[${label}](${basename(target)}${anchor})`
+    return target === EXAMPLE ? `[${label}](examples/${basename(target)})` : label
+  })
+  writeFileSync(place(`/usr/share/doc/sheepfs/${basename(page)}`), text)
 }
 
 /** Programs are executable and run the system's Node.js, not the first in somebody's PATH; the rest are only modules. */
@@ -169,9 +182,8 @@ install('systemd/sheepfs.sysusers', '/usr/lib/sysusers.d/sheepfs.conf')
 install('systemd/sheepfs.tmpfiles', '/usr/lib/tmpfiles.d/sheepfs.conf')
 install('etc/default/sheepfs', '/etc/default/sheepfs')
 mkdirSync(join(destination, 'etc/sheepfs'), { recursive: true })
-install('etc/sheepfs/example.toml', '/usr/share/doc/sheepfs/examples/example.toml')
-install('README.md', '/usr/share/doc/sheepfs/README.md')
-install('docs/control-api.md', '/usr/share/doc/sheepfs/control-api.md')
+install(EXAMPLE, '/usr/share/doc/sheepfs/examples/example.toml')
+for (const page of PAGES) installPage(page)
 for (const page of readdirSync(join(root, 'packaging/man'))) {
   install(`packaging/man/${page}`, `/usr/share/man/man${page.at(-1)}/${page}`)
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdirSync, readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseMountOptions } from '../../src/cli/mount/mount-options.ts'
@@ -10,11 +11,16 @@ import { Stage } from '../e2e/stage/stage.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
 const STAGE = join(ROOT, 'test/packaging/stage')
+/** The pages whose commands are for users, in the order in which they are executed. */
+const PAGES = ['README.md', 'docs/volumes.md', 'docs/operations.md', 'docs/migrating.md', 'docs/troubleshooting.md']
+/** Pages whose commands have a test of their own. */
+const TESTED_ELSEWHERE = ['docs/control-api.md']
 
-/** What the page presumes: an image of a disk with one partition, and more than the rights that a container has. */
+/** What the pages presume: an image of a disk with one partition, and more than the rights that a container has. */
 const BEFORE = String.raw`
 may_resize() { ((0x$(sed -n 's/^CapEff:\s*//p' /proc/self/status) >> 24 & 1)); } # CAP_SYS_RESOURCE
 resize2fs() { if may_resize; then command resize2fs "$@"; fi; }
+shape() { sed -E 's/[0-9.]+/N/g; s/ +/ /g' "$1"; }
 truncate --size=64M raw
 mkfs.ext4 -q -E offset=1048576 raw 63M
 printf '\0\0\0\0\203\0\0\0\0\010\0\0\0\370\001\0' | dd of=raw bs=1 seek=446 conv=notrunc status=none
@@ -29,20 +35,38 @@ umount /srv/web01
 test -z "$(losetup --noheadings --list --output NAME --associated /srv/sheep/cluster1/volume/web01)"
 `
 
-/** The pieces of a page in one language, in order. */
-async function blocksOf(page: string, language: string): Promise<string[]> {
-  const text = await readFile(join(ROOT, page), 'utf8')
-  return Array.from(text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms')), ([, block = '']) => block)
+interface Block {
+  readonly language: string
+  readonly text: string
+}
+
+/** The pieces of a page that are not prose, in order. */
+function blocksOf(page: string): Block[] {
+  const blocks = readFileSync(join(ROOT, page), 'utf8').matchAll(/^```(\w+)\n(.*?)^```$/gms)
+  return Array.from(blocks, ([, language = '', text = '']) => ({ language, text }))
+}
+
+/** The commands of a page. What an `output` block shows is what the commands before it print, but for the numbers. */
+function scriptOf(page: string): string {
+  const blocks = blocksOf(page)
+  return blocks
+    .map(({ language, text }, at) => {
+      const next = blocks[at + 1]
+      if (language !== 'sh') return ''
+      if (next?.language !== 'output') return text
+      return `{\n${text}} >printed\ncat >promised <<'PROMISED'\n${next.text}PROMISED\ndiff <(shape promised) <(shape printed)\n`
+    })
+    .join('')
 }
 
 test(
-  'every command of README.md works, one after the other',
+  'every command of README.md and of the pages for users works, one after the other',
   { timeout: 480_000, skip: missing('root', 'fuse', 'loop', 'mkfs', 'qemuImg', 'ip', 'sdNotify') },
   async (t) => {
     const stage = new Stage()
     t.after(() => stage.close())
     const [base, folder] = [await stage.folder(), await stage.folder()]
-    const commands = (await blocksOf('README.md', 'sh')).join('\n')
+    const commands = PAGES.map(scriptOf).join('\n')
     // one of its two sheep is not there, and doctor says so
     const script = [BEFORE, commands.replace(/^sheepfsctl doctor$/m, '$& || test $? = 8'), AFTER].join('\n')
     await writeFile(join(folder, 'script'), script)
@@ -53,9 +77,24 @@ test(
   },
 )
 
-test('the lines for /etc/fstab are understood', async () => {
-  const fstab = (await blocksOf('README.md', 'text')).find((block) => block.includes('_netdev')) ?? ''
-  const manual = await readFile(join(ROOT, 'packaging/man/mount.sheepfs.8'), 'utf8')
+test('no page has commands that no test executes', () => {
+  const pages = ['README.md', 'CONTRIBUTING.md', ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`)]
+  const tested = [...PAGES, ...TESTED_ELSEWHERE]
+  const untested = pages.filter((page) => page.endsWith('.md') && !tested.includes(page))
+  assert.deepEqual(
+    untested.filter((page) => blocksOf(page).some(({ language }) => ['sh', 'bash', 'output'].includes(language))),
+    [],
+  )
+})
+
+test('README.md is read in one go', () => {
+  const lines = readFileSync(join(ROOT, 'README.md'), 'utf8').trimEnd().split('\n').length
+  assert.ok(lines <= 120, `${lines} lines, at most 120 are wanted`)
+})
+
+test('the lines for /etc/fstab are understood', () => {
+  const fstab = blocksOf('docs/volumes.md').find(({ text }) => text.includes('_netdev'))?.text ?? ''
+  const manual = readFileSync(join(ROOT, 'packaging/man/mount.sheepfs.8'), 'utf8')
   const lines = `${fstab}${manual}`.split('\n').filter((line) => line.endsWith(' 0 0'))
   assert.equal(lines.length, 8)
   for (const line of lines) {
