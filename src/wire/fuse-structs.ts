@@ -21,6 +21,7 @@ export const FuseSize = {
   writeOut: 8,
   releaseIn: 24,
   fsyncIn: 16,
+  interruptIn: 8,
   kstatfs: 80,
   initIn: 64,
   initOut: 64,
@@ -54,6 +55,12 @@ export const FuseOutHeader = {
   unique: u64(8), // 0: a notification
   uniqueLow: u32(8),
   uniqueHigh: u32(12),
+} as const
+
+/** struct fuse_interrupt_in: the request whose requester was signalled. */
+export const FuseInterruptIn = {
+  uniqueLow: u32(0),
+  uniqueHigh: u32(4),
 } as const
 
 /** struct fuse_attr. Times are seconds and nanoseconds since 1970. */

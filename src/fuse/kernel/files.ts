@@ -13,7 +13,7 @@ import {
 } from '../../wire/fuse-structs.ts'
 import { ARGS, type Reply, type Request, type Served } from './operation.ts'
 
-const { EINVAL, EISDIR, ENOSPC, EOPNOTSUPP, ESTALE } = constants.errno
+const { EINTR, EINVAL, EISDIR, ENOSPC, EOPNOTSUPP, ESTALE } = constants.errno
 const ACCESS_MODE = 3 // O_ACCMODE: 0 is O_RDONLY
 
 /** Writes of several clients at once; nothing to flush on close, because a write is done when it is answered. */
@@ -27,6 +27,10 @@ export async function open(served: Served, request: Request): Promise<Reply> {
   if (node === undefined) return ESTALE
   if (node.kind === 'directory') return EISDIR
   const { fh, handle } = await served.files.open(node, { write }, request)
+  if (request.isGivenUp) {
+    await served.files.release(fh, request.nodeid)
+    return EINTR
+  }
   if (handle.caching === 'direct') return openOut(fh, DIRECT)
   return openOut(fh, handle.dropsCache === true ? 0 : CACHED) // without KEEP_CACHE the kernel drops what it has
 }

@@ -5,6 +5,7 @@ import { FuseInHeader, FuseSize } from '../../wire/fuse-structs.ts'
 import type { BufferPool, PooledBuffer } from './buffer-pool.ts'
 import type { OpenDirectories } from './open-directories.ts'
 import type { OpenFiles } from './open-files.ts'
+import type { RequestsInFlight } from './requests-in-flight.ts'
 
 /** Where the arguments of a request start. */
 export const ARGS = FuseSize.inHeader
@@ -24,6 +25,10 @@ export class Request {
   readonly nodeid: number
   readonly uniqueLow: number
   readonly uniqueHigh: number
+  /** The thread that made it; 0: the kernel itself, or one of another pid name space. */
+  readonly pid: number
+  /** It was answered before it was served: its requester is being killed. */
+  isGivenUp = false
   /** What follows the arguments, for operations that keep it: valid until the reply. */
   data: Uint8Array | undefined
   /** Given back once the reply is written. */
@@ -37,6 +42,7 @@ export class Request {
     this.nodeid = FuseInHeader.nodeid.low(view)
     this.uniqueLow = FuseInHeader.uniqueLow.get(view)
     this.uniqueHigh = FuseInHeader.uniqueHigh.get(view)
+    this.pid = FuseInHeader.pid.get(view)
   }
 
   /** A predecessor of this session has had it, and perhaps begun it. */
@@ -46,8 +52,13 @@ export class Request {
 
   /** The same when it is sent again. The kernel counts from 0, so it is exact. */
   get id(): number {
-    return (this.uniqueHigh % RESENT_BIT) * 2 ** 32 + this.uniqueLow
+    return requestId(this.uniqueLow, this.uniqueHigh)
   }
+}
+
+/** As `Request.id`, of the halves of a `unique`. */
+export function requestId(uniqueLow: number, uniqueHigh: number): number {
+  return (uniqueHigh % RESENT_BIT) * 2 ** 32 + uniqueLow
 }
 
 /** For a request that the kernel expects no answer to. */
@@ -62,6 +73,7 @@ export interface Served {
   readonly files: OpenFiles
   readonly directories: OpenDirectories
   readonly buffers: BufferPool
+  readonly requests: RequestsInFlight
   readonly log: Logger
   /** Answers INIT. */
   negotiate(request: Request): Reply

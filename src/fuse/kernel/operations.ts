@@ -1,10 +1,10 @@
 import { constants } from 'node:os'
 import { FuseOpcode } from '../../wire/fuse-abi.ts'
-import { FUSE_INIT_IN_MIN_SIZE, FuseSize } from '../../wire/fuse-structs.ts'
+import { FUSE_INIT_IN_MIN_SIZE, FuseInterruptIn, FuseSize } from '../../wire/fuse-structs.ts'
 import { getattr, lookup, setattr, statfs } from './attributes.ts'
 import { opendir, readdir, readdirplus, releasedir } from './directories.ts'
 import { fallocate, fsync, lseek, open, read, release, write } from './files.ts'
-import { NO_REPLY, type Operation } from './operation.ts'
+import { ARGS, NO_REPLY, requestId, type Operation, type Reply, type Request, type Served } from './operation.ts'
 
 const { ENOTTY, EPERM } = constants.errno
 
@@ -15,7 +15,7 @@ const TABLE: Partial<Record<OperationName, Omit<Operation, 'name'>>> = {
   DESTROY: { argsSize: 0, handle: () => 0 },
   FORGET: { argsSize: 0, handle: () => NO_REPLY }, // node ids are never reused: nothing to count
   BATCH_FORGET: { argsSize: 0, handle: () => NO_REPLY },
-  INTERRUPT: { argsSize: 0, handle: () => NO_REPLY }, // an application never sees EINTR from a disk
+  INTERRUPT: { argsSize: FuseSize.interruptIn, handle: interrupt },
   NOTIFY_REPLY: { argsSize: 0, handle: () => NO_REPLY },
 
   LOOKUP: { argsSize: 1, handle: lookup },
@@ -49,6 +49,12 @@ const TABLE: Partial<Record<OperationName, Omit<Operation, 'name'>>> = {
   RENAME2: { argsSize: 0, handle: () => EPERM },
   CREATE: { argsSize: 0, handle: () => EPERM },
   TMPFILE: { argsSize: 0, handle: () => EPERM },
+}
+
+/** A signal has reached a requester. Unless it is killed it goes on waiting: an application never sees EINTR from a disk. */
+function interrupt({ requests }: Served, { view }: Request): Reply {
+  requests.interrupted(requestId(FuseInterruptIn.uniqueLow.get(view, ARGS), FuseInterruptIn.uniqueHigh.get(view, ARGS)))
+  return NO_REPLY
 }
 
 /** The operations that are served, by opcode. */

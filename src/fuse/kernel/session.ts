@@ -17,9 +17,10 @@ import { OpenDirectories } from './open-directories.ts'
 import { OpenFiles, type OpenHandle, type HandleKeeper } from './open-files.ts'
 import { ARGS, NO_REPLY, Request, type Operation, type Reply, type Served } from './operation.ts'
 import { OPERATIONS } from './operations.ts'
+import { RequestsInFlight } from './requests-in-flight.ts'
 import { ShortWait } from './short-wait.ts'
 
-const { EINVAL, EIO, ENOSYS, EPROTO } = constants.errno
+const { EINTR, EINVAL, EIO, ENOSYS, EPROTO } = constants.errno
 
 export interface SessionOptions {
   readonly tree: Tree
@@ -68,13 +69,15 @@ export class Session {
   readonly #ready = deferred<Negotiated>()
   readonly #ended = deferred<DeviceEnd | 'closed'>()
   readonly #meter: Meter | undefined
+  readonly #requests = new RequestsInFlight((request) => {
+    this.#giveUp(request)
+  })
   readonly #bare = newFuseMessage(0)
   /** For the next request, while none is in flight, and for the end of those that are. */
   readonly #waits = { request: new ShortWait(), answer: new ShortWait() } as const
   #state: State = 'new'
   #incoming: PooledBuffer
   #isFull = false
-  #inFlight = 0
   #burst = 1
   #bursts = 0
 
@@ -94,6 +97,7 @@ export class Session {
       files: this.#files,
       directories: new OpenDirectories(numbers),
       buffers: this.#buffers,
+      requests: this.#requests,
       log,
       negotiate: (request) => this.#negotiate(request),
     }
@@ -142,7 +146,7 @@ export class Session {
     if (this.#state === 'new' || this.#state === 'serving') {
       this.#state = 'draining'
       this.#device.close()
-      if (this.#inFlight === 0) this.#finish('closed')
+      if (this.#requests.count === 0) this.#finish('closed')
     }
     await this.ended
   }
@@ -181,9 +185,9 @@ export class Session {
   #accept(length: number): void {
     const request = new Request(this.#incoming.view, length)
     const operation = OPERATIONS.get(request.opcode)
-    this.#inFlight++
+    this.#requests.add(request)
     this.#waits.request.end()
-    if (this.#inFlight <= FEW_IN_FLIGHT) this.#waits.answer.begin()
+    if (this.#requests.count <= FEW_IN_FLIGHT) this.#waits.answer.begin()
     if (operation === undefined) {
       this.#log.debug({ opcode: request.opcode }, 'an operation that is not served')
       this.#answer(request, ENOSYS)
@@ -226,21 +230,28 @@ export class Session {
   }
 
   #answer(request: Request, reply: Reply): void {
-    if (reply !== NO_REPLY && this.#state !== 'ended') this.#send(request, reply)
+    if (reply !== NO_REPLY && !request.isGivenUp) this.#send(request, reply)
     if (request.dataBuffer !== undefined) this.#buffers.give(request.dataBuffer)
     if (request.replyBuffer !== undefined) this.#buffers.give(request.replyBuffer)
-    this.#inFlight--
+    this.#requests.delete(request)
     this.#waits.answer.end()
-    if (this.#inFlight === 0) this.#waits.request.begin()
-    else if (this.#inFlight <= FEW_IN_FLIGHT) this.#waits.answer.begin()
+    if (this.#requests.count === 0) this.#waits.request.begin()
+    else if (this.#requests.count <= FEW_IN_FLIGHT) this.#waits.answer.begin()
     if (this.#isFull && this.#buffers.hasRoom && this.#state === 'serving') {
       this.#isFull = false
       this.#device.awaken()
     }
-    if (this.#state === 'draining' && this.#inFlight === 0) this.#finish('closed')
+    if (this.#state === 'draining' && this.#requests.count === 0) this.#finish('closed')
+  }
+
+  /** Its requester waits no longer; it is served to its end, and holds its memory and its ranges until then. */
+  #giveUp(request: Request): void {
+    this.#log.info({ pid: request.pid, opcode: request.opcode }, 'a process is killed while it waits: EINTR')
+    this.#send(request, EINTR)
   }
 
   #send(request: Request, reply: FuseMessage | number): void {
+    if (this.#state === 'ended') return
     try {
       if (typeof reply === 'number') this.#sendError(request, reply)
       else this.#sendMessage(request, reply, 0)

@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Negotiated } from '../../../src/fuse/kernel/negotiation.ts'
 import { mountDevice } from '../../../src/fuse/kernel/kernel-mount.ts'
 import { closeDevice, openDevice } from '../../../src/fuse/kernel/open-device.ts'
-import { succeed } from '../../e2e/stage/program.ts'
+import { start, succeed } from '../../e2e/stage/program.ts'
 import { Stage } from '../../e2e/stage/stage.ts'
 import { WITH_MOUNT } from './memory-mount.ts'
 
@@ -72,6 +72,25 @@ test('a successor answers what a killed process had taken, and its open files go
   const exited = once(second.child, 'exit')
   await succeed('umount', [path])
   assert.deepEqual(await exited, [0, null])
+})
+
+test('a program that was killed while no process served ends as soon as one does', WITH_MOUNT, async (t) => {
+  const { fd, path } = await prepare(t)
+  const first = await startServing(fd, { generation: 1, latencyMs: FOR_EVER_MS })
+  if (!first.negotiated.canResend) {
+    await killed(first.child)
+    t.skip('this kernel cannot send requests again (Linux 6.9 can)')
+    return
+  }
+  const cat = start('cat', [join(path, 'volume/test')], { stdio: 'ignore' })
+  const exited = once(cat, 'exit')
+  await delay(200)
+  await killed(first.child)
+  cat.kill('SIGKILL')
+  await delay(200)
+  assert.equal(cat.signalCode, null)
+  await startServing(fd, { generation: 2, latencyMs: FOR_EVER_MS, negotiated: first.negotiated })
+  assert.deepEqual(await exited, [null, 'SIGKILL'])
 })
 
 test('a process that hands its mount over ends by itself', WITH_MOUNT, async (t) => {
