@@ -8,9 +8,13 @@ export interface Attributes {
   readonly uid: number
   readonly gid: number
   readonly modifiedMs: number
+  readonly changedMs: number
   /** Preferred I/O size: st_blksize. */
   readonly blockSize: number
-  /** How long a kernel may believe `size`: 'until-told' of a change (see `TreeChange`); 'never': it asks each time. */
+  /**
+   * How long a kernel may believe `size`: 'until-told' of a change (see `TreeChange`); 'never': it asks each time. Of changes
+   * of the times it is not told.
+   */
   readonly validity: 'until-told' | 'never'
 }
 

@@ -11,5 +11,5 @@ export function plainAttributes(
   owner: Owner,
   rest: Pick<Attributes, 'size' | 'mode' | 'modifiedMs'> & Partial<Pick<Attributes, 'validity'>>,
 ): Attributes {
-  return { allocated: 0, blockSize: 4096, validity: 'until-told', ...owner, ...rest }
+  return { allocated: 0, blockSize: 4096, validity: 'until-told', changedMs: rest.modifiedMs, ...owner, ...rest }
 }

@@ -8,7 +8,7 @@ export type ServedVolume = Pick<
   | 'isReadOnly'
   | 'hasOtherWriters'
   | 'allocatedBytes'
-  | 'modifiedMs'
+  | 'fixedMs'
   | 'read'
   | 'write'
   | 'sync'

@@ -1,4 +1,5 @@
 import { SheepfsError } from '../errors.ts'
+import { FileTimes } from './file-times.ts'
 import type { Attributes, File, Handle } from './node.ts'
 import { Occupancy } from './occupancy.ts'
 import type { Owner } from './owner.ts'
@@ -45,6 +46,8 @@ export class VolumeFile implements File {
   readonly requests = new Occupancy()
   /** Handles not closed yet, by the way they are cached. */
   readonly handles = { direct: new Occupancy(), cached: new Occupancy() } as const
+  /** Somebody else may have written until now: no earlier backup can know it as it is. */
+  readonly times: FileTimes
   readonly #options: VolumeFileOptions
   #isDetached = false
   #isTelling = false
@@ -54,6 +57,7 @@ export class VolumeFile implements File {
     this.name = options.name
     this.volume = options.volume
     this.isForReading = options.isForReading
+    this.times = new FileTimes(options.volume.fixedMs ?? Date.now())
     this.#options = options
   }
 
@@ -69,14 +73,15 @@ export class VolumeFile implements File {
   /** Errors: stale when it was detached. */
   attributes(): Promise<Attributes> {
     if (this.#isDetached) return Promise.reject(this.#stale())
-    const { volume } = this
+    const { volume, times } = this
     const { mode, owner } = this.#options
     return Promise.resolve({
       ...owner,
       size: volume.size,
       allocated: volume.allocatedBytes,
       mode: volume.isReadOnly ? mode & ~WRITE_BITS : mode,
-      modifiedMs: volume.modifiedMs,
+      modifiedMs: times.modifiedMs,
+      changedMs: times.changedMs,
       blockSize: Math.min(Math.max(volume.objectSize, BLOCK_SIZE.least), BLOCK_SIZE.most),
       validity: 'until-told',
     })
@@ -108,7 +113,10 @@ export class VolumeFile implements File {
     if (this.#isDetached) throw this.#stale()
     this.requests.enter()
     try {
-      if (await this.volume.refresh()) this.#options.onSize(this)
+      if (await this.volume.refresh()) {
+        this.times.touch()
+        this.#options.onSize(this)
+      }
       if (this.volume.hasOtherWriters) this.#options.onContent(this)
     } finally {
       this.requests.leave()
@@ -129,6 +137,7 @@ export class VolumeFile implements File {
     this.requests.enter()
     try {
       await volume.grow(size)
+      this.times.touch()
     } finally {
       this.requests.leave()
     }

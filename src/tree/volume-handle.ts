@@ -24,7 +24,7 @@ export class VolumeHandle implements Handle {
 
   write(position: number, data: Uint8Array): Promise<number> {
     if (this.caching === 'cached' && position + data.length > this.#file.volume.size) this.#file.noteOverrun()
-    return this.#use((volume) => volume.write(position, data))
+    return this.#change((volume) => volume.write(position, data))
   }
 
   sync(): Promise<void> {
@@ -33,7 +33,7 @@ export class VolumeHandle implements Handle {
 
   /** Whole objects are always given back: what is not there reads as zeros, and `release` is only a wish. */
   zero(position: number, length: number): Promise<void> {
-    return this.#use((volume) => volume.zero(position, length))
+    return this.#change((volume) => volume.zero(position, length))
   }
 
   seek(position: number, wanted: 'data' | 'hole'): Promise<number> {
@@ -46,6 +46,13 @@ export class VolumeHandle implements Handle {
       this.#onClose()
     }
     return Promise.resolve()
+  }
+
+  /** What has failed may have been done in part. */
+  #change<T>(work: (volume: ServedVolume) => Promise<T>): Promise<T> {
+    return this.#use(work).finally(() => {
+      this.#file.times.touch()
+    })
   }
 
   async #use<T>(work: (volume: ServedVolume) => Promise<T>): Promise<T> {

@@ -19,7 +19,6 @@ import { zeroRange } from './zero-range.ts'
  */
 export class Volume {
   readonly #core: VolumeCore
-  #modifiedMs: number
   #isClosed = false
   #closing: Promise<void> | undefined
   /** The last request to grow, however it ended: two at a time could leave the smaller size in the inode. */
@@ -27,7 +26,6 @@ export class Volume {
 
   constructor(core: VolumeCore) {
     this.#core = core
-    this.#modifiedMs = core.header.createSeconds * 1000
   }
 
   /** No change is taken: a snapshot, or attached for reading. */
@@ -75,9 +73,9 @@ export class Volume {
     return this.#core.index.allocated * this.objectSize
   }
 
-  /** When it was last written here, else when the VDI was made; ms since 1970. */
-  get modifiedMs(): number {
-    return this.#modifiedMs
+  /** Since when nothing has changed and nothing ever will, ms since 1970: of snapshots only. */
+  get fixedMs(): number | undefined {
+    return this.isSnapshot ? this.#core.header.snapshotMs : undefined
   }
 
   /**
@@ -115,7 +113,6 @@ export class Volume {
         writeToObject(this.#core, part.index, part.offset, data.subarray(part.at, part.at + part.length)),
       ),
     )
-    this.#modifiedMs = Date.now()
     return length
   }
 
@@ -139,7 +136,6 @@ export class Volume {
     const inside = Math.min(length, this.size - position)
     if (inside <= 0) return
     await zeroRange(this.#core, position, inside)
-    this.#modifiedMs = Date.now()
   }
 
   /**

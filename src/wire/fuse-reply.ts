@@ -31,7 +31,7 @@ export function newFuseMessage(size: number): FuseMessage {
   return { bytes, view: viewOf(bytes) }
 }
 
-/** What fuse_attr says of a node. Sizes in bytes, the time in milliseconds since 1970 (shown as all three times). */
+/** What fuse_attr says of a node. Sizes in bytes, times in milliseconds since 1970; of the last access nothing is kept. */
 export interface FuseAttributes {
   /** What the kernel knows the node by. */
   readonly nodeid: number
@@ -44,6 +44,7 @@ export interface FuseAttributes {
   readonly uid: number
   readonly gid: number
   readonly modifiedMs: number
+  readonly changedMs: number
   readonly blockSize: number
   /** Seconds for which the kernel need not ask again. */
   readonly validS: number
@@ -84,22 +85,27 @@ export function setEntry(
 }
 
 function setAttr(view: DataView, attributes: FuseAttributes, at: number): void {
-  const seconds = Math.floor(attributes.modifiedMs / 1000)
-  const nanoseconds = Math.floor((attributes.modifiedMs - seconds * 1000) * 1e6)
+  const modified = timespec(attributes.modifiedMs)
+  const changed = timespec(attributes.changedMs)
   FuseAttr.ino.set(view, attributes.ino, at)
   FuseAttr.size.set(view, attributes.size, at)
   FuseAttr.blocks.set(view, Math.ceil(attributes.allocated / 512), at)
-  FuseAttr.atime.set(view, seconds, at)
-  FuseAttr.mtime.set(view, seconds, at)
-  FuseAttr.ctime.set(view, seconds, at)
-  FuseAttr.atimensec.set(view, nanoseconds, at)
-  FuseAttr.mtimensec.set(view, nanoseconds, at)
-  FuseAttr.ctimensec.set(view, nanoseconds, at)
+  FuseAttr.atime.set(view, modified.seconds, at)
+  FuseAttr.mtime.set(view, modified.seconds, at)
+  FuseAttr.ctime.set(view, changed.seconds, at)
+  FuseAttr.atimensec.set(view, modified.nanoseconds, at)
+  FuseAttr.mtimensec.set(view, modified.nanoseconds, at)
+  FuseAttr.ctimensec.set(view, changed.nanoseconds, at)
   FuseAttr.mode.set(view, attributes.mode, at)
   FuseAttr.nlink.set(view, attributes.nlink, at)
   FuseAttr.uid.set(view, attributes.uid, at)
   FuseAttr.gid.set(view, attributes.gid, at)
   FuseAttr.blksize.set(view, attributes.blockSize, at)
+}
+
+function timespec(ms: number): { seconds: number; nanoseconds: number } {
+  const seconds = Math.floor(ms / 1000)
+  return { seconds, nanoseconds: Math.floor((ms - seconds * 1000) * 1e6) }
 }
 
 /** The reply of OPEN and OPENDIR. The kernel gives `fh` back with every request of that open. */

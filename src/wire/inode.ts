@@ -4,7 +4,7 @@ import { u32, u64, u8, viewOf } from './field.ts'
 export const Inode = {
   createTime: u64(512), // seconds << 32 | nanoseconds
   createSeconds: u32(516),
-  snapCtime: u64(520), // not 0: this inode is a snapshot
+  snapCtime: u64(520), // as createTime; not 0: this inode is a snapshot
   vmClockNsec: u64(528),
   vdiSize: u64(536), // bytes, any value
   vmStateSize: u64(544),
@@ -46,6 +46,8 @@ export interface InodeHeader {
   readonly tag: Uint8Array
   readonly createSeconds: number
   readonly isSnapshot: boolean
+  /** When it became a snapshot, ms since 1970. */
+  readonly snapshotMs: number
   readonly vdiSize: number
   readonly copyPolicy: number
   readonly storePolicy: number
@@ -65,6 +67,7 @@ export function parseInodeHeader(head: Uint8Array): InodeHeader {
     tag: untilNul(head.subarray(TAG_OFFSET, TAG_OFFSET + SD_MAX_VDI_TAG_LEN)),
     createSeconds: Inode.createSeconds.get(view),
     isSnapshot: Inode.snapCtime.low(view) !== 0 || Inode.snapCtime.high(view) !== 0,
+    snapshotMs: Inode.snapCtime.high(view) * 1000 + Inode.snapCtime.low(view) / 1e6,
     vdiSize: Inode.vdiSize.get(view),
     copyPolicy: Inode.copyPolicy.get(view),
     storePolicy: Inode.storePolicy.get(view),

@@ -43,7 +43,7 @@ export class MemoryDirectory implements Directory {
   attributes(): Promise<Attributes> {
     return Promise.resolve({
       ...{ size: 0, allocated: 0, mode: 0o755, ...OWNER },
-      ...{ modifiedMs: 0, blockSize: 4096, validity: 'until-told' as const },
+      ...{ modifiedMs: 0, changedMs: 0, blockSize: 4096, validity: 'until-told' as const },
     })
   }
 }
@@ -63,6 +63,7 @@ export class MemoryVolume implements File {
   /** The calls of `Handle.zero`. */
   readonly zeroed: { readonly position: number; readonly length: number; readonly release: boolean }[] = []
   modifiedMs = Date.UTC(2024, 1, 29)
+  changedMs = Date.UTC(2024, 2, 1) + 0.25
   syncs = 0
   opens = 0
 
@@ -75,7 +76,12 @@ export class MemoryVolume implements File {
   attributes(): Promise<Attributes> {
     return Promise.resolve({
       ...{ size: this.content.length, allocated: 4096, mode: 0o644, ...OWNER },
-      ...{ modifiedMs: this.modifiedMs, blockSize: 1 << 20, validity: 'until-told' as const },
+      ...{
+        modifiedMs: this.modifiedMs,
+        changedMs: this.changedMs,
+        blockSize: 1 << 20,
+        validity: 'until-told' as const,
+      },
     })
   }
 
@@ -168,7 +174,7 @@ export class MemoryText implements File {
   attributes(): Promise<Attributes> {
     return Promise.resolve({
       ...{ size: this.shownSize, allocated: 0, mode: 0o644, ...OWNER },
-      ...{ modifiedMs: 0, blockSize: 4096, validity: 'never' as const },
+      ...{ modifiedMs: 0, changedMs: 0, blockSize: 4096, validity: 'never' as const },
     })
   }
 

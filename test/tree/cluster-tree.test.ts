@@ -427,6 +427,64 @@ test('truncating to nothing or to the present size changes nothing, shrinking is
   assert.equal((await volume.attributes()).size, 1001)
 })
 
+test('what changes a volume moves both of its times, what is refused or reads moves none', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_000_000 })
+  const { tree } = makeTree()
+  await echo(tree, 'web', 'vdi/mount')
+  const volume = file(tree, 'volume/web')
+  const times = async (): Promise<readonly [modifiedMs: number, changedMs: number]> => {
+    const { modifiedMs, changedMs } = await volume.attributes()
+    return [modifiedMs, changedMs]
+  }
+  assert.deepEqual(await times(), [1_000_000, 1_000_000])
+  t.mock.timers.tick(5)
+  const handle = await volume.open({ write: true })
+  await handle.read(0, new Uint8Array(10))
+  await handle.seek(0, 'data')
+  await handle.sync()
+  await assert.rejects(volume.resize(999), fails('not-permitted'))
+  assert.deepEqual(await times(), [1_000_000, 1_000_000])
+  const changes = [
+    () => handle.write(0, Uint8Array.of(1)),
+    () => handle.zero(0, 10, { release: true }),
+    () => volume.resize(1001),
+  ]
+  for (const change of changes) {
+    t.mock.timers.tick(5)
+    await change()
+    assert.deepEqual(await times(), [Date.now(), Date.now()])
+  }
+})
+
+test('a write that fails may have been done in part, so it moves the times', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_000_000 })
+  const { tree, cluster } = makeTree()
+  await echo(tree, 'web', 'vdi/mount')
+  const handle = await file(tree, 'volume/web').open({ write: true })
+  t.mock.method(cluster.volumes.get('web') ?? assert.fail(), 'write', () =>
+    Promise.reject(new SheepfsError('io', 'half of it')),
+  )
+  t.mock.timers.tick(5)
+  await assert.rejects(handle.write(0, new Uint8Array(10)), fails('io'))
+  assert.equal((await file(tree, 'volume/web').attributes()).modifiedMs, 1_000_005)
+})
+
+test('a snapshot has the time it was taken at, a VDI that is attached again another than before', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_000_000 })
+  const { tree, cluster } = makeTree()
+  const snapshot = cluster.volumes.get('web@first') ?? assert.fail()
+  snapshot.fixedMs = 4321
+  for (const expected of [1_000_000, 1_000_500]) {
+    await echo(tree, 'web', 'vdi/mount')
+    await echo(tree, 'web@first', 'vdi/mount')
+    assert.equal((await file(tree, 'volume/web').attributes()).modifiedMs, expected)
+    assert.equal((await file(tree, 'volume/web@first').attributes()).changedMs, 4321)
+    await echo(tree, 'web', 'vdi/unmount')
+    await echo(tree, 'web@first', 'vdi/unmount')
+    t.mock.timers.tick(500)
+  }
+})
+
 test('the page cache is that of the switch when a file was opened', async () => {
   const { tree } = makeTree()
   await echo(tree, 'web', 'vdi/mount')

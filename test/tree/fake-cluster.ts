@@ -9,7 +9,7 @@ import { Result } from '../../src/wire/sd-proto.ts'
 /** A volume in memory that counts what happens to it. */
 export class FakeVolume implements ServedVolume {
   readonly objectSize = 4 << 20
-  readonly modifiedMs = 1_000
+  fixedMs: number | undefined
   readonly allocatedBytes = 512
   readonly isReadOnly: boolean
   hasOtherWriters = false

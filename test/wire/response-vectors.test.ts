@@ -83,13 +83,32 @@ test('the inode of a VDI, of its snapshot and of what goes on from there', () =>
   const common = { vdiSize: 64 << 20, copyPolicy: 0, storePolicy: 0, nrCopies: 1 }
   const fixed = { ...common, blockSizeShift: 22, btreeCounter: 0 }
   const cases = [
-    { seq: 27, tag: '', createSeconds: 0x6b02ee83, isSnapshot: false, snapId: 1, vdiId: 0x76d396, parentVdiId: 0 },
-    { seq: 53, tag: 'snap1', createSeconds: 0x6b02ee83, isSnapshot: true, snapId: 1, vdiId: 0x76d396, parentVdiId: 0 },
+    {
+      seq: 27,
+      tag: '',
+      createSeconds: 0x6b02ee83,
+      isSnapshot: false,
+      snapshotMs: 0,
+      snapId: 1,
+      vdiId: 0x76d396,
+      parentVdiId: 0,
+    },
+    {
+      seq: 53,
+      tag: 'snap1',
+      createSeconds: 0x6b02ee83,
+      isSnapshot: true,
+      snapshotMs: 1795354243356.29,
+      snapId: 1,
+      vdiId: 0x76d396,
+      parentVdiId: 0,
+    },
     {
       seq: 54,
       tag: '',
       createSeconds: 0x6b02ee83,
       isSnapshot: false,
+      snapshotMs: 0,
       snapId: 2,
       vdiId: 0x76d397,
       parentVdiId: 0x76d396,

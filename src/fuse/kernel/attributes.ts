@@ -9,8 +9,8 @@ const { ENOENT, ENOTDIR, ESTALE } = constants.errno
 
 /** A name that goes away is also notified; the limit only bounds the moment in between. */
 const ENTRY_VALID_S = 1
-/** Longer than any client looks: changes are notified. */
-const ATTR_VALID_S = 3600
+/** Of sizes the kernel is told, of times not: an asynchronous write that ends after a stat(2) leaves it with those before. */
+const ATTR_VALID_S = 1
 
 /** What fits above the tree's id in the 53 bits of a number. */
 const TEXT_SIZE_LIMIT = 2 ** 21
@@ -76,7 +76,7 @@ function nodeidOf(node: Node, { size, validity }: Attributes): number {
 /** A node's attributes as the kernel wants them. */
 export async function attributesOf(node: Node): Promise<FuseAttributes> {
   const attributes = await node.attributes()
-  const { size, allocated, mode, uid, gid, modifiedMs, blockSize, validity } = attributes
+  const { size, allocated, mode, uid, gid, modifiedMs, changedMs, blockSize, validity } = attributes
   const isDirectory = node.kind === 'directory'
   return {
     nodeid: nodeidOf(node, attributes),
@@ -88,6 +88,7 @@ export async function attributesOf(node: Node): Promise<FuseAttributes> {
     uid,
     gid,
     modifiedMs,
+    changedMs,
     blockSize,
     validS: validity === 'until-told' ? ATTR_VALID_S : 0,
   }

@@ -15,7 +15,7 @@ export const NO_STATVFS: Uint32Array = new Uint32Array(11)
 /** The 18 words from which fuse-native.c fills a struct stat; 64-bit fields as low, high, times in milliseconds. */
 export function encodeStat(node: Node, attributes: Attributes): Uint32Array {
   const { size, uid, gid, blockSize } = attributes
-  const times = wide(attributes.modifiedMs)
+  const modified = wide(attributes.modifiedMs)
   return Uint32Array.of(
     modeOf(node, attributes),
     uid,
@@ -27,9 +27,9 @@ export function encodeStat(node: Node, attributes: Attributes): Uint32Array {
     0, // st_rdev
     blockSize,
     ...wide(Math.ceil(attributes.allocated / 512)),
-    ...times,
-    ...times,
-    ...times,
+    ...modified, // the last access
+    ...modified,
+    ...wide(attributes.changedMs),
   )
 }
 

@@ -11,14 +11,15 @@ test('LOOKUP answers the node with its attributes', TIME_LIMIT, async () => {
   const { device, tree } = serve()
   const answer = await device.exchange(request(FuseOpcode.LOOKUP, { nodeid: 2, args: Buffer.from('test\0') }))
   const { uid, gid } = await tree.volume.attributes()
-  const seconds = tree.volume.modifiedMs / 1000
+  const modified = Date.UTC(2024, 1, 29) / 1000
+  const changed = Date.UTC(2024, 2, 1) / 1000
   const times = [
-    [seconds, 8],
-    [seconds, 8],
-    [seconds, 8],
+    [modified, 8],
+    [modified, 8],
+    [changed, 8],
     [0, 4],
     [0, 4],
-    [0, 4],
+    [250_000, 4],
   ] as const
   const attr = [
     [TEST_ID, 8],
@@ -35,7 +36,7 @@ test('LOOKUP answers the node with its attributes', TIME_LIMIT, async () => {
     [TEST_ID, 8],
     [0, 8],
     [1, 8],
-    [3600, 8],
+    [1, 8],
     [0, 4],
     [0, 4],
   ] as const

@@ -27,6 +27,7 @@ function listed(
       tag: Buffer.from(tag),
       createSeconds: Date.UTC(2026, 10, 22, 13, 17, 59) / 1000,
       isSnapshot: false,
+      snapshotMs: 0,
       vdiSize: 4 * 2 ** 30,
       copyPolicy: 0,
       storePolicy: 0,

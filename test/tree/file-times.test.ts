@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FileTimes } from '../../src/tree/file-times.ts'
+
+test('no two changes have the same times, and none is before another, whatever the clock does', (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 })
+  const times = new FileTimes(Date.now())
+  let before = times.changedMs
+  const change = (): void => {
+    times.touch()
+    assert.ok(times.changedMs > before)
+    assert.equal(times.modifiedMs, times.changedMs)
+    before = times.changedMs
+  }
+  for (let count = 0; count < 1000; count++) change()
+  t.mock.timers.setTime(1_700_000_000_000)
+  change()
+  t.mock.timers.setTime(1_900_000_000_000)
+  change()
+  assert.equal(times.modifiedMs, 1_900_000_000_000)
+})
+
+test('mtime is what it is set to until the next change, ctime is when it was set', (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_000 })
+  const times = new FileTimes(Date.now())
+  t.mock.timers.tick(5)
+  times.set(7_000_000)
+  assert.deepEqual([times.modifiedMs, times.changedMs], [7_000_000, 1_005])
+  t.mock.timers.tick(5)
+  times.touch()
+  assert.deepEqual([times.modifiedMs, times.changedMs], [1_010, 1_010])
+})
