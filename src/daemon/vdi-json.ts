@@ -69,7 +69,7 @@ export function nodeJson(node: NodeRecord, space: StoreSpace | undefined): Node 
   }
 }
 
-/** What the result of STAT_CLUSTER says (sheet 2.2). */
+/** What the result of STAT_CLUSTER says (docs/sheepdog-protocol.md#2.2). */
 function stateJson(result: number): Pick<ClusterInfo, 'state' | 'state_text'> {
   switch (result) {
     case Result.SUCCESS:

@@ -23,8 +23,8 @@ interface Pending extends Request {
 }
 
 /**
- * One client. Requests that came together are executed in random order, and each is answered when it is done: like a sheep
- * it gives neither order nor read-after-write (sheet 1.6).
+ * One client. Requests that came together are executed in random order, and each is answered when it is done: like a
+ * sheep it gives neither order nor read-after-write (docs/sheepdog-protocol.md#1.6).
  */
 export class Connection implements FrameSink {
   readonly #socket: Socket

@@ -17,8 +17,9 @@ export type VdiLock =
   | { readonly type: 'shared'; readonly participants: readonly Participant[] }
 
 /**
- * The VDI locks of a cluster formatted for locking. An owner is the sheep that received the request (here the number of
- * a gateway), never a client; a lock outlives connections and ends with RELEASE_VDI or the cluster.
+ * The VDI locks of a cluster formatted for locking (docs/sheepdog-protocol.md#6.2, #6.3). An owner is the sheep that
+ * received the request (here the number of a gateway), never a client; a lock outlives connections and ends with
+ * RELEASE_VDI or the cluster.
  */
 export class Locks {
   readonly #locks = new Map<

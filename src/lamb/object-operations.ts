@@ -110,7 +110,7 @@ export function oidsExist(node: LambNode, request: Request): Reply {
 }
 
 function writeRefusal(node: LambNode, request: Request, oid: ObjectId): number {
-  // A sheep stores memory it never got, and crashes soon after (sheet 1.9).
+  // A sheep stores memory it never got, and crashes soon after (docs/sheepdog-protocol.md#1.9).
   if (request.payload.length !== request.dataLength) return Result.INVALID_PARMS
   if (node.isHalted) return Result.HALT
   if (mustRefresh(node, request, oid)) return Result.INODE_INVALIDATED

@@ -22,7 +22,7 @@ const forced = { isForced: true } as const
 const clusterWide = { isClusterWide: true } as const
 const succeed = (): Reply => ({ result: Result.SUCCESS })
 
-/** What the lamb answers, by opcode (sheet 2.1). */
+/** What the lamb answers, by opcode (docs/sheepdog-protocol.md#2.1). */
 export const operations: ReadonlyMap<number, Operation> = new Map<number, Operation>([
   [Opcode.CREATE_AND_WRITE_OBJ, { name: 'CREATE_AND_WRITE_OBJ', run: objects.createObject }],
   [Opcode.READ_OBJ, { name: 'READ_OBJ', run: objects.readObject }],

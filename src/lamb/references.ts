@@ -20,8 +20,8 @@ export function isIndexRange(offset: number, length: number): boolean {
 }
 
 /**
- * Generation reference counting of data objects, as the gateway of a sheep does it on every index update. Objects that lost
- * their last reference are removed later, in the background.
+ * Generation reference counting of data objects, as the gateway of a sheep does it on every index update
+ * (docs/sheepdog-protocol.md#5.5). Objects that lost their last reference are removed later, in the background.
  */
 export class References {
   readonly #store: ObjectStore

@@ -5,9 +5,9 @@ const PIECE = 4096
 const ZEROS = Buffer.alloc(PIECE)
 
 /**
- * Cuts zero blocks from the payload's head and tail, as sheep 0.5.2 to 0.7 do (sheet 1.8): whole blocks counted from the
- * payload's start, then the odd rest at the end and whole blocks. What is left moves up behind the header; `offset` is the
- * number of bytes cut from the head.
+ * Cuts zero blocks from the payload's head and tail, as sheep 0.5.2 to 0.7 do (docs/sheepdog-protocol.md#1.8): whole
+ * blocks counted from the payload's start, then the odd rest at the end and whole blocks. What is left moves up behind
+ * the header; `offset` is the number of bytes cut from the head.
  */
 export function trimZeros(block: Block): { block: Block; offset: number } {
   const payload = bytesOf(block).subarray(SD_HEADER_SIZE)

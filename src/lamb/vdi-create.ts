@@ -40,8 +40,9 @@ interface Plan extends NewVdi {
 }
 
 /**
- * NEW_VDI: a fresh VDI, a clone, a snapshot or a rebase (sheet 2.2 and 7). Like a sheep it marks the base read-only before
- * it reads it, and rewrites the whole inode of a snapshot: index updates that come in between are lost.
+ * NEW_VDI: a fresh VDI, a clone, a snapshot or a rebase (docs/sheepdog-protocol.md#2.2, #7). Like a sheep it marks the
+ * base read-only before it reads it, and rewrites the whole inode of a snapshot: index updates that come in between are
+ * lost.
  */
 export async function createVdi(node: LambNode, wanted: NewVdi): Promise<CreateAnswer> {
   const spec = withDefaults(node, wanted)

@@ -16,7 +16,8 @@ import type { ObjectStore } from './object-store.ts'
 
 /**
  * DEL_VDI. The vid counts as deleted in any case. The inode loses its name when no index entry is left, and always for a
- * hyper volume, whose objects go first; an array-indexed VDI with entries keeps name and objects, as on a real sheep.
+ * hyper volume, whose objects go first; an array-indexed VDI with entries keeps name and objects, as on a real sheep
+ * (docs/sheepdog-protocol.md#2.2).
  */
 export function deleteVdi(node: LambNode, inode: InodeHeader): void {
   const { store, table } = node
@@ -39,7 +40,8 @@ function removeTree(store: ObjectStore, vid: number): void {
 
 /**
  * DISCARD_OBJ of a data object, by the inode of the vid in its id: clears the entry, then removes the object of exactly
- * this id. With the vid of a parent the snapshot loses its data, as on a real sheep. False when there is no such inode.
+ * this id. With the vid of a parent the snapshot loses its data, as on a real sheep (docs/sheepdog-protocol.md#5.6).
+ * False when there is no such inode.
  */
 export function discardObject(node: LambNode, vid: number, index: number): boolean {
   const { store } = node

@@ -28,7 +28,7 @@ export async function newVdi(node: LambNode, request: Request): Promise<Reply> {
   if (payload.length !== SD_MAX_VDI_LEN) return INVALID
   const copies = ReqVdi.copies.get(header)
   const copyPolicy = ReqVdi.copyPolicy.get(header)
-  // A sheep aborts on a policy without parity (sheet 1.9).
+  // A sheep aborts on a policy without parity (docs/sheepdog-protocol.md#1.9).
   if (copies !== 0 && erasureStrips(copyPolicy)?.parity === 0) return INVALID
   const answer = await createVdi(node, {
     name: fieldText(payload),
@@ -101,7 +101,9 @@ export function getVdiCopies(node: LambNode, request: Request): Reply {
   return { result: Result.SUCCESS, payload }
 }
 
-/** INODE_COHERENCE: where all sheep of a real cluster would abort, the lamb only refuses (sheet 6.4). */
+/**
+ * INODE_COHERENCE: where all sheep of a real cluster would abort, the lamb only refuses (docs/sheepdog-protocol.md#6.4).
+ */
 export function inodeCoherence(node: LambNode, request: Request): Reply {
   const vid = u32(16).get(request.header)
   if (!node.table.get(vid)) return { result: Result.NO_VDI }

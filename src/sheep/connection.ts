@@ -35,9 +35,9 @@ const KEEPALIVE_DELAY_MS = 15_000
 const LONGEST_DEADLINE_CHECK_MS = 500
 
 /**
- * One pipelined TCP connection to a sheep. Responses come in any order and are paired by id. Whatever goes wrong (loss, a
- * deadline, a stream that cannot be right) ends it once: everything in flight rejects with unreachable, timeout or
- * protocol, and `onClosed` is called.
+ * One pipelined TCP connection to a sheep. Responses come in any order and are paired by id
+ * (docs/sheepdog-protocol.md#1.6). Whatever goes wrong (loss, a deadline, a stream that cannot be right) ends it once:
+ * everything in flight rejects with unreachable, timeout or protocol, and `onClosed` is called.
  */
 export class Connection {
   readonly address: Address

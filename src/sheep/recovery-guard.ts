@@ -25,8 +25,8 @@ export interface Target {
   /** It has never been there, as far as we know. */
   readonly isNew: boolean
   /**
-   * It was, until it was removed: a sheep whose list of what to recover has it can fetch it yet, from one that kept an old
-   * copy or has not removed it so far (sheepdog 1.0: sheep/recovery.c, recover_object_work).
+   * It was, until it was removed: a sheep whose list of what to recover has it can fetch it yet, from one that kept an
+   * old copy or has not removed it so far (docs/sheepdog-protocol.md#12.4).
    */
   readonly wasRemoved?: boolean
 }
@@ -67,12 +67,12 @@ export function targetOf({ header, payload }: Message, copies: number | undefine
 }
 
 /**
- * Keeps changes from being undone when nodes come or go. A sheep that becomes a holder of an object fetches it from another
- * one, and several times at once when requests for it arrive meanwhile: whichever fetch ends last replaces the object by
- * what it has read, and with it writes that were executed, and answered, after an earlier fetch (sheepdog 1.0:
- * sheep/recovery.c, direct_queue_recovery_work). So in an epoch whose recovery is not over, the first change of an object
- * waits until an empty write has shown that all holders have it, and then until other fetches of it must be over. A change
- * that was executed in a later epoch than the one it was let through in has to be sent again.
+ * Keeps changes from being undone when nodes come or go. A sheep that becomes a holder of an object fetches it from
+ * another one, and several times at once when requests for it arrive meanwhile: whichever fetch ends last replaces the
+ * object by what it has read, and with it writes that were executed, and answered, after an earlier fetch
+ * (docs/sheepdog-protocol.md#12.2). So in an epoch whose recovery is not over, the first change of an object waits until
+ * an empty write has shown that all holders have it, and then until other fetches of it must be over. A change that was
+ * executed in a later epoch than the one it was let through in has to be sent again.
  */
 export class RecoveryGuard {
   readonly #options: GuardOptions

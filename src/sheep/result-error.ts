@@ -1,7 +1,7 @@
 import { SheepfsError, type ErrorCode } from '../errors.ts'
 import { Result, resultName, type ResultName } from '../wire/sd-proto.ts'
 
-/** What a result that is not SUCCESS means to a caller (sheet 2.4). */
+/** What a result that is not SUCCESS means to a caller (docs/sheepdog-protocol.md#2.4). */
 const CODES: Partial<Record<ResultName, ErrorCode>> = {
   NO_VDI: 'not-found',
   NO_TAG: 'not-found',
@@ -46,7 +46,7 @@ export function resultError(result: number, what: string): SheepfsError {
   return new SheepfsError(CODES[name] ?? 'io', `${what}: ${text === undefined ? name : `${text} (${name})`}`)
 }
 
-/** Results that go away by themselves: the request is sent again (sheet 13.2). */
+/** Results that go away by themselves: the request is sent again (docs/sheepdog-protocol.md#13.2). */
 const TRANSIENT = new Set<number>([
   Result.STARTUP,
   Result.SHUTDOWN,

@@ -15,16 +15,20 @@ const SD_STAT_SIZE = 15 * 8
 /** Quiet answers in a row that are needed: one may come before the sheep has read what was on its socket. */
 const QUIET_ANSWERS = 2
 
-/** Quiet answers in a row of a sheep that is idle: one may come between two of its removals. */
+/**
+ * Quiet answers in a row of a sheep that is idle: one may come between two of its removals
+ * (docs/sheepdog-protocol.md#12.3).
+ */
 const IDLE_ANSWERS = 5
 
 /** What a lost gateway does: nothing (it says so, or its process is gone), something for anybody, or nobody knows. */
 type Activity = 'quiet' | 'busy' | 'unknown'
 
 /**
- * Fencing: resolves when a gateway whose connection was lost can be taken to execute nothing any more of what it was sent
- * on it: when it was quiet twice, when it has not answered for `settleSilentMs`, or was always busy for `settleBusyMs`.
- * Until then a request sent again elsewhere, or a later one, could be overtaken by its first copy.
+ * Fencing: resolves when a gateway whose connection was lost can be taken to execute nothing any more of what it was
+ * sent on it: when it was quiet twice, when it has not answered for `settleSilentMs`, or was always busy for
+ * `settleBusyMs`. Until then a request sent again elsewhere, or a later one, could be overtaken by its first copy
+ * (docs/sheepdog-protocol.md#13.1).
  */
 export async function settled(address: Address, protoVer: number, timing: Timing): Promise<void> {
   const since = performance.now()

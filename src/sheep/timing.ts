@@ -4,7 +4,9 @@ export interface Timing {
   readonly connectTimeoutMs: number
   /** For the next address, while one tried as gateway has not answered. */
   readonly headStartMs: number
-  /** For a response, before the sheep counts as dead. A gateway may rightly take 30 s (sheet 1.10). */
+  /**
+   * For a response, before the sheep counts as dead. A gateway may rightly take 30 s (docs/sheepdog-protocol.md#1.10).
+   */
   readonly deadlineMs: number
   /** The same when requests may wait less than that: what a sheep that is well may need. */
   readonly shortestDeadlineMs: number
@@ -20,7 +22,10 @@ export interface Timing {
   readonly settlePollMs: number
   /** A lost gateway that does not answer counts as done after this. */
   readonly settleSilentMs: number
-  /** One that answers that it is busy, perhaps for others, after this: it may park a request for 30 s (sheet 1.10). */
+  /**
+   * One that answers that it is busy, perhaps for others, after this: it may park a request for 30 s
+   * (docs/sheepdog-protocol.md#1.10).
+   */
   readonly settleBusyMs: number
   /** Between questions to the sheep whether they have recovered. */
   readonly recoveryPollMs: number

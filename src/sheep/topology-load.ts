@@ -10,7 +10,10 @@ import type { Connection } from './connection.ts'
 import { resultError } from './result-error.ts'
 import { toTopology, type Topology } from './topology.ts'
 
-/** Asks for the node list in the versions of 1.0, 0.9 and 0.7 until one is understood, and for the cluster's flags. */
+/**
+ * Asks for the node list in the versions of 1.0, 0.9 and 0.7 until one is understood (docs/sheepdog-protocol.md#1.5),
+ * and for the cluster's flags.
+ */
 export async function probeCluster(connection: Connection): Promise<{ protoVer: number; flags: number }> {
   for (const protoVer of SD_SHEEP_PROTO_VERS) {
     const { result } = await connection.exchange(getNodeList(protoVer))

@@ -14,7 +14,10 @@ export function vdiText(spec: VdiSpec): string {
   return `VDI "${text(spec.name)}${suffix}"`
 }
 
-/** Asks for the inode that a name, a tag or a snapshot id means now. Errors: not-found. */
+/**
+ * Asks for the inode that a name, a tag or a snapshot id means now (docs/sheepdog-protocol.md#2.2, #3.5). Errors:
+ * not-found.
+ */
 export async function lookupVdi(cluster: Cluster, spec: VdiSpec): Promise<VdiAnswer> {
   const response = await cluster.read(getVdiInfo(spec))
   if (response.result !== Result.SUCCESS) throw resultError(response.result, vdiText(spec))

@@ -137,7 +137,7 @@ export class ArrayIndex implements VolumeIndex {
 
   /**
    * Settles the publishes that every replica of the inode has. One that some lack is sent through one that has it: the
-   * others would count the reference to the former object once more (sheet 5.5).
+   * others would count the reference to the former object once more (docs/sheepdog-protocol.md#5.5).
    */
   async #undone(publishes: readonly Publish[]): Promise<Run[]> {
     const first = publishes[0]?.index ?? 0

@@ -44,8 +44,9 @@ export interface TreeUpdate {
 const NO_ENTRIES: LeafEntries = new Uint32Array(0)
 
 /**
- * Plans changes of different objects. `leafOf` has the leaves at `positionToChange`. Splits as sheepdog does (sheet 4.3), but
- * names the new leaf by its last index where the C code writes 0. Throws too-large when the root is full.
+ * Plans changes of different objects. `leafOf` has the leaves at `positionToChange`. Splits as sheepdog does
+ * (docs/sheepdog-protocol.md#4.3), but names the new leaf by its last index where the C code writes 0. Throws too-large
+ * when the root is full.
  */
 export function planUpdate(
   tree: Tree,

@@ -43,7 +43,10 @@ export async function readEntryReplicas(
   })
 }
 
-/** Whether the inode has become a snapshot: an update of it that changes nothing would do harm (sheet 5.5). */
+/**
+ * Whether the inode has become a snapshot: an update of it that changes nothing would do harm
+ * (docs/sheepdog-protocol.md#5.5).
+ */
 export async function isSnapshotInode(cluster: Cluster, vid: number): Promise<boolean> {
   const snapCtime = new Uint8Array(8)
   await whileMissing(cluster, () => readInode(cluster, vid, Inode.snapCtime.offset, snapCtime))

@@ -3,8 +3,8 @@ import { isSheepfsError, type SheepfsError } from '../errors.ts'
 import type { Cluster } from '../sheep/cluster.ts'
 
 /**
- * How long one request has met something that should be there and is not, or cannot be read: while nodes come and go that
- * passes (sheet 5.2). Time spent otherwise, waiting for the cluster, does not count.
+ * How long one request has met something that should be there and is not, or cannot be read: while nodes come and go
+ * that passes (docs/sheepdog-protocol.md#5.2). Time spent otherwise, waiting for the cluster, does not count.
  */
 export class Missing {
   readonly #cluster: Pick<Cluster, 'timing' | 'ioTimeoutMs'>

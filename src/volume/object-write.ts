@@ -8,8 +8,9 @@ import type { VolumeCore } from './volume-core.ts'
 
 /**
  * Writes `data` at `offset` of object `index`. The first write of an object creates it, alone, and publishes it; those
- * that wait behind it and all later ones are plain writes, in parallel where they do not overlap (sheet 5.1, 5.3).
- * Resolves when all of it is on the cluster and reachable after a crash. Errors: read-only, no-space, stale, io.
+ * that wait behind it and all later ones are plain writes, in parallel where they do not overlap
+ * (docs/sheepdog-protocol.md#5.1, #5.3). Resolves when all of it is on the cluster and reachable after a crash. Errors:
+ * read-only, no-space, stale, io.
  */
 export async function writeToObject(core: VolumeCore, index: number, offset: number, data: Uint8Array): Promise<void> {
   const missing = new Missing(core.cluster)

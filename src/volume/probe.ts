@@ -7,8 +7,8 @@ import type { VolumeCore } from './volume-core.ts'
 const EMPTY = new Uint8Array(0)
 
 /**
- * A zero-length write, to any object, asks whether the inode `vid` still takes changes (sheet 5.7); if not, goes over to
- * its successor and resolves with true. Updates of the inode itself are accepted by snapshots too.
+ * A zero-length write, to any object, asks whether the inode `vid` still takes changes (docs/sheepdog-protocol.md#5.7);
+ * if not, goes over to its successor and resolves with true. Updates of the inode itself are accepted by snapshots too.
  */
 export async function hasBecomeSnapshot(core: VolumeCore, vid: number): Promise<boolean> {
   const message = writeObject(dataOid(vid, 0), 0, EMPTY, core.cluster.objectFlags)
@@ -22,7 +22,8 @@ export async function hasBecomeSnapshot(core: VolumeCore, vid: number): Promise<
 
 /**
  * Makes sure that every update of the inode acknowledged so far has reached the inode the VDI has now: one that was sent
- * while somebody took a snapshot may have been lost (sheet 5.7), and is only known here until it is repaired.
+ * while somebody took a snapshot may have been lost (docs/sheepdog-protocol.md#5.7), and is only known here until it is
+ * repaired.
  */
 export async function confirmUpdates(core: VolumeCore): Promise<void> {
   let wanted = core.updates

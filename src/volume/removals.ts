@@ -10,8 +10,9 @@ const LAST_LOOK_MS = 60_000
 
 /**
  * What is known of own objects that were given back and not created since. Sheep removes them after it has answered, one
- * after another, and a removal takes with it what was created under the same name meanwhile (sheet 5.6). Whoever attaches
- * the VDI next cannot know of those that are under way: until the cluster was seen idle once, every object is suspected.
+ * after another, and a removal takes with it what was created under the same name meanwhile
+ * (docs/sheepdog-protocol.md#5.6). Whoever attaches the VDI next cannot know of those that are under way: until the
+ * cluster was seen idle once, every object is suspected.
  */
 export class Removals {
   readonly #cluster: Cluster

@@ -18,10 +18,10 @@ const PARALLEL_REPAIRS = 16
 const MAX_ANCESTORS = 10_000
 
 /**
- * Somebody made a snapshot of the inode a volume works on (sheet 5.7): takes the VDI's new inode, and publishes there what
- * was acknowledged on the old one and got lost between the two. Nothing else changes the VDI meanwhile. Can be done again
- * when it fails. Errors: read-only when there is no new inode, or its index is a tree, of which sheep counts no references;
- * stale when the VDI is gone or has other content.
+ * Somebody made a snapshot of the inode a volume works on (docs/sheepdog-protocol.md#5.7): takes the VDI's new inode,
+ * and publishes there what was acknowledged on the old one and got lost between the two. Nothing else changes the VDI
+ * meanwhile. Can be done again when it fails. Errors: read-only when there is no new inode, or its index is a tree, of
+ * which sheep counts no references; stale when the VDI is gone or has other content.
  */
 export async function recoverFromSnapshot(core: VolumeCore): Promise<void> {
   for (;;) {

@@ -29,8 +29,8 @@ export type ObjectCalls = Pick<Cluster, 'read' | 'change' | 'ioTimeoutMs' | 'tim
 
 /**
  * Where a write of the root starts: btree_counter, so that one request has all of the tree that is in the inode. A write
- * that starts at the root itself is taken for an array index (sheet 5.5), one that starts at 0 would put back an old
- * vdi_size, tag and snap_ctime.
+ * that starts at the root itself is taken for an array index (docs/sheepdog-protocol.md#5.5), one that starts at 0 would
+ * put back an old vdi_size, tag and snap_ctime.
  */
 const PREFIX_OFFSET = Inode.btreeCounter.offset
 const PREFIX_SIZE = BTREE_ROOT_OFFSET - PREFIX_OFFSET
@@ -154,7 +154,10 @@ export class TreeStore {
   }
 }
 
-/** The C code has left leaves behind whose last index is 0, so that two may be alike. */
+/**
+ * Sheepdog's own code has left leaves behind whose last index is 0, so that two may be alike
+ * (docs/sheepdog-protocol.md#4.3).
+ */
 function isInOrder(leaves: readonly LeafRef[]): boolean {
   return leaves.every(({ last }, position) => last >= (leaves[position - 1]?.last ?? 0))
 }

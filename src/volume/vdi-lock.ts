@@ -20,7 +20,10 @@ export interface LockOptions {
   readonly ownGateways?: readonly Address[]
 }
 
-/** The lock of a vid. It belongs to the sheep through which it was taken; undefined where the cluster keeps no locks. */
+/**
+ * The lock of a vid. It belongs to the sheep through which it was taken (docs/sheepdog-protocol.md#6.2); undefined where
+ * the cluster keeps no locks.
+ */
 export interface VdiLock {
   readonly vid: number
   readonly gateway: Address | undefined

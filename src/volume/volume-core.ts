@@ -11,7 +11,10 @@ import { recoverFromSnapshot } from './snapshot-recovery.ts'
 import type { VdiLock } from './vdi-lock.ts'
 import type { VolumeIndex } from './volume-index.ts'
 
-/** Erasure-coded objects are read, changed and written back by the gateway in units of this. */
+/**
+ * Erasure-coded objects are read, changed and written back by the gateway in units of this
+ * (docs/sheepdog-protocol.md#10).
+ */
 const STRIPE_SIZE = 512
 
 /** Ends of going over to another inode that no later try can change. */

@@ -2,7 +2,7 @@ import { INODE_HEADER_SIZE } from './inode.ts'
 import { viewOf, u16, u32 } from './field.ts'
 import { readOid, writeOid, type ObjectId } from './object-id.ts'
 
-/** Head of a B-tree node of a hyper volume (sheepdog: sd_index_header). */
+/** Head of a B-tree node of a hyper volume (docs/sheepdog-protocol.md#4.1). */
 export const IndexHeader = {
   magic: u16(0),
   depth: u16(2), // 1: entries are objects; 2: entries are leaves

@@ -8,7 +8,10 @@ export interface U64 {
 
 const OFFSET_BASIS: U64 = { high: 0xcbf29ce4, low: 0x84222325 }
 
-/** FNV-1a, 64 bits, going on from `hash`. The prime is 2^40 + 0x1b3, so a step is a shift and a small product. */
+/**
+ * FNV-1a, 64 bits (docs/sheepdog-protocol.md#3.6), going on from `hash`. The prime is 2^40 + 0x1b3, so a step is a shift
+ * and a small product.
+ */
 export function fnv1a(bytes: Uint8Array, hash: U64 = OFFSET_BASIS): U64 {
   let { high, low } = hash
   for (const byte of bytes) {

@@ -17,8 +17,9 @@ const IN_PLACE_MINIMUM = 16384
 const NO_PAYLOAD = new Uint8Array(0)
 
 /**
- * Cuts a stream of 48-byte headers and payloads into messages, whatever the chunking. Pure: the owner of the socket
- * receives into `buffer()` and says how much with `advance()`, so that large payloads are not copied.
+ * Cuts a stream of 48-byte headers and payloads into messages, whatever the chunking (docs/sheepdog-protocol.md#1.1,
+ * #1.4). Pure: the owner of the socket receives into `buffer()` and says how much with `advance()`, so that large
+ * payloads are not copied.
  */
 export class Framer {
   readonly #sink: FrameSink

@@ -1,6 +1,9 @@
 import { u32, u64, u8, viewOf } from './field.ts'
 
-/** struct sd_inode up to the index: bytes 0-4663. Layout of 0.9 and 1.0; older ones differ where noted. */
+/**
+ * struct sd_inode up to the index: bytes 0-4663. Layout of 0.9 and 1.0; older ones differ where noted
+ * (docs/sheepdog-protocol.md#3.2, #3.3).
+ */
 export const Inode = {
   createTime: u64(512), // seconds << 32 | nanoseconds
   createSeconds: u32(516),

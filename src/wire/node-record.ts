@@ -1,7 +1,9 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { bytes, u16, u32, u64, viewOf } from './field.ts'
 
-/** struct sd_node as 1.0 sends it (80 bytes). 0.7 sends 56: the same without the first 24. */
+/**
+ * struct sd_node as 1.0 sends it, 80 bytes (docs/sheepdog-protocol.md#9.1). 0.7 sends 56: the same without the first 24.
+ */
 const Node = {
   addr: bytes(24, 16),
   port: u16(40),
@@ -17,7 +19,9 @@ const OLD_NODE_RECORD_SIZE = 56
 const DISK_RECORD_SIZE = 32
 const NODE_TREE_LINKS = 24
 
-/** Node list buffer that every sheep can fill without overflowing its heap: 6144 nodes. */
+/**
+ * Node list buffer that every sheep can fill without overflowing its heap: 6144 nodes (docs/sheepdog-protocol.md#1.9).
+ */
 export const MAX_NODE_LIST_SIZE = 6144 * NODE_RECORD_SIZE
 
 /** One sheep, as the cluster knows it. */

@@ -1,8 +1,8 @@
 import { u32 } from './field.ts'
 
 /**
- * A 64-bit object id, as two u32: `index` is bits 0-31, `high` bits 32-63 (a kind bit and the 24-bit vid). Kept apart
- * because a BigInt costs ten times as much.
+ * A 64-bit object id (docs/sheepdog-protocol.md#3.1), as two u32: `index` is bits 0-31, `high` bits 32-63 (a kind bit
+ * and the 24-bit vid). Kept apart because a BigInt costs ten times as much.
  */
 export interface ObjectId {
   readonly high: number

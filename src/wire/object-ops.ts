@@ -4,7 +4,10 @@ import { inodeOid, writeOid, type ObjectId } from './object-id.ts'
 import { Flag, Opcode, Req, ReqObj, RspObj, SD_SHEEP_PROTO_VERS } from './sd-proto.ts'
 import { u64, viewOf } from './field.ts'
 
-/** READ_OBJ: `length` bytes at `offset` of an object. Never flag WRITE (sheet 0, rule 2). Result NO_OBJ when missing. */
+/**
+ * READ_OBJ: `length` bytes at `offset` of an object. Never flag WRITE (docs/sheepdog-protocol.md#0, rule 2). Result
+ * NO_OBJ when missing.
+ */
 export function readObject(oid: ObjectId, offset: number, length: number, flags = 0): Message {
   const message = newMessage(Opcode.READ_OBJ, { flags, wanted: length })
   return withObject(message, oid, offset)
@@ -17,7 +20,8 @@ export function writeObject(oid: ObjectId, offset: number, payload: Uint8Array, 
 
 /**
  * CREATE_AND_WRITE_OBJ: replaces the whole object by zeros, or by `base` (copy on write), overlaid with the payload. At
- * most one may be in flight per object (sheet 0, rule 4). Results READONLY; NO_OBJ when the base is missing.
+ * most one may be in flight per object (docs/sheepdog-protocol.md#0, rule 4). Results READONLY; NO_OBJ when the base is
+ * missing.
  */
 export function createObject(
   oid: ObjectId,
@@ -44,7 +48,7 @@ export function removeObject(oid: ObjectId): Message {
 
 /**
  * Index update: entries `first`… of the inode of `vid` become `vids`. Only entries that this very update changes may be
- * in it, and it must not be in flight twice (sheet 0, rules 5 and 6).
+ * in it, and it must not be in flight twice (docs/sheepdog-protocol.md#0, rules 5 and 6).
  */
 export function writeIndex(vid: number, first: number, vids: readonly number[], flags = 0): Message {
   const payload = new Uint8Array(4 * vids.length)

@@ -24,7 +24,7 @@ interface Walk {
 }
 
 /**
- * The consistent-hash ring of a node list: which nodes hold an object (sheepdog: include/sheep.h, oid_to_vnodes). A
+ * The consistent-hash ring of a node list: which nodes hold an object (docs/sheepdog-protocol.md#9.2). A
  * client's choice is only an optimisation, so a stale ring is harmless.
  */
 export class Ring {

@@ -9,10 +9,13 @@ export const SD_PORT = 7000
 /** Version sent with client operations (opcode below 0x80): 0, 1 and 2 are accepted since 0.5.2. */
 export const SD_PROTO_VER = 2
 
-/** Versions of internal operations (opcode from 0x80), newest first: 1.0, then 0.8 and 0.9, then 0.7. */
+/**
+ * Versions of internal operations (opcode from 0x80), newest first: 1.0, then 0.8 and 0.9, then 0.7
+ * (docs/sheepdog-protocol.md#1.5).
+ */
 export const SD_SHEEP_PROTO_VERS = [0x0a, 0x09, 0x08] as const
 
-/** struct sd_req. The union at 16 is split in `ReqObj`, `ReqVdi` and `ReqCluster`. */
+/** struct sd_req (docs/sheepdog-protocol.md#1.2). The union at 16 is split in `ReqObj`, `ReqVdi` and `ReqCluster`. */
 export const Req = {
   protoVer: u8(0),
   opcode: u8(1),
@@ -59,7 +62,7 @@ export const ReqCluster = {
   blockSizeShift: u8(44),
 } as const
 
-/** struct sd_rsp. The union at 20 is split below. */
+/** struct sd_rsp (docs/sheepdog-protocol.md#1.3). The union at 20 is split below. */
 export const Rsp = {
   protoVer: u8(0),
   opcode: u8(1),
@@ -94,7 +97,10 @@ export const RspClusterDefault = {
   blockSizeShift: u8(22),
 } as const
 
-/** Request flags. WRITE decides the framing, not the opcode; the opposite of the right one desynchronises a sheep. */
+/**
+ * Request flags. WRITE decides the framing, not the opcode; the opposite of the right one desynchronises a sheep
+ * (docs/sheepdog-protocol.md#1.9).
+ */
 export const Flag = {
   WRITE: 0x0001,
   COW: 0x0002,

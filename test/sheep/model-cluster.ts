@@ -93,8 +93,8 @@ export class ModelCluster {
   }
 
   /**
-   * Somebody takes a snapshot of the working VDI: marks it, reads its inode, and writes both inodes `gapMs` later, so that
-   * index updates in between are lost (sheet 5.7). Resolves with the new working vid.
+   * Somebody takes a snapshot of the working VDI: marks it, reads its inode, and writes both inodes `gapMs` later, so
+   * that index updates in between are lost (docs/sheepdog-protocol.md#5.7). Resolves with the new working vid.
    */
   snapshot(name: string, tag: string, gapMs = 0): Promise<number> {
     return this.clusterOp(async () => {
@@ -145,7 +145,7 @@ export class ModelCluster {
     return this.#objects.has(oidText(oid))
   }
 
-  /** Whether a removal of the object is under way: a new one would be lost (sheet 5.6). */
+  /** Whether a removal of the object is under way: a new one would be lost (docs/sheepdog-protocol.md#5.6). */
   isRemoving(oid: ObjectId): boolean {
     return this.#removals.has(oidText(oid))
   }
@@ -293,7 +293,7 @@ export function toRecords(nodes: readonly ModelNode[]): Uint8Array {
   return Buffer.concat(nodes.map(({ port, zone }) => encodeNodeRecord({ addr, port, zone, nrVnodes: 128, space: 1 })))
 }
 
-/** Whether sheep takes a write to an inode for an update of its array index (sheet 5.5). */
+/** Whether sheep takes a write to an inode for an update of its array index (docs/sheepdog-protocol.md#5.5). */
 export function isIndexUpdate(offset: number, length: number): boolean {
   return offset >= INODE_HEADER_SIZE && offset + length <= INODE_INDEX_END && length > 0
 }

@@ -7,7 +7,7 @@ function grefOffset(index: number): number {
   return INODE_INDEX_END + 8 * index
 }
 
-/** The reference counting that sheep does on index updates and snapshots (sheet 5.5). */
+/** The reference counting that sheep does on index updates and snapshots (docs/sheepdog-protocol.md#5.5). */
 export class ModelReferences {
   readonly #ledgers = new Map<string, number[]>()
 

@@ -17,7 +17,7 @@ const CARRIES_PAYLOAD = new Set<number>([
   Opcode.DEL_VDI,
 ])
 
-/** Answer sizes that must be asked for in full; a shorter buffer crashes a sheep (sheet 1.9). */
+/** Answer sizes that must be asked for in full; a shorter buffer crashes a sheep (docs/sheepdog-protocol.md#1.9). */
 const WANTED = new Map<number, (length: number) => boolean>([
   [Opcode.GET_NODE_LIST, (length) => length === MAX_NODE_LIST_SIZE],
   [Opcode.CLUSTER_INFO, (length) => length === 48 + MAX_NODE_LIST_SIZE],
@@ -32,8 +32,8 @@ const WANTED = new Map<number, (length: number) => boolean>([
 const NEVER_SENT = new Set<number>([Opcode.REMOVE_OBJ, 0xc8, 0xc1, 0x84, 0x85, 0x9a, 0xa3, 0xa4, 0xa5, 0xa6])
 
 /**
- * The rules of sheet section 0 that can be checked from the other end of the wire, over all gateways of one cluster. What
- * breaks one is noted in `violations`; tests expect that to be empty.
+ * The rules of docs/sheepdog-protocol.md#0 that can be checked from the other end of the wire, over all gateways of one
+ * cluster. What breaks one is noted in `violations`; tests expect that to be empty.
  */
 export class SheepRules {
   readonly #model: ModelCluster

@@ -15,8 +15,9 @@ const OBJECT = 2 ** OBJECT_SHIFT
 const BLOCK = 4096
 
 /**
- * The experiment of sheet 5.7: writers allocate every object of a volume while another client takes snapshots of it, each
- * of which may overwrite index updates that were acknowledged. Fails unless a fresh client finds every write.
+ * The experiment of docs/sheepdog-protocol.md#5.7: writers allocate every object of a volume while another client takes
+ * snapshots of it, each of which may overwrite index updates that were acknowledged. Fails unless a fresh client finds
+ * every write.
  */
 export async function raceSnapshots(
   address: Address,
@@ -45,8 +46,9 @@ export async function raceSnapshots(
 }
 
 /**
- * The race of sheet 5.6: objects are given back and written again at once, while the cluster still removes what was given
- * back. Fails unless every block is there right after its write, and at the end for a fresh client.
+ * The race of docs/sheepdog-protocol.md#5.6: objects are given back and written again at once, while the cluster still
+ * removes what was given back. Fails unless every block is there right after its write, and at the end for a fresh
+ * client.
  */
 export async function raceDiscards(
   address: Address,

@@ -18,7 +18,10 @@ export function sizeText(bytes: number): string {
   return `${number} ${UNITS[unit] ?? ''}`
 }
 
-/** `dividend` / 2^`shift` rounded as C's printf does: on the exact value, ties to even. toFixed would round ties up. */
+/**
+ * `dividend` / 2^`shift` rounded as C's printf does: on the exact value, ties to even (docs/sheepdog-protocol.md#11).
+ * toFixed would round ties up.
+ */
 function divideEven(dividend: bigint, shift: number): bigint {
   const divisor = 1n << BigInt(shift)
   const quotient = dividend / divisor

@@ -28,7 +28,7 @@ export interface NewVdiOptions {
   readonly isHyper?: boolean | undefined
 }
 
-/** What dog allows (sheet 3.4). */
+/** What dog allows (docs/sheepdog-protocol.md#3.4). */
 const MIN_SHIFT = 20
 const MAX_SHIFT = 31
 /** SD_MAX_COPIES. */
@@ -37,8 +37,8 @@ const DATA_STRIPS = [2, 4, 8, 16]
 const MAX_PARITY = 15
 
 /**
- * Makes an empty VDI. Refused is also what sheep would take and never serve rightly (sheet 1.9). Errors: exists, invalid,
- * name-too-long, too-large, no-space.
+ * Makes an empty VDI. Refused is also what sheep would take and never serve rightly (docs/sheepdog-protocol.md#1.9).
+ * Errors: exists, invalid, name-too-long, too-large, no-space.
  */
 export async function createVdi(cluster: Cluster, options: NewVdiOptions): Promise<InodeHeader> {
   const name = vdiTextBytes('name', options.name)
@@ -90,7 +90,7 @@ async function defaultShift(cluster: Cluster): Promise<number> {
   return parseClusterDefault(response).blockSizeShift || DEFAULT_BLOCK_SIZE_SHIFT
 }
 
-/** The fields of NEW_VDI. A policy whose low nibble is 0 kills sheep (sheet 1.9). */
+/** The fields of NEW_VDI. A policy whose low nibble is 0 kills sheep (docs/sheepdog-protocol.md#1.9). */
 async function redundancyOf(cluster: Cluster, wanted: Redundancy): Promise<{ copies: number; copyPolicy: number }> {
   if (wanted.kind === 'copies') {
     const { copies } = wanted

@@ -33,7 +33,8 @@ export async function deleteVdi(
   const lock = header.isSnapshot ? undefined : await acquireVdiLock(cluster, specOf(header))
   try {
     await requireSame(cluster, header)
-    // sheep walks the tree of a hyper volume itself; clearing its "index" would remove objects of others (sheet 4.7)
+    // sheep walks the tree of a hyper volume itself; clearing its "index" would remove objects of others
+    // (docs/sheepdog-protocol.md#4.7)
     if (header.storePolicy === StorePolicy.ARRAY) await clearIndex(cluster, header, onProgress)
     await sendDelete(cluster, header)
     return header
@@ -48,7 +49,7 @@ async function release(cluster: Cluster, lock: VdiLock | undefined): Promise<voi
 
 /**
  * Makes every entry of the index 0, which is what lets the cluster release the objects: DEL_VDI with one that is not
- * hides the VDI and keeps its space (sheet 2.2).
+ * hides the VDI and keeps its space (docs/sheepdog-protocol.md#2.2).
  */
 async function clearIndex(cluster: Cluster, header: InodeHeader, onProgress: OnProgress): Promise<void> {
   const what = headerText(header)
@@ -83,7 +84,10 @@ function* mappedRuns(entries: Uint32Array, offset: number): Generator<Run> {
   }
 }
 
-/** An update that may have been executed is not repeated blindly: only entries that still are not 0 (sheet 0, rule 6). */
+/**
+ * An update that may have been executed is not repeated blindly: only entries that still are not 0
+ * (docs/sheepdog-protocol.md#0, rule 6).
+ */
 async function clearRun(cluster: Cluster, vid: number, what: string, run: Run): Promise<void> {
   let pending: readonly Run[] = [run]
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {

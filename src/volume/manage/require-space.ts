@@ -7,8 +7,9 @@ import { INODE_SIZE } from '../../wire/inode.ts'
 const NEEDED = 2 * INODE_SIZE
 
 /**
- * Sheep makes a snapshot of the working VDI before it makes the next one, and undoes nothing: where a disk is full it stops
- * in between, and the VDI is gone but for its snapshot. Errors: no-space when any node has less than that takes.
+ * Sheep makes a snapshot of the working VDI before it makes the next one, and undoes nothing: where a disk is full it
+ * stops in between, and the VDI is gone but for its snapshot (docs/sheepdog-protocol.md#7). Errors: no-space when any
+ * node has less than that takes.
  */
 export async function requireSpace(cluster: Cluster, what: string): Promise<void> {
   const nodes = (await readNodes(cluster)).filter(({ nrVnodes }) => nrVnodes > 0)

@@ -25,7 +25,8 @@ export async function snapshotVdi(cluster: Cluster, name: Uint8Array, tagText: s
   const working = await requireVdi(cluster, [{ name }])
   refuseHyper(what, working)
   await requireSpace(cluster, what)
-  // sheep copies the tag into nothing: it has to be in the inode before that becomes a snapshot (sheet 7)
+  // sheep copies the tag into nothing: it has to be in the inode before that becomes a snapshot
+  // (docs/sheepdog-protocol.md#7)
   await writeTag(cluster, working.vdiId, tag)
   try {
     return await sendNewVdi(
@@ -60,7 +61,9 @@ export async function cloneVdi(cluster: Cluster, specs: readonly VdiSpec[], name
   )
 }
 
-/** NEW_VDI takes everything from the request; other values than the base's would corrupt (sheet 7). */
+/**
+ * NEW_VDI takes everything from the request; other values than the base's would corrupt (docs/sheepdog-protocol.md#7).
+ */
 function basedOn(base: InodeHeader, options: { name: Uint8Array; isSnapshot: boolean }): Message {
   return newVdi({
     ...options,
@@ -73,7 +76,10 @@ function basedOn(base: InodeHeader, options: { name: Uint8Array; isSnapshot: boo
   })
 }
 
-/** Their trees have no reference counts: a snapshot would share objects that the next delete removes (sheet 4.7). */
+/**
+ * Their trees have no reference counts: a snapshot would share objects that the next delete removes
+ * (docs/sheepdog-protocol.md#4.7).
+ */
 function refuseHyper(what: string, { storePolicy }: InodeHeader): void {
   if (storePolicy === StorePolicy.ARRAY) return
   throw new SheepfsError('not-supported', `${what}: hyper volumes have no snapshots and no clones`)
