@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { sleep, type Clock } from '../clock.ts'
 import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
@@ -14,11 +14,13 @@ import { RecoveryGuard, targetOf, type Probe } from './recovery-guard.ts'
 import { surveyRecovery } from './recovery-survey.ts'
 import { isIdle, settled } from './settle.ts'
 import { DEFAULT_TIMING, type Timing } from './timing.ts'
+import type { World } from './world.ts'
 
 export interface ClusterOptions {
   /** Tried in this order; at least one. */
   readonly addresses: readonly Address[]
   readonly log: Logger
+  readonly world: World
   /** Longest wait of a request through an outage, ms. Default: for ever. */
   readonly ioTimeoutMs?: number
   /** How long to wait for what; shortened in tests. */
@@ -70,6 +72,7 @@ export class Cluster {
   #fence: Promise<unknown> | undefined
   #isClosed = false
   readonly timing: Timing
+  readonly #world: World
   #objectCache: boolean
   readonly #onSettings: () => void
 
@@ -78,21 +81,27 @@ export class Cluster {
     this.#onSettings = options.onSettings ?? (() => undefined)
     const timing = options.timing ?? DEFAULT_TIMING
     this.timing = timing
+    const { world } = options
+    const { clock } = world
+    this.#world = world
     this.#outage = new Outage({
       timeoutMs: options.ioTimeoutMs ?? Infinity,
       timing,
+      clock,
       log: options.log,
       onChange: options.onState ?? (() => undefined),
     })
     this.#guard = new RecoveryGuard({
       timing,
+      clock,
       log: options.log,
       send: (message) => this.#sendUnguarded(message),
-      survey: (topology, limitMs) => surveyRecovery(topology, this.protoVer, limitMs),
+      survey: (topology, limitMs) => surveyRecovery(topology, { world, protoVer: this.protoVer, limitMs }),
     })
     this.#gateways = new Gateways(
       options.addresses,
       {
+        world,
         timing,
         connectTimeoutMs: timing.connectTimeoutMs,
         deadlineMs: () => Math.min(timing.deadlineMs, Math.max(this.#outage.timeoutMs, timing.shortestDeadlineMs)),
@@ -103,12 +112,12 @@ export class Cluster {
         log: options.log,
         onHome: options.onGateway ?? (() => undefined),
         onSilence: (address, isSilent) => {
-          if (isSilent) this.#outage.noticeSilence(addressText(address), Date.now() - timing.silenceMs)
+          if (isSilent) this.#outage.noticeSilence(addressText(address), clock.date() - timing.silenceMs)
           else this.#outage.endSilence(addressText(address))
         },
       },
     )
-    this.#delivery = new Delivery({ gateways: this.#gateways, guard: this.#guard, log: options.log })
+    this.#delivery = new Delivery({ clock, gateways: this.#gateways, guard: this.#guard, log: options.log })
   }
 
   /**
@@ -117,6 +126,10 @@ export class Cluster {
    */
   open(): Promise<void> {
     return this.#delivery.open()
+  }
+
+  get clock(): Clock {
+    return this.#world.clock
   }
 
   /** Version for internal operations: 0x0a, 0x09 or 0x08. */
@@ -194,7 +207,9 @@ export class Cluster {
    */
   fence(gateways: readonly Address[]): void {
     if (gateways.length === 0) return
-    const settling = gateways.map((address) => settled(address, this.protoVer, this.timing))
+    const settling = gateways.map((address) =>
+      settled(address, this.protoVer, { world: this.#world, timing: this.timing }),
+    )
     this.#fence = Promise.all(settling).finally(() => {
       this.#fence = undefined
     })
@@ -206,7 +221,8 @@ export class Cluster {
    * before: it may be no holder any more, and not know it.
    */
   async read(message: Message, options: RequestOptions = {}): Promise<Response> {
-    if (this.#fence) await Promise.race([this.#fence, pause(this.timing.settleSilentMs, undefined, { ref: false })])
+    if (this.#fence)
+      await Promise.race([this.#fence, sleep(this.clock, this.timing.settleSilentMs, { isBackground: true })])
     const patience = this.#outage.patience()
     try {
       for (let near = this.objectCache ? undefined : options.near; ; near = undefined) {
@@ -298,7 +314,9 @@ export class Cluster {
   /** Whether all nodes say that they do nothing as gateways now, for anybody. */
   async isIdle(): Promise<boolean> {
     const nodes = this.#delivery.topology?.addresses ?? []
-    const answers = await Promise.all(nodes.map((address) => isIdle(address, this.protoVer, this.timing)))
+    const answers = await Promise.all(
+      nodes.map((address) => isIdle(address, this.protoVer, { world: this.#world, timing: this.timing })),
+    )
     return !answers.includes(false)
   }
 
@@ -340,9 +358,9 @@ export class Cluster {
     const patience = this.#outage.patience()
     try {
       for (;;) {
-        const since = performance.now()
+        const since = this.clock.now()
         const { response, sent, failure, lost } = await this.#delivery.once(message, {})
-        if (response) return { result: response.result, sent, tookMs: performance.now() - since }
+        if (response) return { result: response.result, sent, tookMs: this.clock.now() - since }
         if (lost) await lost
         await patience.wait(failure)
       }
@@ -357,7 +375,7 @@ export class Cluster {
       const { response } = await this.#delivery.once(message, { at: address })
       if (response?.result === Result.SUCCESS) return { address, payload: response.payload }
       if (tries === REPLICA_TRIES) return undefined
-      await pause(this.timing.missingPauseMs)
+      await sleep(this.clock, this.timing.missingPauseMs)
     }
   }
 }

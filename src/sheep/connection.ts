@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net'
+import { every, type Timer } from '../clock.ts'
 import { SheepfsError, errorText } from '../errors.ts'
 import { Framer } from '../wire/framer.ts'
 import { toResponse, type Message, type Response } from '../wire/message.ts'
@@ -6,8 +6,10 @@ import { restoreTrimmed } from '../wire/object-ops.ts'
 import { Flag, Opcode, Req, Result, resultName, Rsp, SD_HEADER_SIZE } from '../wire/sd-proto.ts'
 import { addressText, type Address } from './address.ts'
 import { socketFailureText } from './socket-failure.ts'
+import type { Stream, World } from './world.ts'
 
 export interface ConnectionOptions {
+  readonly world: World
   /** How long to wait for TCP to connect. */
   readonly connectTimeoutMs: number
   /** How long a request may go unanswered before the sheep counts as dead; read anew at every check. */
@@ -31,7 +33,6 @@ interface Pending {
   readonly reject: (error: SheepfsError) => void
 }
 
-const KEEPALIVE_DELAY_MS = 15_000
 const LONGEST_DEADLINE_CHECK_MS = 500
 
 /**
@@ -41,19 +42,19 @@ const LONGEST_DEADLINE_CHECK_MS = 500
  */
 export class Connection {
   readonly address: Address
-  readonly #socket: Socket
+  readonly #stream: Stream
   readonly #options: ConnectionOptions
   /** Requests on the wire, by id, oldest first. An entry leaves exactly once: response or end of the connection. */
   readonly #pending = new Map<number, Pending>()
   readonly #framer: Framer
   readonly #onClosed: OnClosed
   #nextId = 1
-  #isCorked = false
   #isSilent = false
   #epoch = 0
   #closed: SheepfsError | undefined
-  #deadlineTimer: NodeJS.Timeout | undefined
-  #failConnect: ((error: SheepfsError) => void) | undefined
+  /** Until it is connected: of the time for that; then of the deadlines. */
+  #timer: Timer | undefined
+  #opening: { readonly resolve: () => void; readonly reject: (error: SheepfsError) => void } | undefined
 
   private constructor(address: Address, options: ConnectionOptions, onClosed: OnClosed) {
     this.address = address
@@ -66,13 +67,16 @@ export class Connection {
         this.#respond(header, payload)
       },
     })
-    this.#socket = connect({
-      host: address.host,
-      port: address.port,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
-      onread: { buffer: () => this.#framer.buffer(), callback: (length) => this.#receive(length) },
+    this.#stream = options.world.dial(address, {
+      connected: () => {
+        this.#begin()
+      },
+      buffer: () => this.#framer.buffer(),
+      received: (length) => this.#receive(length),
+      ended: (error) => {
+        const why = error ? socketFailureText(error) : 'the sheep closed the connection'
+        this.#lose('unreachable', why, error)
+      },
     })
   }
 
@@ -80,9 +84,15 @@ export class Connection {
   static open(address: Address, options: ConnectionOptions, onClosed: OnClosed): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const connection = new Connection(address, options, onClosed)
-      connection.#failConnect = reject
-      connection.#start(() => {
-        resolve(connection)
+      connection.#opening = {
+        resolve: () => {
+          resolve(connection)
+        },
+        reject,
+      }
+      const { world, connectTimeoutMs } = options
+      connection.#timer = world.clock.after(connectTimeoutMs, () => {
+        connection.#lose('timeout', `no connection within ${connectTimeoutMs / 1000} s`)
       })
     })
   }
@@ -124,13 +134,12 @@ export class Connection {
         isChange: mayChange(message),
         wanted: message.wanted,
         into,
-        sentAt: performance.now(),
+        sentAt: this.#options.world.clock.now(),
         resolve,
         reject,
       })
-      this.#cork()
-      this.#socket.write(header)
-      if (message.payload && message.payload.length > 0) this.#socket.write(message.payload)
+      this.#stream.write(header)
+      if (message.payload && message.payload.length > 0) this.#stream.write(message.payload)
     })
   }
 
@@ -141,13 +150,13 @@ export class Connection {
   destroy(error: SheepfsError): void {
     if (this.#closed) return
     this.#closed = error
-    clearInterval(this.#deadlineTimer)
+    this.#timer?.cancel()
     const pending = [...this.#pending.values()]
-    if (pending.length > 0) this.#socket.resetAndDestroy()
-    else this.#socket.destroy()
+    if (pending.length > 0) this.#stream.reset()
+    else this.#stream.destroy()
     this.#pending.clear()
     for (const { reject } of pending) reject(error)
-    if (this.#failConnect) this.#failConnect(error)
+    if (this.#opening) this.#opening.reject(error)
     else
       this.#onClosed(
         error,
@@ -155,31 +164,16 @@ export class Connection {
       )
   }
 
-  #start(onConnected: () => void): void {
-    const { connectTimeoutMs } = this.#options
-    const timer = setTimeout(() => {
-      this.#lose('timeout', `no connection within ${connectTimeoutMs / 1000} s`)
-    }, connectTimeoutMs)
-    this.#socket.once('connect', () => {
-      clearTimeout(timer)
-      this.#failConnect = undefined
-      const { deadlineMs, silence } = this.#options
-      const checkMs = Math.min(LONGEST_DEADLINE_CHECK_MS, deadlineMs() / 4, (silence?.afterMs ?? Infinity) / 4)
-      this.#deadlineTimer = setInterval(() => {
-        this.#checkDeadline()
-      }, checkMs).unref()
-      onConnected()
+  #begin(): void {
+    this.#timer?.cancel()
+    const opening = this.#opening
+    this.#opening = undefined
+    const { world, deadlineMs, silence } = this.#options
+    const checkMs = Math.min(LONGEST_DEADLINE_CHECK_MS, deadlineMs() / 4, (silence?.afterMs ?? Infinity) / 4)
+    this.#timer = every(world.clock, checkMs, () => {
+      this.#checkDeadline()
     })
-    this.#socket.on('error', (error) => {
-      this.#lose('unreachable', socketFailureText(error), error)
-    })
-    this.#socket.once('end', () => {
-      this.#lose('unreachable', 'the sheep closed the connection')
-    })
-    this.#socket.once('close', () => {
-      clearTimeout(timer)
-      this.#lose('unreachable', 'the connection was closed')
-    })
+    opening?.resolve()
   }
 
   #lose(code: 'unreachable' | 'timeout' | 'protocol', why: string, cause?: unknown): void {
@@ -190,17 +184,6 @@ export class Connection {
     do this.#nextId = (this.#nextId + 1) >>> 0
     while (this.#pending.has(this.#nextId))
     return this.#nextId
-  }
-
-  /** What is sent in one turn of the event loop leaves in one system call. */
-  #cork(): void {
-    if (this.#isCorked) return
-    this.#isCorked = true
-    this.#socket.cork()
-    process.nextTick(() => {
-      this.#isCorked = false
-      this.#socket.uncork()
-    })
   }
 
   #receive(length: number): boolean {
@@ -249,7 +232,7 @@ export class Connection {
 
   #checkDeadline(): void {
     const [oldest] = this.#pending.values()
-    const waitedMs = oldest ? performance.now() - oldest.sentAt : 0
+    const waitedMs = oldest ? this.#options.world.clock.now() - oldest.sentAt : 0
     if (waitedMs > this.#options.deadlineMs()) this.#lose('timeout', `no answer for ${Math.round(waitedMs / 1000)} s`)
     else this.#noticeSilence(waitedMs)
   }

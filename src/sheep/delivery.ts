@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import { isSheepfsError, type ErrorCode, type SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Message, Response } from '../wire/message.ts'
@@ -41,6 +42,7 @@ const OUTLIVABLE = new Set<ErrorCode>(['unreachable', 'timeout', 'protocol'])
 
 /** Delivers requests, one try each, and keeps what is known of the nodes up to date by what they answer. */
 export class Delivery {
+  readonly #clock: Clock
   readonly #gateways: Gateways
   readonly #guard: RecoveryGuard
   readonly #log: Logger
@@ -50,7 +52,13 @@ export class Delivery {
   #isLoadingTopology = false
   #isClosed = false
 
-  constructor(options: { readonly gateways: Gateways; readonly guard: RecoveryGuard; readonly log: Logger }) {
+  constructor(options: {
+    readonly clock: Clock
+    readonly gateways: Gateways
+    readonly guard: RecoveryGuard
+    readonly log: Logger
+  }) {
+    this.#clock = options.clock
     this.#gateways = options.gateways
     this.#guard = options.guard
     this.#log = options.log
@@ -127,7 +135,11 @@ export class Delivery {
   }
 
   async #loadTopology(connection: Connection): Promise<Topology> {
-    const topology = await loadTopology(connection, this.#protoVer, this.#flags)
+    const topology = await loadTopology(connection, {
+      clock: this.#clock,
+      protoVer: this.#protoVer,
+      flags: this.#flags,
+    })
     this.#gateways.topology = topology
     this.#topology = topology
     return topology

@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { ObjectId } from '../wire/object-id.ts'
@@ -179,7 +180,8 @@ export class Gateways {
     for (const sheep of candidates) {
       attempts.push(sheep.connect().then(() => sheep))
       const isLast = attempts.length === candidates.length
-      const winner = await firstWithin(attempts, isLast ? undefined : this.#options.timing.headStartMs)
+      const { world, timing } = this.#options
+      const winner = await firstOf(attempts, isLast ? undefined : { clock: world.clock, ms: timing.headStartMs })
       if (winner) return winner
     }
     const failure = await attempts[0]?.catch((error: unknown) => error)
@@ -195,12 +197,13 @@ export class Gateways {
   }
 }
 
-/** The first attempt to succeed; undefined when all have failed, or when `limitMs` have passed. */
-function firstWithin<T>(attempts: readonly Promise<T>[], limitMs: number | undefined): Promise<T | undefined> {
+/** The first attempt to succeed; undefined when all have failed, or when the limit has passed. */
+function firstOf<T>(attempts: readonly Promise<T>[], limit?: { clock: Clock; ms: number }): Promise<T | undefined> {
   return new Promise((resolve) => {
-    Promise.any(attempts).then(resolve, () => {
+    const giveUp = (): void => {
       resolve(undefined)
-    })
-    if (limitMs !== undefined) setTimeout(resolve, limitMs, undefined).unref()
+    }
+    Promise.any(attempts).then(resolve, giveUp)
+    limit?.clock.after(limit.ms, giveUp, { isBackground: true })
   })
 }

@@ -1,3 +1,4 @@
+import { sleep, type Clock } from '../clock.ts'
 import type { SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Timing } from './timing.ts'
@@ -15,6 +16,7 @@ const QUIET_MS = 1000
  * when the last goes on. Who waits for an answer that may still come is only known by the silence of the sheep.
  */
 export class Outage {
+  readonly #clock: Clock
   readonly #log: Logger
   readonly #onChange: (state: OutageState) => void
   readonly #waiting = new Set<Patience>()
@@ -27,9 +29,16 @@ export class Outage {
   /** Longest wait of a request, ms; Infinity: for ever. May change at any time. */
   timeoutMs: number
 
-  constructor(options: { timeoutMs: number; timing: Timing; log: Logger; onChange: (state: OutageState) => void }) {
+  constructor(options: {
+    readonly timeoutMs: number
+    readonly timing: Timing
+    readonly clock: Clock
+    readonly log: Logger
+    readonly onChange: (state: OutageState) => void
+  }) {
     this.timeoutMs = options.timeoutMs
     this.#timing = options.timing
+    this.#clock = options.clock
     this.#log = options.log
     this.#onChange = options.onChange
   }
@@ -60,14 +69,14 @@ export class Outage {
 
   /** The patience of one request. */
   patience(): Patience {
-    return new Patience(this, this.#timing)
+    return new Patience(this, this.#clock, this.#timing)
   }
 
   /** @internal for Patience */
   join(patience: Patience, failure: SheepfsError): void {
     this.#waiting.add(patience)
     this.#waits++
-    if (this.#isTold || performance.now() - patience.startedAt < QUIET_MS) return
+    if (this.#isTold || this.#clock.now() - patience.startedAt < QUIET_MS) return
     this.#isTold = true
     this.#reason = failure.message
     this.#log.warn({ code: failure.code }, `waiting for the cluster: ${failure.message}`)
@@ -78,7 +87,7 @@ export class Outage {
   leave(patience: Patience): void {
     if (!this.#waiting.delete(patience) || this.#waiting.size > 0 || !this.#isTold) return
     this.#isTold = false
-    const seconds = Math.round((performance.now() - patience.startedAt) / 1000)
+    const seconds = Math.round((this.#clock.now() - patience.startedAt) / 1000)
     const outcome = patience.hasGivenUp ? 'no request waits any more: the last failed' : 'the cluster answers again'
     this.#log.info(`${outcome} after ${seconds} s`)
     this.#onChange(this.state)
@@ -88,14 +97,18 @@ export class Outage {
 /** One request's way through an outage. */
 export class Patience {
   readonly #outage: Outage
-  readonly startedAt = performance.now()
-  readonly sinceMs = Date.now()
+  readonly #clock: Clock
+  readonly startedAt: number
+  readonly sinceMs: number
   readonly #lastPauseMs: number
   #pauseMs: number
   #hasGivenUp = false
 
-  constructor(outage: Outage, timing: Timing) {
+  constructor(outage: Outage, clock: Clock, timing: Timing) {
     this.#outage = outage
+    this.#clock = clock
+    this.startedAt = clock.now()
+    this.sinceMs = clock.date()
     this.#pauseMs = timing.firstPauseMs
     this.#lastPauseMs = timing.lastPauseMs
   }
@@ -109,14 +122,14 @@ export class Patience {
   async wait(failure: SheepfsError): Promise<void> {
     this.#outage.join(this, failure)
     this.#checkTime(failure)
-    const pauseMs = this.#pauseMs * (0.75 + Math.random() / 2)
+    const pauseMs = this.#pauseMs * (0.75 + this.#clock.random() / 2)
     this.#pauseMs = Math.min(this.#pauseMs * 2, this.#lastPauseMs)
-    await new Promise((resolve) => setTimeout(resolve, pauseMs))
+    await sleep(this.#clock, pauseMs)
     this.#checkTime(failure)
   }
 
   #checkTime(failure: SheepfsError): void {
-    if (performance.now() - this.startedAt < this.#outage.timeoutMs) return
+    if (this.#clock.now() - this.startedAt < this.#outage.timeoutMs) return
     this.#hasGivenUp = true
     throw failure
   }

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { sleep, type Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
 import type { Message } from '../wire/message.ts'
 import { oidText, readOid, type ObjectId } from '../wire/object-id.ts'
@@ -51,6 +51,7 @@ export interface Probe {
 }
 
 interface GuardOptions {
+  readonly clock: Clock
   readonly timing: Timing
   readonly log: Logger
   readonly send: (message: Message) => Promise<Probe>
@@ -109,7 +110,7 @@ export class RecoveryGuard {
     if (epoch <= this.#epoch) return
     const isChange = this.#epoch !== 0
     this.#epoch = epoch
-    this.#since = performance.now()
+    this.#since = this.#options.clock.now()
     this.#isListed = false
     this.#fences = new Map()
     if (!isChange) return
@@ -179,29 +180,31 @@ export class RecoveryGuard {
   }
 
   async #raise({ oid, isNew }: Target, epoch: number): Promise<void> {
-    const { firstPauseMs, recoveryOverlapMs } = this.#options.timing
+    const { clock, timing } = this.#options
+    const { firstPauseMs, recoveryOverlapMs } = timing
     const isListed = this.#isListed
     let probe = await this.#options.send(writeObject(oid, 0, EMPTY))
     while (probe.sent < epoch && this.isPresent(epoch)) {
-      await pause(firstPauseMs) // may have been executed where the object was before
+      await sleep(clock, firstPauseMs) // may have been executed where the object was before
       probe = await this.#options.send(writeObject(oid, 0, EMPTY))
     }
     if (probe.result === Result.NO_OBJ && isNew && isListed) return
     const overlapMs = Math.max(recoveryOverlapMs, probe.tookMs)
-    await pause(Math.min(overlapMs, MAX_OVERLAPS * recoveryOverlapMs))
+    await sleep(clock, Math.min(overlapMs, MAX_OVERLAPS * recoveryOverlapMs))
   }
 
   /** Until the recovery of the latest epoch is over. */
   async #watch(): Promise<void> {
     if (this.#isWatching) return
     this.#isWatching = true
-    const { recoveryPollMs, recoveryOverlapMs } = this.#options.timing
+    const { clock, timing } = this.#options
     while (!this.#isClosed && this.#settled !== this.#epoch) {
       const epoch = this.#epoch
       const progress = await this.#progress(epoch)
       if (!this.isPresent(epoch)) continue
       this.#isListed ||= progress === 'done' || progress === 'listed'
-      await pause(progress === 'done' ? recoveryOverlapMs : recoveryPollMs, undefined, { ref: false })
+      const pauseMs = progress === 'done' ? timing.recoveryOverlapMs : timing.recoveryPollMs
+      await sleep(clock, pauseMs, { isBackground: true })
       if (progress === 'done' && this.isPresent(epoch)) this.#settle()
     }
     this.#isWatching = false
@@ -213,7 +216,7 @@ export class RecoveryGuard {
     const since = this.#since
     if (this.#latest?.epoch !== epoch) return 'unknown'
     const progress = await this.#options.survey(this.#latest, connectTimeoutMs)
-    const isLate = performance.now() - since >= recoveryUnheardMs
+    const isLate = this.#options.clock.now() - since >= recoveryUnheardMs
     return progress === 'done, some unheard' && isLate ? 'done' : progress
   }
 

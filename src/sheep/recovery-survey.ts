@@ -5,6 +5,7 @@ import type { Address } from './address.ts'
 import { askInEpoch } from './ask-in-epoch.ts'
 import { openBriefly } from './brief-connection.ts'
 import type { Topology } from './topology.ts'
+import type { World } from './world.ts'
 
 /** Results of a sheep that does not know the question. */
 const UNASKABLE = new Set<number>([Result.INVALID_PARMS, Result.VER_MISMATCH])
@@ -18,13 +19,19 @@ export type RecoveryProgress = 'done' | 'done, some unheard' | 'listed' | 'unkno
 
 type Answer = RecoveryPhase | 'other epoch' | 'unheard'
 
+interface Survey {
+  readonly world: World
+  readonly protoVer: number
+  readonly limitMs: number
+}
+
 /** Asks the sheep that store objects; each has `limitMs` to answer. */
-export async function surveyRecovery(topology: Topology, protoVer: number, limitMs: number): Promise<RecoveryProgress> {
+export async function surveyRecovery(topology: Topology, survey: Survey): Promise<RecoveryProgress> {
   const stores = topology.addresses.filter((_, place) => topology.nodes[place]?.nrVnodes !== 0)
   const seen = new Set<Answer>()
   for (let first = 0; first < stores.length; first += ASKED_AT_ONCE) {
     const some = stores.slice(first, first + ASKED_AT_ONCE)
-    const answers = await Promise.all(some.map((one) => askPhase(one, { protoVer, limitMs, epoch: topology.epoch })))
+    const answers = await Promise.all(some.map((one) => askPhase(one, topology.epoch, survey)))
     for (const answer of answers) seen.add(answer)
     if (seen.has('other epoch') || seen.has('listing')) return 'unknown'
   }
@@ -32,16 +39,13 @@ export async function surveyRecovery(topology: Topology, protoVer: number, limit
   return seen.has('unheard') ? 'done, some unheard' : 'done'
 }
 
-async function askPhase(
-  address: Address,
-  ask: { readonly protoVer: number; readonly limitMs: number; readonly epoch: number },
-): Promise<Answer> {
-  const connection = await openBriefly(address, ask.limitMs).catch(() => undefined)
+async function askPhase(address: Address, epoch: number, { world, protoVer, limitMs }: Survey): Promise<Answer> {
+  const connection = await openBriefly(world, address, limitMs).catch(() => undefined)
   try {
     if (!connection) return 'unheard'
-    const response = await askInEpoch(connection, statRecovery(ask.protoVer))
+    const response = await askInEpoch(connection, statRecovery(protoVer))
     if (UNASKABLE.has(response.result)) return 'none'
-    if (response.result !== Result.SUCCESS || response.epoch !== ask.epoch) return 'other epoch'
+    if (response.result !== Result.SUCCESS || response.epoch !== epoch) return 'other epoch'
     return parseRecoveryPhase(response.payload)
   } catch {
     return 'unheard'

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { sleep } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
 import { u64, viewOf } from '../wire/field.ts'
 import { newMessage } from '../wire/message.ts'
@@ -7,6 +7,7 @@ import type { Address } from './address.ts'
 import { openBriefly } from './brief-connection.ts'
 import type { Connection } from './connection.ts'
 import type { Timing } from './timing.ts'
+import type { World } from './world.ts'
 
 /** struct sd_stat of 1.0: requests that the asked sheep executes as a gateway now. A shorter buffer would overflow it. */
 const gatewayActive = u64(0)
@@ -21,6 +22,12 @@ const QUIET_ANSWERS = 2
  */
 const IDLE_ANSWERS = 5
 
+/** How a sheep is asked. */
+interface Asking {
+  readonly world: World
+  readonly timing: Timing
+}
+
 /** What a lost gateway does: nothing (it says so, or its process is gone), something for anybody, or nobody knows. */
 type Activity = 'quiet' | 'busy' | 'unknown'
 
@@ -30,22 +37,24 @@ type Activity = 'quiet' | 'busy' | 'unknown'
  * `settleBusyMs`. Until then a request sent again elsewhere, or a later one, could be overtaken by its first copy
  * (docs/sheepdog-protocol.md#13.1).
  */
-export async function settled(address: Address, protoVer: number, timing: Timing): Promise<void> {
-  const since = performance.now()
+export async function settled(address: Address, protoVer: number, asking: Asking): Promise<void> {
+  const { world, timing } = asking
+  const { clock } = world
+  const since = clock.now()
   let connection: Connection | undefined
   try {
     for (let quietAnswers = 0; quietAnswers < QUIET_ANSWERS;) {
-      await pause(timing.settlePollMs)
-      const limitMs = Math.max(timing.settlePollMs, timing.settleSilentMs - (performance.now() - since))
+      await sleep(clock, timing.settlePollMs)
+      const limitMs = Math.max(timing.settlePollMs, timing.settleSilentMs - (clock.now() - since))
       let activity: Activity
       try {
-        if (!connection || connection.closed) connection = await openBriefly(address, limitMs)
+        if (!connection || connection.closed) connection = await openBriefly(world, address, limitMs)
         activity = await askActivity(connection, protoVer)
       } catch (error) {
         activity = isRefusal(error) ? 'quiet' : 'unknown'
       }
       quietAnswers = activity === 'quiet' ? quietAnswers + 1 : 0
-      const waitedMs = performance.now() - since
+      const waitedMs = clock.now() - since
       if (waitedMs >= (activity === 'unknown' ? timing.settleSilentMs : timing.settleBusyMs)) return
     }
   } finally {
@@ -57,12 +66,14 @@ export async function settled(address: Address, protoVer: number, timing: Timing
  * Whether a sheep executes nothing as a gateway, for anybody: neither what it was sent nor the removals that follow from
  * index updates, of which it begins one as soon as the one before has ended. False when it cannot be asked.
  */
-export async function isIdle(address: Address, protoVer: number, timing: Timing): Promise<boolean> {
-  const connection = await openBriefly(address, timing.settleSilentMs).catch(() => undefined)
+export async function isIdle(address: Address, protoVer: number, asking: Asking): Promise<boolean> {
+  const { world, timing } = asking
+  const { clock } = world
+  const connection = await openBriefly(world, address, timing.settleSilentMs).catch(() => undefined)
   if (!connection) return false
   try {
     for (let answers = 0; answers < IDLE_ANSWERS; answers++) {
-      await pause(timing.settlePollMs, undefined, { ref: false })
+      await sleep(clock, timing.settlePollMs, { isBackground: true })
       if ((await askActivity(connection, protoVer)) !== 'quiet') return false
     }
     return true

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { sleep } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
 import { getClusterDefault } from '../wire/info-ops.ts'
 import { addressText, type Address } from './address.ts'
@@ -55,7 +55,7 @@ export class Sheep {
 
   /** False for a while after a failure, growing with each. */
   get isWorthTrying(): boolean {
-    return performance.now() >= this.#retryAt
+    return this.#options.world.clock.now() >= this.#retryAt
   }
 
   /** Resolves when the changes that were under way at the last loss are over; see settle.ts. */
@@ -77,7 +77,7 @@ export class Sheep {
   holdOff(): void {
     const { firstBackoffMs, lastBackoffMs } = this.#options.timing
     this.#backoffMs = Math.min(Math.max(firstBackoffMs, this.#backoffMs * 2), lastBackoffMs)
-    this.#retryAt = performance.now() + this.#backoffMs
+    this.#retryAt = this.#options.world.clock.now() + this.#backoffMs
   }
 
   /** Ends the connection and everything in flight on it, for good. */
@@ -87,10 +87,12 @@ export class Sheep {
   }
 
   async #open(): Promise<Connection> {
-    const { settleSilentMs } = this.#options.timing
+    const { world, timing } = this.#options
     let connection: Connection | undefined
     try {
-      if (this.#settling) await Promise.race([this.#settling, pause(settleSilentMs, undefined, { ref: false })])
+      if (this.#settling) {
+        await Promise.race([this.#settling, sleep(world.clock, timing.settleSilentMs, { isBackground: true })])
+      }
       connection = await Connection.open(this.address, this.#connectionOptions(), (error, hadChanges) => {
         this.#lost(connection, error, hadChanges)
       })
@@ -119,18 +121,18 @@ export class Sheep {
 
   /** A stopped process still takes connections: only one that answers is of use. Any sheep in any state knows this question. */
   async #probe(connection: Connection): Promise<void> {
-    const { connectTimeoutMs } = this.#options
-    const timer = setTimeout(() => {
+    const { world, connectTimeoutMs } = this.#options
+    const timer = world.clock.after(connectTimeoutMs, () => {
       const text = `sheep ${addressText(this.address)}: takes connections but does not answer`
       connection.destroy(new SheepfsError('timeout', text))
-    }, connectTimeoutMs)
+    })
     try {
       const { result } = await connection.exchange(getClusterDefault())
       if (isGatewayLeaving(result)) {
         throw new SheepfsError('unreachable', resultError(result, `sheep ${addressText(this.address)}`).message)
       }
     } finally {
-      clearTimeout(timer)
+      timer.cancel()
     }
   }
 
@@ -143,7 +145,7 @@ export class Sheep {
   }
 
   #settle(): void {
-    const settling = settled(this.address, this.#options.protoVer(), this.#options.timing).finally(() => {
+    const settling = settled(this.address, this.#options.protoVer(), this.#options).finally(() => {
       if (this.#settling === settling) this.#settling = undefined
     })
     this.#settling = settling

@@ -1,7 +1,6 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { sleep, type Clock } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
 import { ClusterFlag, getNodeList, parseClusterStatus, parseNodeList, statCluster } from '../wire/info-ops.ts'
-import type { NodeRecord } from '../wire/node-record.ts'
 import { Ring } from '../wire/ring.ts'
 import { Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText } from './address.ts'
@@ -36,19 +35,22 @@ async function clusterFlags(connection: Connection, protoVer: number): Promise<n
 }
 
 /** Reads the nodes of the present epoch. Errors: io. */
-export async function loadTopology(connection: Connection, protoVer: number, flags: number): Promise<Topology> {
+export async function loadTopology(
+  connection: Connection,
+  { clock, protoVer, flags }: { readonly clock: Clock; readonly protoVer: number; readonly flags: number },
+): Promise<Topology> {
   const response = await askInEpoch(connection, getNodeList(protoVer))
   if (response.result !== Result.SUCCESS) throw resultError(response.result, 'node list')
   const nodes = parseNodeList(response)
-  return toTopology(response.epoch, nodes, await buildRing(nodes, (flags & ClusterFlag.DISK_MODE) !== 0))
+  const building = Ring.build(nodes, (flags & ClusterFlag.DISK_MODE) !== 0)
+  return toTopology(response.epoch, nodes, await inSlices(building, clock))
 }
 
-/** In slices, with requests served in between: in disk mode it takes up to a second. */
-async function buildRing(nodes: readonly NodeRecord[], diskMode: boolean): Promise<Ring> {
-  const building = Ring.build(nodes, diskMode)
+/** The ring, with requests served in between: in disk mode it takes up to a second. */
+async function inSlices<T>(building: Generator<undefined, T>, clock: Clock): Promise<T> {
   for (;;) {
     const { done, value } = building.next()
     if (done === true) return value
-    await nextTurn()
+    await sleep(clock, 0)
   }
 }

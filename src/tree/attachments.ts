@@ -36,11 +36,12 @@ export class Attachments {
   readonly #nodes = new Map<number, VolumeFile>()
   readonly #attaching = new Map<string, Promise<VolumeFile>>()
   readonly #detaching = new Map<string, Promise<void>>()
-  #changedMs = Date.now()
+  #changedMs: number
   #isClosed = false
 
   constructor(options: AttachmentsOptions) {
     this.#options = options
+    this.#changedMs = options.file.clock.date()
   }
 
   /** When a volume was attached or detached last, ms since 1970. */
@@ -127,7 +128,7 @@ export class Attachments {
     })
     this.#attached.set(file.name, file)
     this.#nodes.set(file.id, file)
-    this.#changedMs = Date.now()
+    this.#changedMs = this.#options.file.clock.date()
     log.info({ volume: file.name, size: volume.size, readOnly: volume.isReadOnly }, 'attached a volume')
     announce({ kind: 'entry-added', parent: FixedId.volume, name: file.name, node: file.id })
     return file
@@ -145,7 +146,7 @@ export class Attachments {
     file.detach()
     this.#attached.delete(file.name)
     void file.whenClosed().then(() => this.#nodes.delete(file.id))
-    this.#changedMs = Date.now()
+    this.#changedMs = this.#options.file.clock.date()
     log.info({ volume: file.name }, 'detached a volume')
     announce({ kind: 'entry-removed', parent: FixedId.volume, name: file.name, node: file.id })
     const closing = this.#closeVolume(file).finally(() => this.#detaching.delete(file.name))

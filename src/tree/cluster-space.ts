@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import type { ClusterFacts } from './cluster-facts.ts'
 import type { Space } from './node.ts'
 import { withinTime } from './time-limit.ts'
@@ -13,22 +14,24 @@ const LIMIT_MS = 3000
  */
 export class ClusterSpace {
   readonly #facts: ClusterFacts
+  readonly #clock: Clock
   #known: { readonly space: Space; readonly at: number } | undefined
   #asking: Promise<Space> | undefined
 
-  constructor(facts: ClusterFacts) {
+  constructor(facts: ClusterFacts, clock: Clock) {
     this.#facts = facts
+    this.#clock = clock
   }
 
   /** The last known space when the cluster does not answer. Errors, when there is none: unreachable, timeout. */
   async space(): Promise<Space> {
     const known = this.#known
-    if (known !== undefined && performance.now() - known.at < VALID_MS) return known.space
+    if (known !== undefined && this.#clock.now() - known.at < VALID_MS) return known.space
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined
     })
     try {
-      return await withinTime(this.#asking, LIMIT_MS, 'the space of its nodes')
+      return await withinTime(this.#asking, { clock: this.#clock, ms: LIMIT_MS, what: 'the space of its nodes' })
     } catch (error) {
       if (known !== undefined) return known.space
       throw error
@@ -44,7 +47,7 @@ export class ClusterSpace {
       total: stores.reduce((sum, store) => sum + (store?.size ?? 0), 0),
       free: stores.reduce((sum, store) => sum + (store?.free ?? 0), 0),
     }
-    this.#known = { space, at: performance.now() }
+    this.#known = { space, at: this.#clock.now() }
     return space
   }
 }

@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
 import type { VdiSpec } from '../wire/vdi-ops.ts'
 import { Attachments, type HowToOpen } from './attachments.ts'
@@ -15,6 +16,7 @@ import { SizePoll } from './size-poll.ts'
 import { VolumeDirectory } from './volume-directory.ts'
 
 export interface ClusterTreeOptions {
+  readonly clock: Clock
   readonly facts: ClusterFacts
   /** Errors: not-found, locked, not-supported, what the cluster answers. */
   readonly openVolume: (spec: VdiSpec, how: HowToOpen) => Promise<ServedVolume>
@@ -42,15 +44,16 @@ export class ClusterTree implements Tree {
   readonly #listeners = new Set<(change: TreeChange) => void>()
 
   constructor(options: ClusterTreeOptions) {
-    const { facts, owner, log } = options
+    const { clock, facts, owner, log } = options
     this.#log = log
-    this.#space = new ClusterSpace(facts)
+    this.#space = new ClusterSpace(facts, clock)
     this.ids = options.ids ?? new NodeIds()
     this.caches = new Caches(facts, options.cache)
     this.attachments = new Attachments({
       open: (name, how) => openNamed(name, (spec) => options.openVolume(spec, how)),
       ids: this.ids,
       file: {
+        clock,
         owner,
         caching: () => (this.caches.pageCache ? 'cached' : 'direct'),
         mode: options.volumeMode ?? VOLUME_MODE,
@@ -60,7 +63,7 @@ export class ClusterTree implements Tree {
       },
       log,
     })
-    this.#sizePoll = new SizePoll(this.attachments, log)
+    this.#sizePoll = new SizePoll(this.attachments, { clock, log })
     this.root = this.#build(options)
     this.#index(this.root)
   }
@@ -89,17 +92,17 @@ export class ClusterTree implements Tree {
     return () => this.#listeners.delete(listener)
   }
 
-  #build({ facts, owner, log }: ClusterTreeOptions): Directory {
-    const root = new FixedDirectory(FixedId.root, { owner })
+  #build({ clock, facts, owner, log }: ClusterTreeOptions): Directory {
+    const root = new FixedDirectory(FixedId.root, { clock, owner })
     const directory = (name: 'cluster' | 'node' | 'vdi' | 'config'): FixedDirectory => {
-      const made = new FixedDirectory(FixedId[name], { parent: root, owner })
+      const made = new FixedDirectory(FixedId[name], { clock, parent: root, owner })
       root.add(name, made)
       return made
     }
     const vdi = directory('vdi')
-    addClusterFiles({ cluster: directory('cluster'), node: directory('node'), vdi }, { facts, owner })
-    addVdiControls(vdi, { attachments: this.attachments, owner, log })
-    addConfigFiles(directory('config'), { facts, caches: this.caches, owner, log })
+    addClusterFiles({ cluster: directory('cluster'), node: directory('node'), vdi }, { clock, facts, owner })
+    addVdiControls(vdi, { clock, attachments: this.attachments, owner, log })
+    addConfigFiles(directory('config'), { clock, facts, caches: this.caches, owner, log })
     root.add('volume', new VolumeDirectory(root, { attachments: this.attachments, owner }))
     return root
   }

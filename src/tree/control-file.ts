@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import { errorText, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Attributes, File, Handle } from './node.ts'
@@ -8,6 +9,7 @@ const CONTROL_MODE = 0o644
 const NEWLINE = 0x0a
 
 export interface ControlFileOptions {
+  readonly clock: Clock
   /** Within the tree, for messages: "vdi/mount". */
   readonly path: string
   readonly owner: Owner
@@ -30,10 +32,10 @@ export class ControlFile implements File {
   }
 
   attributes(): Promise<Attributes> {
-    const { owner, show } = this.#options
+    const { clock, owner, show } = this.#options
     const size = Buffer.byteLength(show())
     return Promise.resolve(
-      plainAttributes(owner, { size, mode: CONTROL_MODE, modifiedMs: Date.now(), validity: 'never' }),
+      plainAttributes(owner, { size, mode: CONTROL_MODE, modifiedMs: clock.date(), validity: 'never' }),
     )
   }
 

@@ -1,12 +1,16 @@
+import type { Clock } from '../clock.ts'
+
 /** The least by which two changes are apart, ms: nobody who compares times takes one for the other. */
 const STEP_MS = 0.001
 
 /** When a file was changed: mtime and ctime, ms since 1970. */
 export class FileTimes {
+  readonly #clock: Clock
   #modifiedMs: number
   #changedMs: number
 
-  constructor(sinceMs: number) {
+  constructor(sinceMs: number, clock: Clock) {
+    this.#clock = clock
     this.#modifiedMs = sinceMs
     this.#changedMs = sinceMs
   }
@@ -23,7 +27,7 @@ export class FileTimes {
 
   /** The content is another one. */
   touch(): void {
-    this.#changedMs = Math.max(Date.now(), this.#changedMs + STEP_MS)
+    this.#changedMs = Math.max(this.#clock.date(), this.#changedMs + STEP_MS)
     this.#modifiedMs = this.#changedMs
   }
 

@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import type { Attributes, Directory, Entry, Node } from './node.ts'
 import { plainAttributes, type Owner } from './owner.ts'
 
@@ -9,13 +10,14 @@ export class FixedDirectory implements Directory {
   readonly id: number
   readonly parent: Directory | undefined
   readonly #owner: Owner
-  readonly #madeMs = Date.now()
+  readonly #madeMs: number
   readonly #nodes = new Map<string, Node>()
 
-  constructor(id: number, options: { readonly parent?: Directory; readonly owner: Owner }) {
+  constructor(id: number, options: { readonly clock: Clock; readonly parent?: Directory; readonly owner: Owner }) {
     this.id = id
     this.parent = options.parent
     this.#owner = options.owner
+    this.#madeMs = options.clock.date()
   }
 
   /** Adds an entry; for the time before the tree is served. */

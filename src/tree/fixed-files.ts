@@ -1,10 +1,10 @@
-import type { Logger } from '../log.ts'
+import type { Clock } from '../clock.ts'
 import { addressText, parseAddresses } from '../sheep/address.ts'
 import type { Attachments } from './attachments.ts'
 import { parseSwitch, switchText, type Caches } from './caches.ts'
 import type { ClusterFacts } from './cluster-facts.ts'
 import { makeClusterInfo, makeNodeInfo, makeNodeList, makeVdiList } from './cluster-texts.ts'
-import { ControlFile } from './control-file.ts'
+import { ControlFile, type ControlFileOptions } from './control-file.ts'
 import type { FixedDirectory } from './fixed-directory.ts'
 import { FixedId } from './node-ids.ts'
 import type { Owner } from './owner.ts'
@@ -15,6 +15,8 @@ import { parseVolumeName } from './volume-name.ts'
 const ASK_LIMIT_MS = 5000
 const LIST_LIMIT_MS = 30_000
 
+type ControlContext = Pick<ControlFileOptions, 'clock' | 'owner' | 'log'>
+
 interface Directories {
   readonly cluster: FixedDirectory
   readonly node: FixedDirectory
@@ -24,14 +26,14 @@ interface Directories {
 /** cluster/info, node/list, node/info and vdi/list. */
 export function addClusterFiles(
   { cluster, node, vdi }: Directories,
-  { facts, owner }: { readonly facts: ClusterFacts; readonly owner: Owner },
+  { clock, facts, owner }: { readonly clock: Clock; readonly facts: ClusterFacts; readonly owner: Owner },
 ): void {
   const text = (
     id: number,
     path: string,
     openLimitMs: number,
     make: (facts: ClusterFacts) => Promise<Buffer>,
-  ): TextFile => new TextFile(id, { path, owner, openLimitMs, make: () => make(facts) })
+  ): TextFile => new TextFile(id, { clock, path, owner, openLimitMs, make: () => make(facts) })
   cluster.add('info', text(FixedId.clusterInfo, 'cluster/info', ASK_LIMIT_MS, makeClusterInfo))
   node.add('list', text(FixedId.nodeList, 'node/list', ASK_LIMIT_MS, makeNodeList))
   node.add('info', text(FixedId.nodeInfo, 'node/info', LIST_LIMIT_MS, makeNodeInfo))
@@ -41,11 +43,11 @@ export function addClusterFiles(
 /** vdi/mount and vdi/unmount. */
 export function addVdiControls(
   vdi: FixedDirectory,
-  options: { readonly attachments: Attachments; readonly owner: Owner; readonly log: Logger },
+  options: ControlContext & { readonly attachments: Attachments },
 ): void {
-  const { attachments, owner, log } = options
+  const { attachments, ...context } = options
   const control = (id: number, path: string, apply: (line: Uint8Array) => unknown): ControlFile =>
-    new ControlFile(id, { path, owner, log, show: () => '', apply })
+    new ControlFile(id, { ...context, path, show: () => '', apply })
   vdi.add(
     'mount',
     control(FixedId.vdiMount, 'vdi/mount', (line) => attachments.attach(parseVolumeName(line))),
@@ -59,15 +61,14 @@ export function addVdiControls(
 /** config/page_cache, config/object_cache and config/sheep_info. */
 export function addConfigFiles(
   config: FixedDirectory,
-  options: { readonly facts: ClusterFacts; readonly caches: Caches; readonly owner: Owner; readonly log: Logger },
+  options: ControlContext & { readonly facts: ClusterFacts; readonly caches: Caches },
 ): void {
-  const { facts, caches, owner, log } = options
+  const { facts, caches, ...context } = options
   config.add(
     'page_cache',
     new ControlFile(FixedId.pageCache, {
+      ...context,
       path: 'config/page_cache',
-      owner,
-      log,
       show: () => switchText(caches.pageCache),
       apply: (line) => {
         caches.setPageCache(parseSwitch('config/page_cache', line))
@@ -77,9 +78,8 @@ export function addConfigFiles(
   config.add(
     'object_cache',
     new ControlFile(FixedId.objectCache, {
+      ...context,
       path: 'config/object_cache',
-      owner,
-      log,
       show: () => switchText(caches.objectCache),
       apply: (line) => {
         caches.setObjectCache(parseSwitch('config/object_cache', line))
@@ -89,9 +89,8 @@ export function addConfigFiles(
   config.add(
     'sheep_info',
     new ControlFile(FixedId.sheepInfo, {
+      ...context,
       path: 'config/sheep_info',
-      owner,
-      log,
       show: () => `${facts.addresses.map(addressText).join(',')}\n`,
       apply: (line) => facts.setAddresses(parseAddresses(Buffer.from(line).toString())),
     }),

@@ -1,7 +1,14 @@
+import type { Clock } from '../clock.ts'
+
 /** How many are inside, and a way to wait until nobody is. */
 export class Occupancy {
+  readonly #clock: Clock
   readonly #waiters = new Set<(isEmpty: boolean) => void>()
   #count = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   get count(): number {
     return this.#count
@@ -21,11 +28,14 @@ export class Occupancy {
     if (this.#count === 0) return true
     return new Promise((resolve) => {
       const settle = (isEmpty: boolean): void => {
-        clearTimeout(timer)
+        timer?.cancel()
         this.#waiters.delete(settle)
         resolve(isEmpty)
       }
-      const timer = limitMs === Infinity ? undefined : setTimeout(settle, limitMs, false)
+      const giveUp = (): void => {
+        settle(false)
+      }
+      const timer = limitMs === Infinity ? undefined : this.#clock.after(limitMs, giveUp)
       this.#waiters.add(settle)
     })
   }

@@ -1,7 +1,9 @@
+import type { Clock } from '../clock.ts'
+
 /** A text that is being made, or was. */
 export interface Rendering {
   readonly text: Promise<Uint8Array>
-  /** When it was asked for, `performance.now()`. */
+  /** When it was asked for, by `Clock.now`. */
   readonly askedAt: number
   /** Undefined while it is being made. */
   endedAt: number | undefined
@@ -21,23 +23,25 @@ const SHARED_MS = 100
  */
 export class SharedText {
   readonly #make: () => Promise<Uint8Array>
+  readonly #clock: Clock
   #latest: Rendering | undefined
   #queued: Rendering | undefined
 
-  constructor(make: () => Promise<Uint8Array>) {
+  constructor(make: () => Promise<Uint8Array>, clock: Clock) {
     this.#make = make
+    this.#clock = clock
   }
 
   /** For a stat: the latest text, or the one that is being made, or else a new one. */
   forStat(): Rendering {
     const latest = this.#latest
-    return latest !== undefined && isFresh(latest) ? latest : this.#render()
+    return latest !== undefined && this.#isFresh(latest) ? latest : this.#render()
   }
 
   /** For an open: the text of a stat just before, unless another open has it already, or else a new one. */
   forOpen(): Rendering {
     const latest = this.#latest
-    const rendering = latest !== undefined && isFresh(latest) && !latest.isShown ? latest : this.#render()
+    const rendering = latest !== undefined && this.#isFresh(latest) && !latest.isShown ? latest : this.#render()
     rendering.isShown = true
     return rendering
   }
@@ -45,7 +49,7 @@ export class SharedText {
   #render(): Rendering {
     const latest = this.#latest
     if (latest?.endedAt === undefined && latest !== undefined) return (this.#queued ??= this.#renderAfter(latest))
-    return (this.#latest = toRendering(this.#make()))
+    return (this.#latest = this.#toRendering(this.#make()))
   }
 
   #renderAfter(running: Rendering): Rendering {
@@ -54,19 +58,19 @@ export class SharedText {
       this.#queued = undefined
       return this.#make()
     }
-    return toRendering(running.text.then(start, start))
+    return this.#toRendering(running.text.then(start, start))
   }
-}
 
-function toRendering(text: Promise<Uint8Array>): Rendering {
-  const rendering: Rendering = { text, askedAt: performance.now(), endedAt: undefined, isShown: false }
-  const end = (): void => {
-    rendering.endedAt = performance.now()
+  #toRendering(text: Promise<Uint8Array>): Rendering {
+    const rendering: Rendering = { text, askedAt: this.#clock.now(), endedAt: undefined, isShown: false }
+    const end = (): void => {
+      rendering.endedAt = this.#clock.now()
+    }
+    text.then(end, end)
+    return rendering
   }
-  text.then(end, end)
-  return rendering
-}
 
-function isFresh({ endedAt }: Rendering): boolean {
-  return endedAt === undefined || performance.now() - endedAt <= SHARED_MS
+  #isFresh({ endedAt }: Rendering): boolean {
+    return endedAt === undefined || this.#clock.now() - endedAt <= SHARED_MS
+  }
 }

@@ -1,3 +1,4 @@
+import { every, type Clock, type Timer } from '../clock.ts'
 import { errorText } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Attachments } from './attachments.ts'
@@ -8,23 +9,25 @@ const POLL_MS = 30_000
 /** Looks from time to time what others have done to the attached volumes, so that a file that stays open grows too. */
 export class SizePoll {
   readonly #attachments: Attachments
+  readonly #clock: Clock
   readonly #log: Logger
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
   #isRunning = false
 
-  constructor(attachments: Attachments, log: Logger) {
+  constructor(attachments: Attachments, { clock, log }: { readonly clock: Clock; readonly log: Logger }) {
     this.#attachments = attachments
+    this.#clock = clock
     this.#log = log
   }
 
   /** Idempotent. Keeps no process alive. */
   start(): void {
-    this.#timer ??= setInterval(() => void this.#poll(), POLL_MS).unref()
+    this.#timer ??= every(this.#clock, POLL_MS, () => void this.#poll())
   }
 
   /** Idempotent. */
   stop(): void {
-    clearInterval(this.#timer)
+    this.#timer?.cancel()
     this.#timer = undefined
   }
 

@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
 import type { Attributes, File, Handle } from './node.ts'
 import { plainAttributes, type Owner } from './owner.ts'
@@ -11,6 +12,7 @@ const TEXT_MODE = 0o444
 const STAT_LIMIT_MS = 5000
 
 export interface TextFileOptions {
+  readonly clock: Clock
   /** Within the tree, for messages: "vdi/list". */
   readonly path: string
   readonly owner: Owner
@@ -33,7 +35,7 @@ export class TextFile implements File {
   constructor(id: number, options: TextFileOptions) {
     this.id = id
     this.#options = options
-    this.#text = new SharedText(options.make)
+    this.#text = new SharedText(options.make, options.clock)
   }
 
   /** While the cluster does not answer: the size of the last text, 0 at first. */
@@ -42,7 +44,7 @@ export class TextFile implements File {
     return plainAttributes(this.#options.owner, {
       size: this.#lastSize,
       mode: TEXT_MODE,
-      modifiedMs: Date.now(),
+      modifiedMs: this.#options.clock.date(),
       validity: 'never',
     })
   }
@@ -60,8 +62,9 @@ export class TextFile implements File {
   }
 
   async #finished(rendering: Rendering, limitMs: number): Promise<Uint8Array> {
-    const leftMs = Math.max(rendering.askedAt + limitMs - performance.now(), 0)
-    const text = await withinTime(rendering.text, leftMs, this.#options.path)
+    const { clock, path } = this.#options
+    const ms = Math.max(rendering.askedAt + limitMs - clock.now(), 0)
+    const text = await withinTime(rendering.text, { clock, ms, what: path })
     this.#lastSize = text.length
     return text
   }

@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
 import { FileTimes } from './file-times.ts'
 import type { Attributes, File, Handle } from './node.ts'
@@ -8,6 +9,7 @@ import { VolumeHandle } from './volume-handle.ts'
 
 /** What all volume files of a tree have in common. */
 export interface VolumeFileOptions {
+  readonly clock: Clock
   readonly owner: Owner
   /** Permission bits; those for writing are dropped from volumes that are read-only. */
   readonly mode: number
@@ -43,9 +45,9 @@ export class VolumeFile implements File {
   /** Attached for reading only because somebody wanted that: a volume that can be written need not be open for it. */
   readonly isForReading: boolean
   /** Requests of all handles that the volume has not answered. */
-  readonly requests = new Occupancy()
+  readonly requests: Occupancy
   /** Handles not closed yet, by the way they are cached. */
-  readonly handles = { direct: new Occupancy(), cached: new Occupancy() } as const
+  readonly handles: { readonly direct: Occupancy; readonly cached: Occupancy }
   /** Somebody else may have written until now: no earlier backup can know it as it is. */
   readonly times: FileTimes
   readonly #options: VolumeFileOptions
@@ -57,8 +59,11 @@ export class VolumeFile implements File {
     this.name = options.name
     this.volume = options.volume
     this.isForReading = options.isForReading
-    this.times = new FileTimes(options.volume.fixedMs ?? Date.now())
     this.#options = options
+    const { clock } = options
+    this.times = new FileTimes(options.volume.fixedMs ?? clock.date(), clock)
+    this.requests = new Occupancy(clock)
+    this.handles = { direct: new Occupancy(clock), cached: new Occupancy(clock) }
   }
 
   /** How many handles are open. */
@@ -149,10 +154,11 @@ export class VolumeFile implements File {
   noteOverrun(): void {
     if (this.#isTelling) return
     this.#isTelling = true
-    setTimeout(() => {
+    const tell = (): void => {
       this.#isTelling = false
       if (!this.#isDetached) this.#options.onSize(this)
-    }, OVERRUN_PAUSE_MS).unref()
+    }
+    this.#options.clock.after(OVERRUN_PAUSE_MS, tell, { isBackground: true })
   }
 
   /** Refuses everything from now on, also on handles that are open. */

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { sleep } from '../clock.ts'
 import { isSheepfsError, type SheepfsError } from '../errors.ts'
 import type { Cluster } from '../sheep/cluster.ts'
 
@@ -7,10 +7,10 @@ import type { Cluster } from '../sheep/cluster.ts'
  * that passes (docs/sheepdog-protocol.md#5.2). Time spent otherwise, waiting for the cluster, does not count.
  */
 export class Missing {
-  readonly #cluster: Pick<Cluster, 'timing' | 'ioTimeoutMs'>
+  readonly #cluster: Pick<Cluster, 'clock' | 'timing' | 'ioTimeoutMs'>
   #waitedMs = 0
 
-  constructor(cluster: Pick<Cluster, 'timing' | 'ioTimeoutMs'>) {
+  constructor(cluster: Pick<Cluster, 'clock' | 'timing' | 'ioTimeoutMs'>) {
     this.#cluster = cluster
   }
 
@@ -19,7 +19,7 @@ export class Missing {
     const { missingLimitMs, missingPauseMs } = this.#cluster.timing
     if (this.#waitedMs >= Math.min(missingLimitMs, this.#cluster.ioTimeoutMs)) throw failure()
     this.#waitedMs += missingPauseMs
-    await pause(missingPauseMs)
+    await sleep(this.#cluster.clock, missingPauseMs)
   }
 }
 

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { sleep } from '../clock.ts'
 import type { Cluster } from '../sheep/cluster.ts'
 import { erasureStrips, type InodeHeader } from '../wire/inode.ts'
 import { dataOid } from '../wire/object-id.ts'
@@ -66,15 +66,16 @@ export class Removals {
     if (this.#isSuspecting && !this.#underWay.has(index) && !this.#over.has(index)) {
       this.#underWay.set(index, 'suspected')
     }
-    const { removalLimitMs, removalPauseMs } = this.#cluster.timing
-    let until = performance.now() + removalLimitMs
-    while (this.#underWay.has(index) && performance.now() < until) {
+    const { clock, timing } = this.#cluster
+    const { removalLimitMs, removalPauseMs } = timing
+    let until = clock.now() + removalLimitMs
+    while (this.#underWay.has(index) && clock.now() < until) {
       if (await this.#noticeEnd(index)) break
       const [first = index] = this.#underWay.keys()
-      const isLate = performance.now() >= until - removalLimitMs / 2
-      if (first !== index && (await this.#noticeEnd(first))) until = performance.now() + removalLimitMs
+      const isLate = clock.now() >= until - removalLimitMs / 2
+      if (first !== index && (await this.#noticeEnd(first))) until = clock.now() + removalLimitMs
       else if (isLate) this.#putLast(first) // it may be one that stays
-      await pause(removalPauseMs)
+      await sleep(clock, removalPauseMs)
     }
     return this.#underWay.has(index) || this.#over.has(index)
   }
@@ -82,7 +83,7 @@ export class Removals {
   async #awaitIdle(): Promise<void> {
     for (let lookMs = FIRST_LOOK_MS; this.#isSuspecting; lookMs = Math.min(2 * lookMs, LAST_LOOK_MS)) {
       if (await this.#cluster.isIdle()) this.endSuspicion()
-      else await pause(lookMs, undefined, { ref: false })
+      else await sleep(this.#cluster.clock, lookMs, { isBackground: true })
     }
   }
 

@@ -25,7 +25,7 @@ import { isAscending, type PlaceRange } from './leaf-entries.ts'
 import { Missing } from './missing.ts'
 
 /** What the index of a hyper volume needs of a cluster. */
-export type ObjectCalls = Pick<Cluster, 'read' | 'change' | 'ioTimeoutMs' | 'timing'>
+export type ObjectCalls = Pick<Cluster, 'clock' | 'read' | 'change' | 'ioTimeoutMs' | 'timing'>
 
 /**
  * Where a write of the root starts: btree_counter, so that one request has all of the tree that is in the inode. A write

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { silentLogger } from '../../src/log.ts'
 import { Cluster } from '../../src/sheep/cluster.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
@@ -46,7 +47,7 @@ describe('a hyper volume of 16 TiB', { timeout: 300_000 }, () => {
   after(() => stage.close())
 
   async function attached<T>(name: string, use: (attached: Attached) => Promise<T>): Promise<T> {
-    const cluster = new Cluster({ addresses: [sheep.address], log: silentLogger() })
+    const cluster = new Cluster({ world: realWorld, addresses: [sheep.address], log: silentLogger() })
     await cluster.open()
     try {
       const volume = await openVolume(cluster, { name: Buffer.from(name) }, { log: silentLogger() })

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { SheepfsError } from '../../src/errors.ts'
 import { silentLogger } from '../../src/log.ts'
 import { parseAddress } from '../../src/sheep/address.ts'
@@ -40,8 +41,11 @@ async function isWhole(): Promise<boolean> {
   const [protoVer] = SD_SHEEP_PROTO_VERS
   const connection = await openConnection(parseAddress(sheepText))
   try {
-    const topology = await loadTopology(connection, protoVer, 0)
-    return topology.nodes.length === NODES && (await surveyRecovery(topology, protoVer, CALM_MS)) === 'done'
+    const topology = await loadTopology(connection, { clock: realWorld.clock, protoVer, flags: 0 })
+    return (
+      topology.nodes.length === NODES &&
+      (await surveyRecovery(topology, { world: realWorld, protoVer, limitMs: CALM_MS })) === 'done'
+    )
   } finally {
     connection.destroy(new SheepfsError('closed', 'asked'))
   }
@@ -73,7 +77,7 @@ async function stopInTurn(number: number): Promise<void> {
 
 /** Its client outlives what befalls the nodes, and removes the VDI at the end. */
 async function withVdi<T>(work: (name: string) => Promise<T>): Promise<T> {
-  const cluster = new Cluster({ addresses: [parseAddress(sheepText)], log: silentLogger() })
+  const cluster = new Cluster({ world: realWorld, addresses: [parseAddress(sheepText)], log: silentLogger() })
   try {
     await cluster.open()
     const name = `sheepfs-test-${randomBytes(6).toString('hex')}`

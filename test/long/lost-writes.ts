@@ -8,6 +8,7 @@
  * `guarded`: the same through the client of sheepfs, which keeps writes from being undone.
  */
 import { setTimeout as pause } from 'node:timers/promises'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { parseAddress } from '../../src/sheep/address.ts'
 import { silentLogger } from '../../src/log.ts'
 import { Cluster } from '../../src/sheep/cluster.ts'
@@ -27,7 +28,7 @@ const RETRY_MS = 200
 
 const [address = '127.0.0.1:7000', name = 'test', seconds = '60', mode] = process.argv.slice(2)
 const connection = await openConnection(parseAddress(address))
-const cluster = new Cluster({ addresses: [parseAddress(address)], log: silentLogger() })
+const cluster = new Cluster({ world: realWorld, addresses: [parseAddress(address)], log: silentLogger() })
 await cluster.open()
 const { vid, copies } = parseVdiAnswer(await connection.exchange(getVdiInfo({ name: Buffer.from(name) })))
 const written = new Map<number, number>()

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { SheepfsError } from '../../src/errors.ts'
 import { Connection } from '../../src/sheep/connection.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
@@ -21,7 +22,7 @@ async function connected(context: TestContext, options: { deadlineMs?: number; t
   const { deadlineMs = 5000, trimsZeros = false } = options
   const connection = await Connection.open(
     one.address,
-    { connectTimeoutMs: 1000, deadlineMs: () => deadlineMs, trimsZeros: () => trimsZeros },
+    { world: realWorld, connectTimeoutMs: 1000, deadlineMs: () => deadlineMs, trimsZeros: () => trimsZeros },
     (error) => losses.push(error),
   )
   context.after(() => {
@@ -99,7 +100,7 @@ test('nobody listening rejects the opening, and is not reported as a loss', LIMI
   const { sheep } = await clusterFor(context)
   const [one] = sheep as [ScriptedSheep]
   await one.stop()
-  const options = { connectTimeoutMs: 1000, deadlineMs: () => 1000, trimsZeros: () => false }
+  const options = { world: realWorld, connectTimeoutMs: 1000, deadlineMs: () => 1000, trimsZeros: () => false }
   const losses: SheepfsError[] = []
   await assert.rejects(
     Connection.open(one.address, options, (error) => losses.push(error)),
@@ -146,7 +147,7 @@ test('whether changes were in flight is told with the loss', LIMIT, async (conte
   sheep.script = ({ opcode }) =>
     opcode === Opcode.WRITE_OBJ ? { kind: 'cut', execute: 'first' } : { kind: 'silent', execute: false }
   const hadChanges: boolean[] = []
-  const options = { connectTimeoutMs: 1000, deadlineMs: () => 40, trimsZeros: () => false }
+  const options = { world: realWorld, connectTimeoutMs: 1000, deadlineMs: () => 40, trimsZeros: () => false }
   const onClosed = (_: SheepfsError, had: boolean): void => void hadChanges.push(had)
   const reader = await Connection.open(sheep.address, options, onClosed)
   await assert.rejects(reader.exchange(readObject(OBJECT, 0, 1)))

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test } from 'node:test'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { SheepfsError } from '../../src/errors.ts'
 import { Connection } from '../../src/sheep/connection.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
@@ -54,7 +55,7 @@ test(
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
-    const options = { connectTimeoutMs: 5000, deadlineMs: () => 5000, trimsZeros: () => false }
+    const options = { world: realWorld, connectTimeoutMs: 5000, deadlineMs: () => 5000, trimsZeros: () => false }
     for (let round = 0; round < ROUNDS; round++) {
       const connection = await Connection.open({ host: '127.0.0.1', port }, options, () => undefined)
       const into = new Uint8Array(LENGTH)

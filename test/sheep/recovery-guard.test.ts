@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { silentLogger } from '../../src/log.ts'
 import { RecoveryGuard, targetOf, type Target } from '../../src/sheep/recovery-guard.ts'
 import type { RecoveryProgress } from '../../src/sheep/recovery-survey.ts'
@@ -35,6 +36,7 @@ async function guarded(context: TestContext, first = nodes(1, 1, 2, 3)) {
   const probed: string[] = []
   const lines: string[] = []
   const guard = new RecoveryGuard({
+    clock: realWorld.clock,
     timing: FAST,
     log: pino({ base: null, timestamp: false }, { write: (line) => void lines.push(line) }),
     send: (message) => {
@@ -181,6 +183,7 @@ test('a probe that fails is made again by the next change', LIMIT, async (contex
   const { guard, state } = await guarded(context)
   guard.observe(2)
   const failing = new RecoveryGuard({
+    clock: realWorld.clock,
     timing: FAST,
     log: silentLogger(),
     send: () =>

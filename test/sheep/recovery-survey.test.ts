@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { surveyRecovery } from '../../src/sheep/recovery-survey.ts'
 import { loadTopology } from '../../src/sheep/topology-load.ts'
 import { getClusterDefault } from '../../src/wire/info-ops.ts'
@@ -16,10 +17,15 @@ const LIMIT_MS = 200
 async function staged(context: TestContext) {
   const { model, sheep } = await clusterFor(context, 3)
   const [first, second] = sheep as [ScriptedSheep, ScriptedSheep]
-  const connection = await openBriefly(first.address, LIMIT_MS)
-  const topology = await loadTopology(connection, PROTO_VER, 0)
+  const connection = await openBriefly(realWorld, first.address, LIMIT_MS)
+  const topology = await loadTopology(connection, { clock: realWorld.clock, protoVer: PROTO_VER, flags: 0 })
   connection.destroy(new SheepfsError('closed', 'asked'))
-  return { model, first, second, survey: () => surveyRecovery(topology, PROTO_VER, LIMIT_MS) }
+  return {
+    model,
+    first,
+    second,
+    survey: () => surveyRecovery(topology, { world: realWorld, protoVer: PROTO_VER, limitMs: LIMIT_MS }),
+  }
 }
 
 test('a cluster has recovered when every sheep says so', LIMIT, async (context) => {
@@ -72,25 +78,25 @@ function changingMeanwhile(opcode: number, change: () => void): Script {
 test('an answer made before nodes came or went, and sent after, does not count', LIMIT, async (context) => {
   const { model, sheep } = await clusterFor(context, 1)
   const [only] = sheep as [ScriptedSheep]
-  const connection = await openBriefly(only.address, LIMIT_MS)
-  const topology = await loadTopology(connection, PROTO_VER, 0)
+  const connection = await openBriefly(realWorld, only.address, LIMIT_MS)
+  const topology = await loadTopology(connection, { clock: realWorld.clock, protoVer: PROTO_VER, flags: 0 })
   connection.destroy(new SheepfsError('closed', 'asked'))
   model.epoch = topology.epoch - 1
   only.script = changingMeanwhile(Opcode.STAT_RECOVERY, () => {
     model.changeNodes(model.nodes, 10_000, () => 0)
   })
-  assert.equal(await surveyRecovery(topology, PROTO_VER, LIMIT_MS), 'unknown')
+  assert.equal(await surveyRecovery(topology, { world: realWorld, protoVer: PROTO_VER, limitMs: LIMIT_MS }), 'unknown')
 })
 
 test('nor does such a node list', LIMIT, async (context) => {
   const { model, sheep } = await clusterFor(context, 2)
   const [first] = sheep as [ScriptedSheep]
-  const connection = await openBriefly(first.address, LIMIT_MS)
+  const connection = await openBriefly(realWorld, first.address, LIMIT_MS)
   await connection.exchange(getClusterDefault())
   first.script = changingMeanwhile(Opcode.GET_NODE_LIST, () => {
     model.changeNodes(model.nodes.slice(1), 0, () => 0)
   })
-  const { epoch, nodes } = await loadTopology(connection, PROTO_VER, 0)
+  const { epoch, nodes } = await loadTopology(connection, { clock: realWorld.clock, protoVer: PROTO_VER, flags: 0 })
   connection.destroy(new SheepfsError('closed', 'asked'))
   assert.deepEqual([epoch, nodes.length], [2, 1])
 })

@@ -1,4 +1,5 @@
 import type { TestContext } from 'node:test'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { silentLogger } from '../../src/log.ts'
 import { Cluster, type ClusterOptions } from '../../src/sheep/cluster.ts'
 import type { Timing } from '../../src/sheep/timing.ts'
@@ -53,7 +54,7 @@ export async function startCluster(count: number): Promise<StagedCluster> {
     sheep,
     open: async (options = {}) => {
       const addresses = sheep.map((one) => one.address)
-      const cluster = new Cluster({ addresses, log: silentLogger(), timing: FAST, ...options })
+      const cluster = new Cluster({ world: realWorld, addresses, log: silentLogger(), timing: FAST, ...options })
       clients.push(cluster)
       await cluster.open()
       return cluster

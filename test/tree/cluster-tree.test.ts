@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { isSheepfsError, SheepfsError, type ErrorCode } from '../../src/errors.ts'
 import { silentLogger } from '../../src/log.ts'
 import { ClusterTree, type ClusterTreeOptions } from '../../src/tree/cluster-tree.ts'
@@ -14,6 +15,7 @@ function makeTree(options: Partial<ClusterTreeOptions> = {}) {
   cluster.volumes.set('web', new FakeVolume())
   cluster.volumes.set('web@first', new FakeVolume({ isReadOnly: true }))
   const tree = new ClusterTree({
+    clock: realWorld.clock,
     facts: cluster,
     openVolume: cluster.openVolume,
     owner: { uid: 7, gid: 8 },
@@ -364,7 +366,7 @@ test('a volume that fails to close does not keep the others from being closed', 
 test('growth by somebody else is seen after a while when nobody opens the volume', async (t) => {
   const { tree, cluster, changes } = makeTree()
   await echo(tree, 'web', 'vdi/mount')
-  t.mock.timers.enable({ apis: ['setInterval'] })
+  t.mock.timers.enable({ apis: ['setTimeout'] })
   tree.start()
   const web = cluster.volumes.get('web')
   assert.ok(web)

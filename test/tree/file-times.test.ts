@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { FileTimes } from '../../src/tree/file-times.ts'
 
 test('no two changes have the same times, and none is before another, whatever the clock does', (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 })
-  const times = new FileTimes(Date.now())
+  const times = new FileTimes(Date.now(), realWorld.clock)
   let before = times.changedMs
   const change = (): void => {
     times.touch()
@@ -22,7 +23,7 @@ test('no two changes have the same times, and none is before another, whatever t
 
 test('mtime is what it is set to until the next change, ctime is when it was set', (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 1_000 })
-  const times = new FileTimes(Date.now())
+  const times = new FileTimes(Date.now(), realWorld.clock)
   t.mock.timers.tick(5)
   times.set(7_000_000)
   assert.deepEqual([times.modifiedMs, times.changedMs], [7_000_000, 1_005])

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { silentLogger } from '../../src/log.ts'
 import { Cluster } from '../../src/sheep/cluster.ts'
 import { factsOf } from '../../src/tree/cluster-facts.ts'
@@ -22,9 +23,10 @@ let tree: ClusterTree
 
 before(async () => {
   sheep = await startSheep(stage)
-  cluster = new Cluster({ addresses: [sheep.address], log })
+  cluster = new Cluster({ world: realWorld, addresses: [sheep.address], log })
   await cluster.open()
   tree = new ClusterTree({
+    clock: realWorld.clock,
     facts: factsOf(cluster),
     openVolume: (spec) => openVolume(cluster, spec, { log }),
     owner: { uid: 0, gid: 0 },

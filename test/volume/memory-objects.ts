@@ -1,3 +1,4 @@
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { viewOf } from '../../src/wire/field.ts'
 import type { Message, Response } from '../../src/wire/message.ts'
 import { inodeOid, oidText, readOid, type ObjectId } from '../../src/wire/object-id.ts'
@@ -65,6 +66,7 @@ export class MemoryCluster implements ObjectCalls {
   /** Changes sent: operation, object, offset and length. */
   readonly sent: string[] = []
   ioTimeoutMs = 0
+  readonly clock = realWorld.clock
   readonly timing = DEFAULT_TIMING
   /** The client dies when it has had so many changes executed. */
   dieAfter = Infinity
@@ -123,6 +125,7 @@ export class MemoryCluster implements ObjectCalls {
 export class ReplicatedCluster implements ObjectCalls {
   readonly #replicas: readonly [MemoryObjects, MemoryObjects]
   ioTimeoutMs = 0
+  readonly clock = realWorld.clock
   readonly timing = DEFAULT_TIMING
   /** Changes are executed by the first replica, and the second has no room for them. */
   isSecondFull = false

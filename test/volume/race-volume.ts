@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { silentLogger } from '../../src/log.ts'
 import type { Address } from '../../src/sheep/address.ts'
 import { Cluster } from '../../src/sheep/cluster.ts'
@@ -94,7 +95,7 @@ async function withVdi(address: Address, objects: number, work: (name: Uint8Arra
 }
 
 async function withCluster<T>(address: Address, work: (cluster: Cluster) => Promise<T>): Promise<T> {
-  const cluster = new Cluster({ addresses: [address], log })
+  const cluster = new Cluster({ world: realWorld, addresses: [address], log })
   try {
     await cluster.open()
     return await work(cluster)

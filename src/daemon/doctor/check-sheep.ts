@@ -4,6 +4,7 @@ import { readClusterStatus } from '../../sheep/cluster-info.ts'
 import { errorText, isSheepfsError } from '../../errors.ts'
 import { silentLogger } from '../../log.ts'
 import { DEFAULT_TIMING } from '../../sheep/timing.ts'
+import { realWorld } from '../real-world.ts'
 import { clusterJson } from '../vdi-json.ts'
 import { ok, problem, warning, type Finding } from './finding.ts'
 
@@ -19,6 +20,7 @@ async function checkOneSheep(text: string): Promise<Finding> {
   const address = parseAddress(text)
   const check = `sheep ${addressText(address)}`
   const cluster = new Cluster({
+    world: realWorld,
     addresses: [address],
     log: silentLogger(),
     ioTimeoutMs: ANSWER_LIMIT_MS,

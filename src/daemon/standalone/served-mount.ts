@@ -8,6 +8,7 @@ import { parseVolumeName } from '../../tree/volume-name.ts'
 import { openVolume } from '../../volume/open-volume.ts'
 import { factsOf } from '../../tree/cluster-facts.ts'
 import { KernelSizes } from '../kernel-sizes.ts'
+import { realWorld } from '../real-world.ts'
 
 /** What a mount shall be. */
 export interface MountSpec {
@@ -55,7 +56,12 @@ export class ServedMount {
   /** Resolves when the mount serves requests; otherwise nothing is left. Errors: of the cluster, VDIs and the engine. */
   static async start(spec: MountSpec): Promise<ServedMount> {
     const mountpoint = await checkMountpoint(spec.mountpoint)
-    const cluster = new Cluster({ addresses: spec.addresses, objectCache: spec.objectCache, log: spec.log })
+    const cluster = new Cluster({
+      world: realWorld,
+      addresses: spec.addresses,
+      objectCache: spec.objectCache,
+      log: spec.log,
+    })
     const tree = newTree(cluster, spec)
     try {
       await cluster.open()
@@ -107,6 +113,7 @@ export class ServedMount {
 
 function newTree(cluster: Cluster, spec: MountSpec): ClusterTree {
   return new ClusterTree({
+    clock: cluster.clock,
     facts: factsOf(cluster),
     openVolume: (vdi, how) => openVolume(cluster, vdi, { ...how, log: spec.log }),
     owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },

@@ -16,6 +16,7 @@ import { FIRST_VOLUME_ID, NodeIds } from '../../tree/node-ids.ts'
 import type { VolumeFile } from '../../tree/volume-file.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
 import { openVolume } from '../../volume/open-volume.ts'
+import { realWorld } from '../real-world.ts'
 import { attachAtStart } from './attach-at-start.ts'
 import { loadEngine } from '../choose-engine.ts'
 import type { FromWorker, MountState, WorkerStart } from '../worker-protocol.ts'
@@ -61,6 +62,7 @@ export class MountCore {
     this.#negotiated = state.negotiated
     this.#gateways = state.gateways
     this.cluster = new Cluster({
+      world: realWorld,
       addresses: state.addresses,
       objectCache: state.objectCache,
       ioTimeoutMs: state.ioTimeoutMs,
@@ -81,6 +83,7 @@ export class MountCore {
       },
     })
     this.tree = new ClusterTree({
+      clock: this.cluster.clock,
       facts: factsOf(this.cluster),
       openVolume: (vdi, { nodeId, ...how }) => {
         const ownGateways = nodeId === undefined ? [] : state.gateways // others lock through the same sheep

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { realWorld } from '../../../src/daemon/real-world.ts'
 import { parseAddress, type Address } from '../../../src/sheep/address.ts'
 import { Connection } from '../../../src/sheep/connection.ts'
 import { SheepfsError } from '../../../src/errors.ts'
@@ -100,7 +101,7 @@ export async function useSheep(stage: Stage, address: Address): Promise<Sheep> {
 
 /** A connection as the client's own, without anything above it. */
 export async function openConnection(address: Address): Promise<Connection> {
-  const options = { connectTimeoutMs: 5000, deadlineMs: () => 60_000, trimsZeros: () => false }
+  const options = { world: realWorld, connectTimeoutMs: 5000, deadlineMs: () => 60_000, trimsZeros: () => false }
   return Connection.open(address, options, () => undefined)
 }
 

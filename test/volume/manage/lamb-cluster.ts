@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { realWorld } from '../../../src/daemon/real-world.ts'
 import { Lamb, type LambOptions } from '../../../src/lamb/server.ts'
 import { silentLogger } from '../../../src/log.ts'
 import { Cluster } from '../../../src/sheep/cluster.ts'
@@ -16,7 +17,7 @@ export async function lambCluster(
   const store = await mkdtemp(join(tmpdir(), 'sheepfs-manage-'))
   const lamb = new Lamb({ port: 0, ...options, store })
   const address = await lamb.open()
-  const cluster = new Cluster({ addresses: [address], log: silentLogger() })
+  const cluster = new Cluster({ world: realWorld, addresses: [address], log: silentLogger() })
   t.after(async () => {
     cluster.close()
     await lamb.close()

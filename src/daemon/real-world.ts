@@ -1,0 +1,88 @@
+import { connect, type Socket } from 'node:net'
+import type { Clock, Timer } from '../clock.ts'
+import type { Address } from '../sheep/address.ts'
+import type { Receiver, Stream, World } from '../sheep/world.ts'
+
+const KEEPALIVE_DELAY_MS = 15_000
+
+const clock: Clock = {
+  now: () => performance.now(),
+  date: () => Date.now(),
+  after: (ms, run, { isBackground = false } = {}) => {
+    if (ms === 0) return inNextTurn(run, isBackground)
+    const timer = setTimeout(run, ms)
+    if (isBackground) timer.unref()
+    return {
+      cancel: () => {
+        clearTimeout(timer)
+      },
+    }
+  },
+  random: () => Math.random(),
+}
+
+/** Sooner than any timer. */
+function inNextTurn(run: () => void, isBackground: boolean): Timer {
+  const turn = setImmediate(run)
+  if (isBackground) turn.unref()
+  return {
+    cancel: () => {
+      clearImmediate(turn)
+    },
+  }
+}
+
+/** A TCP connection. What is received goes into the receiver's buffers, and what is written out of the writer's, uncopied. */
+class TcpStream implements Stream {
+  readonly #socket: Socket
+  #isCorked = false
+
+  constructor({ host, port }: Address, receiver: Receiver) {
+    this.#socket = connect({
+      host,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
+      onread: { buffer: () => receiver.buffer(), callback: (length) => receiver.received(length) },
+    })
+    this.#socket.once('connect', () => {
+      receiver.connected()
+    })
+    this.#socket.on('error', (error) => {
+      receiver.ended(error)
+    })
+    for (const end of ['end', 'close']) {
+      this.#socket.once(end, () => {
+        receiver.ended(undefined)
+      })
+    }
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#cork()
+    this.#socket.write(bytes)
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  reset(): void {
+    this.#socket.resetAndDestroy()
+  }
+
+  /** What is sent in one turn of the event loop leaves in one system call. */
+  #cork(): void {
+    if (this.#isCorked) return
+    this.#isCorked = true
+    this.#socket.cork()
+    process.nextTick(() => {
+      this.#isCorked = false
+      this.#socket.uncork()
+    })
+  }
+}
+
+/** The machine's clock and its network. */
+export const realWorld: World = { clock, dial: (address, receiver) => new TcpStream(address, receiver) }
