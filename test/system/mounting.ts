@@ -8,6 +8,7 @@ cluster1/auto /srv/auto sheepfs noauto,x-systemd.automount,x-systemd.idle-timeou
 cluster1/any /srv/any sheepfs noauto,user,x-any.thing,comment=whatever 0 0
 sheepdog://127.0.0.1/any /srv/alone sheepfs noauto,_netdev,nofail 0 0
 `
+const STRANGE_FSTAB = 'cluster1\t/srv/a-b\\040c\\134d\tsheepfs\n  cluster1 /srv/link/ sheepfs _netdev'
 /** A second client of the cluster, which the lock keeps out while another one has the volume. */
 const BY_OTHERS = 'mount -t sheepfs sheepdog://127.0.0.1:7000/web01 /srv/alone'
 
@@ -25,6 +26,25 @@ export function showMounting(site: Site): void {
       assert.equal(await sh('grep -cE " /srv/(tree|web) " /proc/self/mounts'), '2')
       await sh('cp /etc/passwd /srv/web/ && test -d /srv/tree/volume')
       assert.match(await sh('findmnt --noheadings --output OPTIONS /srv/web'), /noatime/)
+    })
+
+    test('lines with blanks, dashes, links and no end are mounted with their service, by the names that systemd gives', async () => {
+      await site.directories('/srv/a-b c\\d', '/srv/real-one')
+      await sh('ln -s real-one /srv/link')
+      await site.machine.write('/etc/fstab', `${FSTAB}${STRANGE_FSTAB}`)
+      await sh('systemctl daemon-reload')
+      const units = ['srv-a\\x2db\\x20c\\x5cd.mount', 'srv-real\\x2done.mount']
+      for (const unit of units) {
+        const requires = await site.machine.succeed('systemctl', 'show', '--property=Requires', unit)
+        assert.match(requires, /sheepfs@cluster1\.service/)
+      }
+      await sh('umount /srv/web /srv/tree && systemctl restart sheepfs@cluster1')
+      for (const unit of units) await site.machine.eventually(`systemctl is-active '${unit}'`)
+      await site.machine.eventually('mountpoint /srv/web && mountpoint /srv/tree')
+      await sh("mountpoint '/srv/a-b c\\d' && mountpoint /srv/real-one")
+      await site.machine.succeed('systemctl', 'stop', ...units)
+      await site.machine.write('/etc/fstab', FSTAB)
+      await sh('systemctl daemon-reload')
     })
 
     test('a mounted volume is locked; umount leaves no loop device, no attachment and no lock', async () => {
