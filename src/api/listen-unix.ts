@@ -1,10 +1,9 @@
-import { execFile } from 'node:child_process'
 import { chmod, chown, lstat, mkdtemp, rename, rm, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
-import { promisify } from 'node:util'
 import { SheepfsError, errorText } from '../errors.ts'
 import type { App } from './app.ts'
+import { groupIdOf } from './group-id.ts'
 
 export interface ListenOptions {
   /** Absolute; its directory exists and nobody else may write in it. */
@@ -110,21 +109,6 @@ async function isAnswered(path: string): Promise<boolean> {
       finish(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT')
     })
   })
-}
-
-/** The id of a group, of whatever database the system has. Errors: invalid. */
-async function groupIdOf(group: string): Promise<number> {
-  if (/^\d+$/.test(group)) return Number(group)
-  try {
-    const { stdout } = await promisify(execFile)('getent', ['group', '--', group])
-    const id = Number(stdout.split(':')[2])
-    if (Number.isInteger(id)) return id
-  } catch (cause) {
-    throw new SheepfsError('invalid', `socket_group "${group}" does not exist: run "groupadd --system ${group}"`, {
-      cause,
-    })
-  }
-  throw new SheepfsError('invalid', `socket_group "${group}": the system's answer about it has no number`)
 }
 
 async function setGroup(socket: string, groupId: number, group: string): Promise<void> {

@@ -1,16 +1,36 @@
 import assert from 'node:assert/strict'
-import { readdir, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { findMount } from '../../src/fuse/mount-table.ts'
 import { BAD_CONFIGS } from '../daemon/bad-configs.ts'
 import { missing } from './stage/ability.ts'
+import { succeed } from './stage/program.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
-import { startSheepfsd, tableOf, writeConfig, type MountTable, type Sheepfsd } from './stage/sheepfsd.ts'
+import {
+  launchSheepfsd,
+  newPlace,
+  startSheepfsd,
+  tableOf,
+  WORKER_USER,
+  writeConfig,
+  type MountTable,
+  type Sheepfsd,
+} from './stage/sheepfsd.ts'
 import { Stage } from './stage/stage.ts'
 
 const MIB = 2 ** 20
 const MOUNT = 'm'
+const NO_MOUNTS = { mounts: [] }
+const IS_THE_WORKERS = new RegExp(
+  `socket_group "\\w+" is the group of the workers, which run as "${WORKER_USER}": expected`,
+)
+const REFUSED_GROUPS = [
+  [WORKER_USER, IS_THE_WORKERS],
+  [(await succeed('id', ['-g', WORKER_USER])).trim(), IS_THE_WORKERS],
+  ['nosuch', /socket_group "nosuch" does not exist/],
+] as const
 const NEEDS = { skip: missing('fuse', 'root'), timeout: 600_000 }
 
 describe('a daemon that is told to reload', NEEDS, () => {
@@ -47,6 +67,26 @@ describe('a daemon that is told to reload', NEEDS, () => {
       assert.deepEqual(await daemon.client.mounts(), before)
     }
     assert.equal((await daemon.client.status()).state, 'running')
+  })
+
+  test('does not take the group of the workers for its socket, nor one that is not there', async () => {
+    const before = await daemon.client.mounts()
+    await writeConfig(daemon.place, [table])
+    const config = await readFile(daemon.place.configFile, 'utf8')
+    for (const [group, said] of REFUSED_GROUPS) {
+      await writeFile(daemon.place.configFile, `socket_group = "${group}"\n${config}`)
+      await assert.rejects(daemon.client.reload(), { code: 'invalid', message: said })
+      assert.deepEqual(await daemon.client.mounts(), before)
+      const other = launchSheepfsd(
+        stage,
+        { ...(await newPlace(stage)), configFile: daemon.place.configFile },
+        NO_MOUNTS,
+      )
+      await once(other.child, 'close')
+      assert.equal(other.child.exitCode, 2)
+      assert.match(other.log(), said)
+    }
+    await writeFile(daemon.place.configFile, config)
   })
 
   test('goes back when a step fails', async () => {

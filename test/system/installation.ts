@@ -8,9 +8,10 @@ import { type Site, TREE } from './stage/site.ts'
 /** From the package to an instance that serves. */
 export function showInstallation(site: Site): void {
   describe('installation', () => {
-    test('the package installs with apt, makes the account, and starts nothing', async () => {
+    test('the package installs with apt, makes the account and the group, and starts nothing', async () => {
       await site.sh(`cd /var/tmp && apt-get install -y ./${basename(site.deb)} 2>&1`)
       assert.match(await site.sh('getent passwd sheepfs'), /nologin/)
+      await site.sh('getent group sheepfs-admin')
       assert.equal(await site.sh("systemctl list-units --plain --no-legend 'sheepfs*.service'"), '')
       assert.doesNotMatch(await site.sh("systemctl list-unit-files --no-legend 'sheepfs*'"), / enabled /)
     })

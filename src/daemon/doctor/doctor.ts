@@ -2,6 +2,7 @@ import type { InstanceConfig } from '../../api/schema/config.ts'
 import type { Status } from '../../api/schema/status.ts'
 import { errorText, isSheepfsError } from '../../errors.ts'
 import { readConfig } from '../config/config.ts'
+import { checkSocketGroup } from '../config/socket-group.ts'
 import { instanceFiles, type Environment } from '../config/environment.ts'
 import { checkAccess } from './check-access.ts'
 import { checkKernel } from './check-kernel.ts'
@@ -28,7 +29,7 @@ export async function examine({ instance, environment, status }: Patient): Promi
     ...checkKernel(gatherKernelFacts()),
     ...checkAccess(await gatherAccessFacts(environment.workerUser, wantsAllowOther)),
     finding,
-    checkDaemon(instance, status),
+    checkDaemon(instance, status, config?.socket_group),
     ...(await checkSheep(addresses)),
     ...checkMounts(await gatherMountFacts(mounts.map(({ mountpoint }) => mountpoint))),
   ]
@@ -45,6 +46,8 @@ async function checkConfig(
   const file = instanceFiles(instance, environment).config
   try {
     const config = await readConfig({ file, instance })
+    // whose group the daemon has that it takes otherwise, is not for this process to know
+    if (config.socket_group !== undefined) await checkSocketGroup(config.socket_group, environment.workerUser)
     return { config, finding: ok('configuration', `${file}: ${config.mount.length} mounts`) }
   } catch (error) {
     const mend = isSheepfsError(error, 'not-found') ? `write ${file}, man sheepfs.toml has examples` : `correct ${file}`
@@ -52,11 +55,13 @@ async function checkConfig(
   }
 }
 
-function checkDaemon(instance = 'NAME', status: Status | Error): Finding {
+function checkDaemon(instance = 'NAME', status: Status | Error, group?: string): Finding {
   const check = 'daemon'
   if (status instanceof Error) {
     if (isSheepfsError(status, 'not-permitted')) {
-      return warning(check, status.message, 'usermod --append --groups sheepfs USER, then log in again')
+      const join = `usermod --append --groups ${group ?? 'sheepfs-admin'} USER, then log in again`
+      const first = group === undefined ? `socket_group = "sheepfs-admin" in /etc/sheepfs/${instance}.toml; ` : ''
+      return warning(check, status.message, first + join)
     }
     return problem(check, status.message, `systemctl start sheepfs@${instance}; journalctl -u sheepfs@${instance}`)
   }

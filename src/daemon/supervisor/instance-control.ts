@@ -12,6 +12,7 @@ import type { Logger } from '../../log.ts'
 import { parseAddress } from '../../sheep/address.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
 import { readConfig } from '../config/config.ts'
+import { checkSocketGroup } from '../config/socket-group.ts'
 import type { Instance } from './instance.ts'
 import { reloadInstance } from './instance-reload.ts'
 import { type ManagedMount, toTimeoutMs } from './managed-mount.ts'
@@ -63,7 +64,9 @@ export class InstanceControl implements Supervisor {
     if (state !== 'running') throw new SheepfsError('closed', `not reloaded: the instance is ${state}`)
     this.instance.state = 'reloading'
     try {
-      await reloadInstance(this, await readConfig({ file, instance: name }), log)
+      const config = await readConfig({ file, instance: name })
+      await checkSocketGroup(config.socket_group, this.instance.workerUser)
+      await reloadInstance(this, config, log)
       log.info('reloaded')
       this.instance.emit({ type: 'reloaded' })
     } catch (cause) {

@@ -39,6 +39,11 @@ export class Instance {
     return this.#options.name
   }
 
+  /** Whom workers become; undefined: they stay what the daemon is. */
+  get workerUser(): string | undefined {
+    return this.#options.workerUser
+  }
+
   set state(state: Status['state']) {
     this.#state = state
     if (state === 'stopping') this.emit({ type: 'stopping' })

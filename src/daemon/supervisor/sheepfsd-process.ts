@@ -8,6 +8,7 @@ import type { InstanceConfig } from '../../api/schema/config.ts'
 import type { Status } from '../../api/schema/status.ts'
 import { createLogger, type Logger } from '../../log.ts'
 import { readConfig } from '../config/config.ts'
+import { checkSocketGroup } from '../config/socket-group.ts'
 import { instanceFiles, type Environment, type InstanceFiles } from '../config/environment.ts'
 import { Instance } from './instance.ts'
 import { InstanceControl } from './instance-control.ts'
@@ -121,6 +122,7 @@ class Daemon {
     const { files, log, version } = this.#options
     const options = { supervisor: this.#control, log, version }
     const group = config.socket_group
+    await checkSocketGroup(group, this.#instance.workerUser)
     const control = { path: files.controlSocket, mode: CONTROL_MODE, group }
     this.#sockets.push(await listenUnix(await buildControlApp(options), control))
     if (!config.observer_socket) return

@@ -8,7 +8,7 @@ import { buildPackage, provideNode } from './package.ts'
 /** Its name tells the loop devices of this machine from those of others, which are to be seen in it as well. */
 export const TREE = `/srv/tree-${randomBytes(4).toString('hex')}`
 export const CONFIG = `sheep = ["127.0.0.1:7000"]
-socket_group = "sheepfs"
+socket_group = "sheepfs-admin"
 
 [[mount]]
 mountpoint = "${TREE}"
