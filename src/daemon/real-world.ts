@@ -1,36 +1,9 @@
 import { connect, type Socket } from 'node:net'
-import type { Clock, Timer } from '../clock.ts'
 import type { Address } from '../sheep/address.ts'
 import type { Receiver, Stream, World } from '../sheep/world.ts'
+import { systemClock } from '../system-clock.ts'
 
 const KEEPALIVE_DELAY_MS = 15_000
-
-const clock: Clock = {
-  now: () => performance.now(),
-  date: () => Date.now(),
-  after: (ms, run, { isBackground = false } = {}) => {
-    if (ms === 0) return inNextTurn(run, isBackground)
-    const timer = setTimeout(run, ms)
-    if (isBackground) timer.unref()
-    return {
-      cancel: () => {
-        clearTimeout(timer)
-      },
-    }
-  },
-  random: () => Math.random(),
-}
-
-/** Sooner than any timer. */
-function inNextTurn(run: () => void, isBackground: boolean): Timer {
-  const turn = setImmediate(run)
-  if (isBackground) turn.unref()
-  return {
-    cancel: () => {
-      clearImmediate(turn)
-    },
-  }
-}
 
 /** A TCP connection. What is received goes into the receiver's buffers, and what is written out of the writer's, uncopied. */
 class TcpStream implements Stream {
@@ -85,4 +58,4 @@ class TcpStream implements Stream {
 }
 
 /** The machine's clock and its network. */
-export const realWorld: World = { clock, dial: (address, receiver) => new TcpStream(address, receiver) }
+export const realWorld: World = { clock: systemClock, dial: (address, receiver) => new TcpStream(address, receiver) }

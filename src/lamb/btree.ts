@@ -7,7 +7,6 @@ import {
   INDIRECT_ENTRY_SIZE,
   LEAF_ENTRY_SIZE,
 } from '../wire/btree.ts'
-import { INODE_INDEX_END } from '../wire/inode.ts'
 import { btreeOid, inodeOid, readOid, vidOf, writeOid, type ObjectId } from '../wire/object-id.ts'
 import { viewOf } from '../wire/field.ts'
 import type { InodeImage } from './inode-image.ts'
@@ -48,7 +47,7 @@ export function* leafEntries(store: ObjectStore, vid: number): Generator<LeafEnt
 
 /** Gives the tree in `image`, a copy of another VDI's, leaves of its own. */
 export function copyLeaves(store: ObjectStore, image: InodeImage, vid: number): void {
-  const root = parse(viewOf(image.bytes.subarray(BTREE_ROOT_OFFSET, INODE_INDEX_END)))
+  const root = parse(viewOf(new Uint8Array(image.index.buffer)))
   if (root.depth !== 2) return
   indirectOids(root).forEach((base, k) => {
     const own = btreeOid(vid, base.index)

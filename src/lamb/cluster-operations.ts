@@ -3,7 +3,7 @@ import { ClusterFlag, EPOCH_LOG_SIZE, EpochLog } from '../wire/info-ops.ts'
 import { DEFAULT_BLOCK_SIZE_SHIFT } from '../wire/inode.ts'
 import { encodeNodeRecord, MAX_NODE_LIST_SIZE, NODE_RECORD_SIZE } from '../wire/node-record.ts'
 import { ReqCluster, Result, RspClusterDefault, RspNode } from '../wire/sd-proto.ts'
-import { now, type ClusterSettings } from './cluster.ts'
+import { timestamp, type ClusterSettings } from './cluster-file.ts'
 import type { LambNode } from './node.ts'
 import type { Reply, Request } from './request.ts'
 import { fieldText } from './vdi-lookup.ts'
@@ -135,7 +135,7 @@ export function makeFs(node: LambNode, request: Request): Reply {
     copyPolicy: ReqCluster.copyPolicy.get(header),
     blockSizeShift: ReqCluster.blockSizeShift.get(header) || DEFAULT_BLOCK_SIZE_SHIFT,
     flags,
-    ctime: now(),
+    ctime: timestamp(node.options.clock),
     storeName: Buffer.from(fieldText(payload)).toString() || 'plain',
   }
   node.format(settings)

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { sleep, type Clock } from '../clock.ts'
 import { kindOf, type ObjectKind } from '../wire/object-id.ts'
 import { Opcode } from '../wire/sd-proto.ts'
 import { oidOf, type Request } from './request.ts'
@@ -53,9 +53,11 @@ export class Faults {
   /** Asked before the rules. */
   before: FaultHook | undefined
   readonly random: () => number
+  readonly #clock: Clock
   readonly #rules: { rule: FaultRule; seen: number }[] = []
 
-  constructor(seed: number) {
+  constructor(clock: Clock, seed: number) {
+    this.#clock = clock
     this.random = seededRandom(seed)
   }
 
@@ -82,13 +84,12 @@ export class Faults {
   async delay(action: FaultAction | undefined): Promise<void> {
     const ownMs = typeof action === 'object' && 'delayMs' in action ? action.delayMs : 0
     const ms = ownMs + this.random() * this.delayMs
-    if (ms > 0) await sleep(ms)
+    if (ms > 0) await sleep(this.#clock, ms)
   }
 
   /** Lets the time pass in which a snapshot can overwrite index updates; at least one turn of the event loop. */
   async pauseInSnapshot(): Promise<void> {
-    if (this.snapshotPauseMs > 0) await sleep(this.snapshotPauseMs)
-    else await nextTurn()
+    await sleep(this.#clock, this.snapshotPauseMs)
   }
 
   #fires(entry: { rule: FaultRule; seen: number }, request: Request): boolean {

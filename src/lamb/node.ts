@@ -1,12 +1,13 @@
 import { SheepfsError } from '../errors.ts'
+import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
 import { erasureStrips } from '../wire/inode.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
-import { Cluster, type ClusterSettings } from './cluster.ts'
+import type { ClusterRecord, ClusterSettings } from './cluster-file.ts'
 import { Faults } from './faults.ts'
 import { Locks } from './locks.ts'
-import { ObjectStore } from './object-store.ts'
+import type { ObjectStore } from './object-store.ts'
 import { References } from './references.ts'
 import type { Release } from './release.ts'
 import { Slabs } from './slabs.ts'
@@ -26,10 +27,14 @@ export interface NodeAddress {
 
 /** How a node is set up. */
 export interface NodeOptions {
+  /** For messages. */
   readonly directory: string
+  readonly store: ObjectStore
+  readonly cluster: ClusterRecord
+  readonly clock: Clock
   readonly release: Release
   /** Zones that the cluster pretends to have: limits replicas and erasure-coded strips. */
-  readonly zones: number
+  readonly zones: () => number
   readonly hasObjectCache: boolean
   readonly seed: number
   readonly logger: Logger
@@ -41,7 +46,7 @@ export class LambNode {
   readonly store: ObjectStore
   readonly table = new VdiTable()
   readonly locks = new Locks()
-  readonly cluster: Cluster
+  readonly cluster: ClusterRecord
   readonly faults: Faults
   readonly references: References
   readonly slabs = new Slabs()
@@ -52,10 +57,10 @@ export class LambNode {
 
   constructor(options: NodeOptions) {
     this.options = options
-    this.store = new ObjectStore(options.directory)
-    this.cluster = new Cluster(options.directory)
-    this.faults = new Faults(options.seed)
-    this.references = new References(this.store, () => this.faults.removalDelayMs)
+    this.store = options.store
+    this.cluster = options.cluster
+    this.faults = new Faults(options.clock, options.seed)
+    this.references = new References(this.store, options.clock, () => this.faults.removalDelayMs)
   }
 
   /** How the cluster was formatted. Throws when it was not. */
@@ -73,11 +78,10 @@ export class LambNode {
   /** True when a strict cluster has fewer zones than copies: nothing can be written. */
   get isHalted(): boolean {
     const { flags, copies } = this.settings
-    return (flags & ClusterFlag.STRICT) !== 0 && this.options.zones < copies
+    return (flags & ClusterFlag.STRICT) !== 0 && this.options.zones() < copies
   }
 
   open(): void {
-    this.store.open()
     this.cluster.open()
     if (!this.cluster.settings && this.store.list().length > 0) {
       throw new SheepfsError(
@@ -93,7 +97,6 @@ export class LambNode {
     this.#isClosed = true
     await this.#clusterQueue
     this.references.drain()
-    this.store.close()
   }
 
   /** Formats the cluster: all objects are gone. */
@@ -108,7 +111,7 @@ export class LambNode {
   /** The strips that erasure coding needs but the cluster has no zones for. */
   lacksZones(copyPolicy: number): boolean {
     const strips = erasureStrips(copyPolicy)
-    return strips !== undefined && strips.data > this.options.zones
+    return strips !== undefined && strips.data > this.options.zones()
   }
 
   /** Cluster operations follow one another. */

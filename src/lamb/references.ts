@@ -1,6 +1,7 @@
 import { INODE_HEADER_SIZE, INODE_INDEX_END, indexEntryOffset } from '../wire/inode.ts'
 import { dataOid, inodeOid, ledgerOid, type ObjectId } from '../wire/object-id.ts'
 import { viewOf } from '../wire/field.ts'
+import type { Clock, Timer } from '../clock.ts'
 import type { ObjectStore } from './object-store.ts'
 
 /** Bytes of a ledger object: a sparse array of i32. */
@@ -25,12 +26,14 @@ export function isIndexRange(offset: number, length: number): boolean {
  */
 export class References {
   readonly #store: ObjectStore
+  readonly #clock: Clock
   readonly #delayMs: () => number
   readonly #queue: Dereference[] = []
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
 
-  constructor(store: ObjectStore, delayMs: () => number) {
+  constructor(store: ObjectStore, clock: Clock, delayMs: () => number) {
     this.#store = store
+    this.#clock = clock
     this.#delayMs = delayMs
   }
 
@@ -58,7 +61,7 @@ export class References {
 
   /** Does at once what is waiting. */
   drain(): void {
-    clearTimeout(this.#timer)
+    this.#timer?.cancel()
     this.#timer = undefined
     for (const reference of this.#queue.splice(0)) this.#drop(reference)
   }
@@ -72,9 +75,9 @@ export class References {
       this.#queue.push({ vid, index: first + at / 4, generation, count })
     }
     if (this.#queue.length === 0) return
-    this.#timer ??= setTimeout(() => {
+    this.#timer ??= this.#clock.after(this.#delayMs(), () => {
       this.drain()
-    }, this.#delayMs())
+    })
   }
 
   #drop(reference: Dereference): void {
@@ -89,7 +92,8 @@ export class References {
 
   /** True when nothing refers to the object any more. */
   #decrement(ledger: ObjectId, generation: number, count: number): boolean {
-    const counts = new Int32Array(LEDGER_SIZE / 4)
+    const used = Math.max(this.#store.usedBefore(ledger, LEDGER_SIZE), 4 * generation + 8)
+    const counts = new Int32Array(Math.ceil(used / 4))
     const bytes = new Uint8Array(counts.buffer)
     const exists = this.#store.read(ledger, 0, bytes)
     if (!exists) counts[0] = 1

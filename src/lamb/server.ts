@@ -4,14 +4,16 @@ import { connect, createServer, type AddressInfo, type ListenOptions, type Serve
 import { join } from 'node:path'
 import { SheepfsError, errorText } from '../errors.ts'
 import { silentLogger, type Logger } from '../log.ts'
+import { systemClock } from '../system-clock.ts'
 import { viewOf } from '../wire/field.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
 import { DEFAULT_BLOCK_SIZE_SHIFT } from '../wire/inode.ts'
 import { parseAddr } from '../wire/node-record.ts'
 import { Result, SD_PORT, resultName } from '../wire/sd-proto.ts'
-import { now, type ClusterSettings } from './cluster.ts'
+import { ClusterFile, timestamp, type ClusterSettings } from './cluster-file.ts'
 import { Connection } from './connection.ts'
 import type { Faults } from './faults.ts'
+import { FileStore } from './file-store.ts'
 import { LambNode } from './node.ts'
 import { releases, type ReleaseName } from './release.ts'
 import { createVdi } from './vdi-create.ts'
@@ -51,6 +53,7 @@ export interface LambOptions {
 /** The embedded sheep: a cluster of one node, in this process. For tests and for trying out, not for production. */
 export class Lamb {
   readonly #options: LambOptions
+  readonly #store: FileStore
   readonly #node: LambNode
   readonly #connections = new Map<Socket, Connection>()
   #servers: Server[] = []
@@ -58,10 +61,14 @@ export class Lamb {
 
   constructor(options: LambOptions) {
     this.#options = options
+    this.#store = new FileStore(options.store)
     this.#node = new LambNode({
       directory: options.store,
+      store: this.#store,
+      cluster: new ClusterFile(options.store),
+      clock: systemClock,
       release: releases[options.release ?? '1.0'],
-      zones: options.zones ?? 1,
+      zones: () => options.zones ?? 1,
       hasObjectCache: options.hasObjectCache ?? false,
       seed: options.seed ?? 1,
       logger: options.logger ?? silentLogger(),
@@ -97,6 +104,7 @@ export class Lamb {
     mkdirSync(store, { recursive: true })
     refuseForeignDirectory(store)
     await this.#listenLocally(join(store, 'sock'))
+    this.#store.open()
     this.#node.open()
     if (!this.#node.cluster.settings && !isUnformatted) this.#node.format(settingsOf(this.#options))
     const first = await this.#listen({ host, port }, 0)
@@ -166,6 +174,7 @@ export class Lamb {
     for (const server of this.#servers) server.close()
     for (const connection of this.#connections.values()) connection.destroy()
     await this.#node.close()
+    this.#store.close()
     await Promise.all(closed)
   }
 }
@@ -178,7 +187,7 @@ function settingsOf({ format = {} }: LambOptions): ClusterSettings {
     flags: ClusterFlag.AUTO_VNODES,
     storeName: 'plain',
     ...format,
-    ctime: now(),
+    ctime: timestamp(systemClock),
   }
 }
 

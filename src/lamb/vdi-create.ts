@@ -2,7 +2,7 @@ import { erasureStrips, Inode, NAME_OFFSET, type InodeHeader } from '../wire/ino
 import { vidHash } from '../wire/fnv.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { copyLeaves } from './btree.ts'
-import { now, type Timestamp } from './cluster.ts'
+import { timestamp, type Timestamp } from './cluster-file.ts'
 import { InodeImage, loadInode } from './inode-image.ts'
 import type { LambNode } from './node.ts'
 import { inodesOf } from './vdi-lookup.ts'
@@ -55,7 +55,13 @@ export async function createVdi(node: LambNode, wanted: NewVdi): Promise<CreateA
   const vid = node.table.freeVid(vidHash(spec.name))
   if (vid === undefined) return { ...answer, result: Result.FULL_VDI }
   const snapId = (newest?.snapId ?? 0) + 1
-  const plan: Plan = { ...spec, vid, snapId, current: spec.isSnapshot ? current : undefined, time: now() }
+  const plan: Plan = {
+    ...spec,
+    vid,
+    snapId,
+    current: spec.isSnapshot ? current : undefined,
+    time: timestamp(node.options.clock),
+  }
   announce(node, plan)
   const result = await store(node, plan)
   if (result === Result.SUCCESS) node.table.markUsed(vid)
@@ -95,14 +101,15 @@ function announce(node: LambNode, plan: Plan): void {
 }
 
 async function store(node: LambNode, plan: Plan): Promise<number> {
-  const image = newInode(plan)
   if (plan.baseVid === 0 && !plan.isSnapshot) {
+    const image = newInode(plan)
     if (image.isHyper) image.startTree()
     node.store.replaceAll([image.toObject()])
     return Result.SUCCESS
   }
   const base = loadInode(node.store, plan.baseVid)
   if (!base) return Result.BASE_VDI_READ
+  const image = newInode(plan, base.index.length)
   const current = plan.current?.vdiId
   if (current !== undefined) await node.faults.pauseInSnapshot()
   image.inherit(base)
@@ -119,10 +126,10 @@ async function store(node: LambNode, plan: Plan): Promise<number> {
   return Result.SUCCESS
 }
 
-function newInode(plan: Plan): InodeImage {
-  const image = new InodeImage()
+function newInode(plan: Plan, entries?: number): InodeImage {
+  const image = new InodeImage(entries)
   const { view } = image
-  image.bytes.set(plan.name, NAME_OFFSET)
+  image.header.set(plan.name, NAME_OFFSET)
   image.setCreateTime(plan.time)
   Inode.vdiSize.set(view, plan.size)
   Inode.copyPolicy.set(view, plan.copyPolicy)

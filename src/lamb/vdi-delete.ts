@@ -2,7 +2,6 @@ import {
   indexEntryOffset,
   Inode,
   INODE_HEADER_SIZE,
-  INODE_SIZE,
   NAME_OFFSET,
   SD_MAX_VDI_LEN,
   StorePolicy,
@@ -25,9 +24,10 @@ export function deleteVdi(node: LambNode, inode: InodeHeader): void {
   if (inode.storePolicy === StorePolicy.BTREE) removeTree(store, vid)
   const image = loadInode(store, vid)
   if (image && (image.isHyper || image.index.every((entry) => entry === 0))) {
-    image.bytes.fill(0, NAME_OFFSET, NAME_OFFSET + SD_MAX_VDI_LEN)
+    image.header.fill(0, NAME_OFFSET, NAME_OFFSET + SD_MAX_VDI_LEN)
     Inode.vdiSize.set(image.view, 0)
-    image.bytes.fill(0, INODE_HEADER_SIZE, INODE_SIZE)
+    image.index.fill(0)
+    image.references.fill(0)
     store.replaceAll([image.toObject(vid)])
   }
   table.markDeleted(vid)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Faults } from '../../src/lamb/faults.ts'
 import { parseArguments, parseSize } from '../../src/lamb/arguments.ts'
+import { systemClock } from '../../src/system-clock.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 
 test('sizes are numbers with a binary unit', () => {
@@ -17,7 +18,7 @@ test('a command line becomes options and faults', () => {
   assert.deepEqual(command.options.vdis, [{ name: 'a:b', size: 2 ** 30 }])
   assert.deepEqual(command.options.format, { copies: 2, flags: 0x0c })
   assert.equal(command.options.port, 0)
-  const faults = new Faults(1)
+  const faults = new Faults(systemClock, 1)
   command.setFaults(faults)
   assert.deepEqual([faults.delayMs, faults.pieceBytes, faults.pieceDelayMs], [5, 100, 3])
   const header = new DataView(new ArrayBuffer(48))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SheepfsError, type ErrorCode } from '../../../src/errors.ts'
-import { ObjectStore } from '../../../src/lamb/object-store.ts'
+import { FileStore } from '../../../src/lamb/file-store.ts'
 import { createVdi } from '../../../src/volume/manage/create-vdi.ts'
 import { deleteVdi } from '../../../src/volume/manage/delete-vdi.ts'
 import { findVdi } from '../../../src/volume/manage/find-vdi.ts'
@@ -71,7 +71,7 @@ test('what sheep would take and never serve rightly is refused before it is sent
 test('no snapshot is begun that a full node would end half-way, without a working VDI', limit, async (t) => {
   const { cluster } = await lambCluster(t)
   await createVdi(cluster, { name: 'v', size: GiB })
-  const space = t.mock.method(ObjectStore.prototype, 'space', () => ({ used: GiB, free: 20 * MiB }))
+  const space = t.mock.method(FileStore.prototype, 'space', () => ({ used: GiB, free: 20 * MiB }))
   await assert.rejects(
     snapshotVdi(cluster, name, 'full'),
     refused('no-space', /snapshot VDI "v@full": the cluster is full/),

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Clock } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
 
 /** How a cluster was formatted. */
@@ -21,15 +22,24 @@ export interface Timestamp {
   readonly nanoseconds: number
 }
 
-/** The time, to the microsecond. */
-export function now(): Timestamp {
-  const ms = performance.timeOrigin + performance.now()
-  const micros = Math.floor((ms % 1000) * 1000)
-  return { seconds: Math.floor(ms / 1000), nanoseconds: micros * 1000 }
+/** The time, to the millisecond. */
+export function timestamp(clock: Clock): Timestamp {
+  const ms = clock.date()
+  return { seconds: Math.floor(ms / 1000), nanoseconds: Math.floor(ms % 1000) * 1_000_000 }
 }
 
-/** The cluster's settings, kept in `DIR/cluster.json`; undefined until it is formatted. One epoch, for ever. */
-export class Cluster {
+/** What is kept of the cluster beside its objects. */
+export interface ClusterRecord {
+  /** Undefined until it is formatted. */
+  readonly settings: ClusterSettings | undefined
+  /** 0 before format, as in the headers of all answers. */
+  readonly epoch: number
+  open(): void
+  format(settings: ClusterSettings): void
+}
+
+/** The settings in `DIR/cluster.json`. One epoch, for ever. */
+export class ClusterFile implements ClusterRecord {
   readonly #path: string
   #settings: ClusterSettings | undefined
 
@@ -41,7 +51,6 @@ export class Cluster {
     return this.#settings
   }
 
-  /** 0 before format, as in the headers of all answers. */
   get epoch(): number {
     return this.#settings ? 1 : 0
   }
