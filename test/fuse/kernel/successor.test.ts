@@ -89,8 +89,9 @@ test('a program that was killed while no process served ends as soon as one does
   cat.kill('SIGKILL')
   await delay(200)
   assert.equal(cat.signalCode, null)
-  await startServing(fd, { generation: 2, latencyMs: FOR_EVER_MS, negotiated: first.negotiated })
+  const second = await startServing(fd, { generation: 2, latencyMs: FOR_EVER_MS, negotiated: first.negotiated })
   assert.deepEqual(await exited, [null, 'SIGKILL'])
+  await killed(second.child)
 })
 
 test('a process that hands its mount over ends by itself', WITH_MOUNT, async (t) => {
