@@ -3,8 +3,9 @@ import { runProgram } from '../fuse/run-program.ts'
 import type { Logger } from '../log.ts'
 
 /**
- * Makes the kernel take the new size of a volume that has grown without it. On a mount that writes back the kernel owns the
- * size of a file and believes nobody; it only learns of another one by truncate(2), which then changes nothing in the tree.
+ * Makes the kernel take the new size of a volume that has grown without it. On a mount that writes back the kernel owns
+ * the size of a file and believes nobody; it only learns of another one by truncate(2), which then changes nothing in
+ * the tree (docs/fuse-kernel-protocol.md#9).
  */
 export class KernelSizes {
   readonly #mountpoint: string

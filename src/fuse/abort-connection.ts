@@ -30,7 +30,7 @@ export async function abortConnection(minor: number): Promise<boolean> {
 
 /**
  * A FUSE connection by more than its number, which the next mount gets as soon as this one has ended: its control file,
- * held open, reads as nothing from then on (Linux: fs/fuse/control.c, fuse_ctl_remove_conn).
+ * held open, reads as nothing from then on (docs/fuse-kernel-protocol.md#11).
  */
 export class ConnectionControl {
   readonly minor: number

@@ -25,7 +25,10 @@ export interface AttachmentsOptions {
   readonly detachGraceMs?: number
 }
 
-/** close(2) returns before the kernel has told of it: a program may detach what it has just closed. */
+/**
+ * close(2) returns before the kernel has told of it (docs/fuse-kernel-protocol.md#5): a program may detach what it has
+ * just closed.
+ */
 const DETACH_GRACE_MS = 500
 
 /** The volumes of a mount. Each is open at most once, whoever asks for it and how often. */

@@ -1,4 +1,7 @@
-/** Ids of the nodes that every tree has. They stay as they are: a kernel may hold them over a restart and an upgrade. */
+/**
+ * Ids of the nodes that every tree has. They stay as they are: a kernel may hold them over a restart and an upgrade
+ * (docs/fuse-kernel-protocol.md#5).
+ */
 export const FixedId = {
   root: 1,
   cluster: 2,

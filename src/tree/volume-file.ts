@@ -149,7 +149,8 @@ export class VolumeFile implements File {
   }
 
   /**
-   * A kernel that caches has written past the end. It takes the file to be that long from then on, so it is told of the size.
+   * A kernel that caches has written past the end. It takes the file to be that long from then on, so it is told of the
+   * size (docs/fuse-kernel-protocol.md#9).
    */
   noteOverrun(): void {
     if (this.#isTelling) return

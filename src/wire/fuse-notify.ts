@@ -5,8 +5,8 @@ import { FuseNotifyInvalEntryOut, FuseNotifyInvalInodeOut, FuseSize } from './fu
 const BODY = FUSE_REPLY_PAYLOAD
 
 /**
- * FUSE_NOTIFY_RESEND: everything that was read from the device and not answered can be read again. Linux 6.9 and later,
- * EINVAL before.
+ * FUSE_NOTIFY_RESEND: everything that was read from the device and not answered can be read again
+ * (docs/fuse-kernel-protocol.md#12). Linux 6.9 and later, EINVAL before.
  */
 export function notifyResend(): Uint8Array {
   return notification(FuseNotify.RESEND, 0).bytes

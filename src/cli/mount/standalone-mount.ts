@@ -65,7 +65,10 @@ function scope(): readonly string[] {
   return isSystemd ? ['systemd-run', ...SCOPE, '--'] : []
 }
 
-/** A loop device that was just let go may keep its file open for a moment longer, and the mount busy. */
+/**
+ * A loop device that was just let go may keep its file open for a moment longer, and the mount busy
+ * (docs/fuse-kernel-protocol.md#14).
+ */
 async function unmount(directory: string): Promise<void> {
   const until = performance.now() + BUSY_LIMIT_MS
   for (;;) {

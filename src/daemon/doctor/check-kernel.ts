@@ -37,7 +37,10 @@ function checkPages(limit: number | undefined): Finding {
   return warning('request size', `fs.fuse.max_pages_limit is ${limit}: requests are small and slow`, mend)
 }
 
-/** The kernel aborts a whole mount when one request takes longer; a cluster that is away takes as long as it takes. */
+/**
+ * The kernel aborts a whole mount when one request takes longer; a cluster that is away takes as long as it takes
+ * (docs/fuse-kernel-protocol.md#11).
+ */
 function checkTimeout(name: string, seconds: number | undefined): Finding {
   const check = `fs.fuse.${name}`
   if (seconds === undefined || seconds === 0) return ok(check, 'no time limit of the kernel aborts mounts')

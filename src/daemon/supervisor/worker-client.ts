@@ -97,8 +97,8 @@ export class WorkerClient {
   }
 
   /**
-   * A thread that notifies the kernel may wait there for the answer to a request, and keep the process, dead as it is, from
-   * being reaped: only its successor can give that answer.
+   * A thread that notifies the kernel may wait there for the answer to a request, and keep the process, dead as it is,
+   * from being reaped: only its successor can give that answer (docs/fuse-kernel-protocol.md#10).
    */
   async #endUnreaped(): Promise<void> {
     for (let seen = 0; !this.#isGone;) {

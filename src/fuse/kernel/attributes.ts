@@ -65,8 +65,8 @@ export function entryValidS({ validS }: FuseAttributes): number {
 }
 
 /**
- * With write-back a kernel keeps the size it first saw of a node id, so a text of another size gets another one: the
- * size is its upper half, which nobody else looks at (see `Request`).
+ * With write-back a kernel keeps the size it first saw of a node id (docs/fuse-kernel-protocol.md#9), so a text of
+ * another size gets another one: the size is its upper half, which nobody else looks at (see `Request`).
  */
 function nodeidOf(node: Node, { size, validity }: Attributes): number {
   const isText = node.kind === 'file' && validity === 'never' && size < TEXT_SIZE_LIMIT

@@ -13,7 +13,10 @@ export function receiveFrom(fd: number, into: Uint8Array): number | DeviceEnd {
   }
 }
 
-/** What a failed read of the device means; throws the error itself when it means a defect. */
+/**
+ * What a failed read of the device means (docs/fuse-kernel-protocol.md#11); throws the error itself when it means a
+ * defect.
+ */
 export function readOutcome(error: unknown): 0 | 'retry' | DeviceEnd {
   const { code } = error as NodeJS.ErrnoException
   if (code === 'EAGAIN') return 0
@@ -42,7 +45,9 @@ export function sendAsideTo(fd: number, message: Uint8Array): Promise<void> {
   })
 }
 
-/** Nobody waits for the reply, the inode is in no cache, or the mount is gone. */
+/**
+ * Nobody waits for the reply, the inode is in no cache, or the mount is gone (docs/fuse-kernel-protocol.md#2, #10, #11).
+ */
 function isMoot(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code
   return code === 'ENOENT' || code === 'ENODEV' || code === 'ECONNABORTED' || code === 'ENOTCONN' || code === 'EPERM'

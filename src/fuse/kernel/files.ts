@@ -16,7 +16,10 @@ import { ARGS, type Reply, type Request, type Served } from './operation.ts'
 const { EINTR, EINVAL, EISDIR, ENOSPC, EOPNOTSUPP, ESTALE } = constants.errno
 const ACCESS_MODE = 3 // O_ACCMODE: 0 is O_RDONLY
 
-/** Writes of several clients at once; nothing to flush on close, because a write is done when it is answered. */
+/**
+ * Writes of several clients at once (docs/fuse-kernel-protocol.md#7); nothing to flush on close, because a write is done
+ * when it is answered.
+ */
 const DIRECT = Fopen.DIRECT_IO | Fopen.PARALLEL_DIRECT_WRITES | Fopen.NOFLUSH
 const CACHED = Fopen.KEEP_CACHE
 
@@ -56,7 +59,7 @@ export async function read(served: Served, request: Request): Promise<Reply> {
 
 /**
  * WRITE. With write-back the fh is any writable one of the file, and the kernel overlooks that less was written than it
- * held back: what did not fit must be an error, or fsync(2) would not tell.
+ * held back: what did not fit must be an error, or fsync(2) would not tell (docs/fuse-kernel-protocol.md#7).
  */
 export async function write(served: Served, request: Request): Promise<Reply> {
   const { view, nodeid, data } = request
@@ -78,7 +81,7 @@ export async function fsync(served: Served, request: Request): Promise<Reply> {
   return 0
 }
 
-/** LSEEK, SEEK_DATA and SEEK_HOLE only: the kernel does the rest by itself. */
+/** LSEEK, SEEK_DATA and SEEK_HOLE only: the kernel does the rest by itself (docs/fuse-kernel-protocol.md#8). */
 export async function lseek(served: Served, request: Request): Promise<Reply> {
   const { view, nodeid } = request
   const fh = FuseLseekIn.fh.get(view, ARGS)

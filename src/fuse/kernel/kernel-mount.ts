@@ -40,8 +40,8 @@ export class KernelMount {
   }
 
   /**
-   * Raises what the kernel reads ahead for cached files. Only once INIT is answered: that sets it too. What a container does
-   * not allow is left as it is.
+   * Raises what the kernel reads ahead for cached files. Only once INIT is answered: that sets it too
+   * (docs/fuse-kernel-protocol.md#3). What a container does not allow is left as it is.
    */
   async raiseReadAhead(log: Logger): Promise<void> {
     const file = `/sys/class/bdi/0:${this.#made.minor}/read_ahead_kb`

@@ -10,7 +10,10 @@ import { FuseInitIn } from '../../wire/fuse-structs.ts'
 import { LARGEST_BUFFER } from './buffer-pool.ts'
 import { ARGS, type Request } from './operation.ts'
 
-/** What kernel and session agreed on. Plain data: a successor of the session needs it, because the kernel asks once. */
+/**
+ * What kernel and session agreed on. Plain data: a successor of the session needs it, because the kernel asks once
+ * (docs/fuse-kernel-protocol.md#4).
+ */
 export interface Negotiated {
   readonly minor: number
   readonly flags: number
@@ -29,7 +32,10 @@ export function isWrittenBack({ flags }: Negotiated): boolean {
 /** Largest READ and WRITE: with their headers they fill a buffer. */
 const MAX_WRITE = LARGEST_BUFFER - FUSE_BUFFER_HEADER_SIZE
 const PAGE = 4096
-/** Asynchronous direct requests in flight: a loop device alone has a queue of 128. The kernel's default is 12. */
+/**
+ * Asynchronous direct requests in flight: a loop device alone has a queue of 128, the kernel's default is 12
+ * (docs/fuse-kernel-protocol.md#3).
+ */
 const MAX_BACKGROUND = 256
 
 const WANTED =
@@ -44,7 +50,10 @@ const WANTED =
   FuseInit.EXPLICIT_INVAL_DATA |
   FuseInit.INIT_EXT
 
-/** Linux 6.6 to 6.8 (7.39) give up parallel direct writes for it; 7.40 came with 6.9. */
+/**
+ * Linux 6.6 to 6.8 (7.39) give up parallel direct writes for it; 7.40 came with 6.9 (docs/fuse-kernel-protocol.md#4,
+ * #15).
+ */
 const MMAP_SINCE_MINOR = 40
 
 /** The reply of INIT; without `negotiated`, the kernel asks again in the version it was told. undefined: too old. */

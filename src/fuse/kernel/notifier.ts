@@ -4,8 +4,9 @@ import { notifyInvalAttributes, notifyInvalContent, notifyInvalEntry } from '../
 import type { Device } from './device.ts'
 
 /**
- * Tells the kernel what it must not believe any longer. What can block in the kernel until this process has answered some
- * request goes aside, one message at a time; a second message for the same thing replaces one that still waits.
+ * Tells the kernel what it must not believe any longer. What can block in the kernel until this process has answered
+ * some request (docs/fuse-kernel-protocol.md#10) goes aside, one message at a time; a second message for the same thing
+ * replaces one that still waits.
  */
 export class Notifier {
   readonly #device: Device

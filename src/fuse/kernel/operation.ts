@@ -10,7 +10,7 @@ import type { RequestsInFlight } from './requests-in-flight.ts'
 /** Where the arguments of a request start. */
 export const ARGS = FuseSize.inHeader
 
-/** Set in the upper half of `unique` when a request was sent again (FUSE_UNIQUE_RESEND). */
+/** Set in the upper half of `unique` when a request was sent again (docs/fuse-kernel-protocol.md#12). */
 const RESENT_BIT = 0x8000_0000
 
 /**
@@ -79,7 +79,10 @@ export interface Served {
   negotiate(request: Request): Reply
 }
 
-/** An opcode that is served. Everything else is answered ENOSYS, which stops the kernel from asking again. */
+/**
+ * An opcode that is served. Everything else is answered ENOSYS, which stops the kernel from asking again
+ * (docs/fuse-kernel-protocol.md#5).
+ */
 export interface Operation {
   /** The kernel's name of the opcode, for logs. */
   readonly name: string

@@ -13,7 +13,7 @@ type OperationName = keyof typeof FuseOpcode
 const TABLE: Partial<Record<OperationName, Omit<Operation, 'name'>>> = {
   INIT: { argsSize: FUSE_INIT_IN_MIN_SIZE, handle: (served, request) => served.negotiate(request) },
   DESTROY: { argsSize: 0, handle: () => 0 },
-  FORGET: { argsSize: 0, handle: () => NO_REPLY }, // node ids are never reused: nothing to count
+  FORGET: { argsSize: 0, handle: () => NO_REPLY }, // node ids are never reused (docs/fuse-kernel-protocol.md#5)
   BATCH_FORGET: { argsSize: 0, handle: () => NO_REPLY },
   INTERRUPT: { argsSize: FuseSize.interruptIn, handle: interrupt },
   NOTIFY_REPLY: { argsSize: 0, handle: () => NO_REPLY },

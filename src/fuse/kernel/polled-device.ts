@@ -32,7 +32,8 @@ export class PolledDevice implements Device {
       if (this.#poller !== undefined) wake()
     }
     this.#poller = new this.#Poller(this.#fd)
-    // The native callback runs outside of Node's callback scope: promises settled in it would wait for the next event.
+    // The native callback runs outside of Node's callback scope: promises settled in it would wait for the next event
+    // (docs/fuse-kernel-protocol.md#13).
     this.#poller.on('readable', () => setImmediate(this.#wake))
     this.awaken()
   }

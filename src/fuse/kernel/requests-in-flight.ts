@@ -9,7 +9,7 @@ const LOOK_EVERY_MS = 400
  * being killed are given up: answered EINTR, as a hard NFS mount does. What they ask for goes on and may be done.
  *
  * The kernel tells of the first signal that reaches who waits for a request and of no other, and of none to who has many
- * under way at once (aio): so requests that wait for long are looked at all the time.
+ * under way at once (aio, docs/fuse-kernel-protocol.md#6): so requests that wait for long are looked at all the time.
  */
 export class RequestsInFlight {
   /** With the round in which each came, in that order. */

@@ -126,8 +126,9 @@ export class Session {
   }
 
   /**
-   * Makes the kernel send again what a dead predecessor took and did not answer. Once per successor, before `start`. Errors:
-   * not-supported before Linux 6.9, but for a mount on which nothing was negotiated yet: there it was made anew.
+   * Makes the kernel send again what a dead predecessor took and did not answer. Once per successor, before `start`.
+   * Errors: not-supported before Linux 6.9, but for a mount on which nothing was negotiated yet: there it was made anew
+   * (docs/fuse-kernel-protocol.md#12).
    */
   resend(): void {
     try {
@@ -142,7 +143,7 @@ export class Session {
 
   /** Takes no more requests, answers those in flight, closes the files. The mount goes on, for a successor. */
   async close(): Promise<void> {
-    await this.#notifier.close() // a notification may wait in the kernel until some request is answered
+    await this.#notifier.close() // it may wait in the kernel for an answer of ours (docs/fuse-kernel-protocol.md#10)
     if (this.#state === 'new' || this.#state === 'serving') {
       this.#state = 'draining'
       this.#device.close()
@@ -161,7 +162,7 @@ export class Session {
 
   /**
    * Reads as many requests as there were last time, and now and then tries for more: to be told that there is none costs
-   * as much as several reads, and the device wakes again when one was left.
+   * as much as several reads (docs/fuse-kernel-protocol.md#13), and the device wakes again when one was left.
    */
   #receiveBurst(): void {
     const isTrial = ++this.#bursts % TRIAL_EVERY === 0
@@ -261,7 +262,10 @@ export class Session {
     }
   }
 
-  /** A refused reply leaves the request waiting, unless the kernel has already failed it. */
+  /**
+   * A refused reply leaves the request waiting, unless the kernel has already failed it
+   * (docs/fuse-kernel-protocol.md#2).
+   */
   #sendErrorInstead(request: Request): void {
     try {
       this.#sendError(request, EIO)

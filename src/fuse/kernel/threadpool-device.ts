@@ -10,7 +10,7 @@ const RETRY_MS = 1
 
 /**
  * The way without native code: blocking reads in libuv's thread pool. The process cannot exit while they wait, until the
- * mount has ended.
+ * mount has ended (docs/fuse-kernel-protocol.md#13).
  */
 export class ThreadpoolDevice implements Device {
   readonly #fd: number
