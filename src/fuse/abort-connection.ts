@@ -12,11 +12,7 @@ const CONTROL = '/sys/fs/fuse/connections'
  * its control files are the mounting user's, and only root can mount fusectl where it is missing. Errors: io.
  */
 export async function abortConnection(minor: number): Promise<boolean> {
-  if (!(await hasControl())) {
-    if (!isRoot()) return false
-    await runProgram('mount', ['-t', 'fusectl', 'none', CONTROL])
-    if (!(await hasControl())) return false
-  }
+  if (!(await mountControl())) return false
   try {
     await writeFile(`${CONTROL}/${minor}/abort`, '1')
     return true
@@ -34,24 +30,37 @@ export async function abortConnection(minor: number): Promise<boolean> {
  */
 export class ConnectionControl {
   readonly minor: number
-  #limit: number | undefined
+  /** Its control file `waiting`; undefined without fusectl, or when it is not for this user. */
+  readonly #waiting: number | undefined
   #isClosed = false
 
   /** Of a connection that is there. */
   constructor(minor: number) {
     this.minor = minor
     try {
-      this.#limit = openSync(`${CONTROL}/${minor}/max_background`, 'r')
+      this.#waiting = openSync(`${CONTROL}/${minor}/waiting`, 'r')
     } catch {
-      this.#limit = undefined // no fusectl, or not for this user
+      this.#waiting = undefined
     }
+  }
+
+  /** As the constructor, with fusectl mounted where it is missing and this user may. */
+  static async open(minor: number): Promise<ConnectionControl> {
+    await mountControl()
+    return new ConnectionControl(minor)
   }
 
   /** Whether the number still means this connection; undefined when that cannot be told. */
   get isPresent(): boolean | undefined {
     if (this.#isClosed) return false
-    if (this.#limit === undefined) return undefined
-    return readFileSync(`/proc/self/fd/${this.#limit}`).length > 0 // the file can be read once each time it is opened
+    return this.#waiting === undefined ? undefined : this.#read(this.#waiting) !== ''
+  }
+
+  /** Requests that are not answered; undefined when that cannot be told, or it has ended. */
+  get waiting(): number | undefined {
+    if (this.#isClosed || this.#waiting === undefined) return undefined
+    const text = this.#read(this.#waiting)
+    return text === '' ? undefined : Number(text)
   }
 
   /** As `abortConnection`; what has ended needs no end. */
@@ -61,9 +70,22 @@ export class ConnectionControl {
 
   /** The connection has ended: lets go of its control file. Idempotent. */
   close(): void {
-    if (!this.#isClosed && this.#limit !== undefined) closeSync(this.#limit)
+    if (!this.#isClosed && this.#waiting !== undefined) closeSync(this.#waiting)
     this.#isClosed = true
   }
+
+  /** By its path below /proc, for the file can be read once each time it is opened. */
+  #read(fd: number): string {
+    return readFileSync(`/proc/self/fd/${fd}`, 'latin1')
+  }
+}
+
+/** True when fusectl is mounted now: only root can do that. */
+async function mountControl(): Promise<boolean> {
+  if (await hasControl()) return true
+  if (!isRoot()) return false
+  await runProgram('mount', ['-t', 'fusectl', 'none', CONTROL])
+  return hasControl()
 }
 
 async function hasControl(): Promise<boolean> {

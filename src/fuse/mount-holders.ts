@@ -6,12 +6,21 @@ const NAMED_HOLDERS = 5
 
 /**
  * Who keeps the mount at this path busy, as far as this user may see, for a message: processes with files or directories
- * of it, loop devices, mounts below; "" when nobody is seen. Reads links of /proc only, never the mount.
+ * of it, loop devices, mounts below; "" when nobody is seen. Reads links of /proc only, never the mount. `openers`: who is
+ * known to have opened something, 0 for nobody; they are named when they live.
  */
-export async function describeHolders(mountpoint: string): Promise<string> {
-  const found = (await Promise.all([processes(mountpoint), loopDevices(mountpoint), mountsBelow(mountpoint)])).flat()
+export async function describeHolders(mountpoint: string, openers: readonly number[] = []): Promise<string> {
+  const seen = await Promise.all([processes(mountpoint), loopDevices(mountpoint), mountsBelow(mountpoint)])
+  const found = [...new Set([...(await described(openers)), ...seen.flat()])]
   const more = found.length > NAMED_HOLDERS ? ` and ${found.length - NAMED_HOLDERS} more` : ''
   return found.slice(0, NAMED_HOLDERS).join(', ') + more
+}
+
+/** Processes, by their pids or those of their threads, for a message; those that have ended are left out. */
+export async function described(pids: readonly number[]): Promise<readonly string[]> {
+  const named = [...new Set(pids)].filter((pid) => pid !== 0)
+  const names = await Promise.all(named.map(async (pid) => ({ pid, name: await nameOf(String(pid)) })))
+  return names.filter(({ name }) => name !== '').map(({ pid, name }) => `${name} (pid ${pid})`)
 }
 
 async function processes(mountpoint: string): Promise<string[]> {

@@ -29,9 +29,9 @@ function unescapeOctal(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)))
 }
 
-/** What is mounted, in the order of mounting, without touching any of it. */
-export async function readMountTable(): Promise<readonly MountEntry[]> {
-  return parseMountTable(await readFile('/proc/self/mountinfo', 'utf8'))
+/** What is mounted for a process, in the order of mounting, without touching any of it. */
+export async function readMountTable(pid: number | 'self' = 'self'): Promise<readonly MountEntry[]> {
+  return parseMountTable(await readFile(`/proc/${pid}/mountinfo`, 'utf8'))
 }
 
 /** The topmost mount at exactly this path (absolute, without symbolic links); undefined when nothing is mounted there. */

@@ -11,7 +11,8 @@ import { SheepfsError } from '../../errors.ts'
  */
 export async function checkSocketGroup(group: string | undefined, workerUser: string | undefined): Promise<void> {
   const id = group === undefined ? process.getegid?.() : await groupIdOf(group)
-  if (id === undefined || workerUser === undefined || !(await groupsOf(workerUser)).includes(id)) return
+  if (workerUser === undefined || workerUser === 'root') return // no socket keeps root out
+  if (id === undefined || !(await groupsOf(workerUser)).includes(id)) return
   const what = group === undefined ? 'socket_group is not set, and the group of the daemon' : `socket_group "${group}"`
   const expected = 'expected one of its own, such as "sheepfs-admin"'
   throw new SheepfsError('invalid', `${what} is the group of the workers, which run as "${workerUser}": ${expected}`)

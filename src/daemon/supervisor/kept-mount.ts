@@ -1,4 +1,4 @@
-import type { OpenHandle } from '../../fuse/kernel/open-files.ts'
+import { openersOf, type OpenHandle } from '../../fuse/kernel/open-files.ts'
 import type { Logger } from '../../log.ts'
 import { endMount, mountOfWorker } from './end-mount.ts'
 import { MountedDevice } from './mounted-device.ts'
@@ -28,7 +28,7 @@ export class KeptMount {
   /** Mounts, in place of what a dead predecessor of this daemon has left. Errors: those of mounting. */
   async make(spec: WorkerSpec): Promise<void> {
     await clearStaleMount(spec, this.#log)
-    if (spec.engine === 'kernel') this.#device = await MountedDevice.open(spec)
+    if (spec.engine === 'kernel') this.#device = await this.#open(spec)
   }
 
   /** What the kernel takes only once a worker has answered INIT. */
@@ -51,8 +51,12 @@ export class KeptMount {
       await this.#device.mount.abort()
       await this.drop()
     }
-    this.#device = await MountedDevice.open(spec)
+    this.#device = await this.#open(spec)
     return true
+  }
+
+  #open(spec: WorkerSpec): Promise<MountedDevice> {
+    return MountedDevice.open(spec, { openers: () => openersOf(this.handles), log: this.#log })
   }
 
   /** Whether it is still in the mount table; not of what a worker mounted. */

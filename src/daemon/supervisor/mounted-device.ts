@@ -1,5 +1,6 @@
 import { type KernelMount, mountDevice } from '../../fuse/kernel/kernel-mount.ts'
 import { closeDevice, openDevice } from '../../fuse/kernel/open-device.ts'
+import type { Logger } from '../../log.ts'
 import type { WorkerSpec } from '../worker-protocol.ts'
 
 /** A FUSE device that is mounted, for workers to serve one after the other. */
@@ -13,10 +14,15 @@ export class MountedDevice {
   }
 
   /** Errors: those of mounting; nothing is left then. */
-  static async open({ mountpoint, mount: source, allowOther }: WorkerSpec): Promise<MountedDevice> {
+  static async open(
+    { mountpoint, mount: source, allowOther }: WorkerSpec,
+    { openers, log }: { readonly openers: () => readonly number[]; readonly log: Logger },
+  ): Promise<MountedDevice> {
     const fd = await openDevice()
     try {
-      return new MountedDevice(fd, await mountDevice(fd, { mountpoint, source, allowOther }))
+      const mount = await mountDevice(fd, { mountpoint, source, allowOther, openers })
+      mount.watch(log)
+      return new MountedDevice(fd, mount)
     } catch (error) {
       closeDevice(fd)
       throw error

@@ -2,6 +2,7 @@ import type { Tree } from '../../tree/node.ts'
 import type { Engine, Mounted, MountOptions } from '../engine.ts'
 import { mountDevice, type KernelMount } from './kernel-mount.ts'
 import { closeDevice, openDevice, serveDevice } from './open-device.ts'
+import { keeperOf, openersOf, type OpenHandle } from './open-files.ts'
 import { Session } from './session.ts'
 
 /** Speaks the kernel's protocol over /dev/fuse, in one process that mounts and serves. */
@@ -11,14 +12,17 @@ export const kernelEngine: Engine = {
 
   async mount(tree: Tree, options: MountOptions): Promise<Mounted> {
     const fd = await openDevice()
+    const handles = new Map<number, OpenHandle>()
     let mount: KernelMount | undefined
     try {
-      mount = await mountDevice(fd, options)
+      mount = await mountDevice(fd, { ...options, openers: () => openersOf(handles) })
       const { log, writeBack } = options
-      const session = new Session({ tree, device: await serveDevice(fd, log), log, writeBack, generation: 0 })
+      const device = await serveDevice(fd, log)
+      const session = new Session({ tree, device, log, writeBack, generation: 0, handleKeeper: keeperOf(handles) })
       session.start()
       await session.ready
       await mount.raiseReadAhead(log)
+      mount.watch(log)
       return mounted(mount, session, fd)
     } catch (error) {
       closeDevice(fd)

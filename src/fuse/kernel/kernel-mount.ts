@@ -2,7 +2,9 @@ import { writeFile } from 'node:fs/promises'
 import { SheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import { ConnectionControl } from '../abort-connection.ts'
+import { checkUnusedElsewhere, endElsewhere, type CopiedMount } from '../end-elsewhere.ts'
 import { readMountTable, type MountEntry } from '../mount-table.ts'
+import { MountWatch } from '../mount-watch.ts'
 import { checkMountpoint } from '../mountpoint.ts'
 import { detachPath, unmountPath } from '../unmount.ts'
 import { runProgram } from '../run-program.ts'
@@ -20,6 +22,8 @@ export interface KernelMountOptions {
   readonly mountpoint: string
   readonly source: string
   readonly allowOther: boolean
+  /** As `KernelMount` wants it. */
+  readonly openers: () => readonly number[]
 }
 
 interface Place {
@@ -33,10 +37,19 @@ interface Place {
 export class KernelMount {
   readonly #made: MountEntry
   readonly #connection: ConnectionControl
+  readonly #openers: () => readonly number[]
+  #watch: MountWatch | undefined
 
-  constructor(made: MountEntry) {
+  /** `openers`: who opened what is open in it, for each file; 0 where that is not known. */
+  constructor(made: MountEntry, connection: ConnectionControl, openers: () => readonly number[]) {
     this.#made = made
-    this.#connection = new ConnectionControl(made.minor)
+    this.#connection = connection
+    this.#openers = openers
+  }
+
+  /** Sees to it that it ends when somebody else unmounts it here while it lives on elsewhere. Until `close`. */
+  watch(log: Logger): void {
+    this.#watch ??= new MountWatch(this, log)
   }
 
   /**
@@ -53,10 +66,12 @@ export class KernelMount {
   }
 
   /**
-   * Unmounts it wherever it is: a directory above it may have been renamed, and bind mounts would keep it alive. Errors:
-   * busy, naming who holds it where that can be seen; the mount goes on, perhaps without its bind mounts.
+   * Unmounts it wherever it is: a directory above it may have been renamed, and bind mounts or copies in other mount name
+   * spaces would keep it alive. Errors: busy, naming who holds it where that can be seen; the mount goes on, perhaps without
+   * its bind mounts.
    */
   async unmount(): Promise<void> {
+    await checkUnusedElsewhere(this.#copied)
     for (let places = await this.#places(); places.length > 0; places = await this.#places()) {
       const [{ id, mountpoint, isCovered }] = places as [Place]
       if (isCovered) throw new SheepfsError('busy', `cannot unmount "${mountpoint}": something else is mounted over it`)
@@ -67,6 +82,12 @@ export class KernelMount {
         if ((await this.#places()).some((place) => place.id === id)) throw error
       }
     }
+    await endElsewhere(this.#copied)
+  }
+
+  /** Where it is not to be seen any more, but lives on: ends it. Errors: busy, naming who has something open in it. */
+  async endHidden(): Promise<void> {
+    if (!(await this.isMounted())) await endElsewhere(this.#copied)
   }
 
   /** Makes everything in flight fail, and all that follows; then takes the mount out of sight. Errors: not-permitted. */
@@ -91,7 +112,12 @@ export class KernelMount {
 
   /** Lets go of what it is known by, when it has ended. */
   close(): void {
+    this.#watch?.close()
     this.#connection.close()
+  }
+
+  get #copied(): CopiedMount {
+    return { mountpoint: this.#made.mountpoint, connection: this.#connection, openers: this.#openers }
   }
 
   /** Where it is mounted now, the latest first. Where its number may be another's by now, only where it was made. */
@@ -134,7 +160,7 @@ export async function mountDevice(fd: number, options: KernelMountOptions): Prom
   if (entry?.type !== MOUNT_TYPE) {
     throw new SheepfsError('io', `mountpoint "${path}" is not in the mount table after mounting`)
   }
-  return new KernelMount(entry)
+  return new KernelMount(entry, await ConnectionControl.open(entry.minor), options.openers)
 }
 
 function mountError(path: string, complaint: string): SheepfsError {

@@ -9,8 +9,9 @@ export interface OpenHandle {
   /** Id of its node. */
   readonly node: number
   readonly caching: Handle['caching']
-  /** Id of the request that opened it. */
+  /** Id of the request that opened it, and who made that; 0 where it is not known. */
   readonly request: number
+  readonly pid: number
 }
 
 /**
@@ -21,6 +22,19 @@ export interface HandleKeeper {
   opened(handle: OpenHandle): void
   /** Also of handles that it does not know. */
   closed(handle: Pick<OpenHandle, 'fh' | 'node'>): void
+}
+
+/** Keeps what is open in `handles`, by fh. */
+export function keeperOf(handles: Map<number, OpenHandle>): HandleKeeper {
+  return {
+    opened: (handle) => handles.set(handle.fh, handle),
+    closed: ({ fh }) => handles.delete(fh),
+  }
+}
+
+/** Who opened what is open, a thread for each. */
+export function openersOf(handles: ReadonlyMap<number, OpenHandle>): readonly number[] {
+  return [...handles.values()].map(({ pid }) => pid)
 }
 
 /**
@@ -47,14 +61,14 @@ export class OpenFiles {
   async open(
     file: File,
     access: { readonly write: boolean },
-    request: { readonly id: number; readonly isResent: boolean },
+    request: { readonly id: number; readonly pid: number; readonly isResent: boolean },
   ): Promise<{ fh: number; handle: Handle }> {
     const restored = request.isResent ? this.#restored.get(request.id) : undefined
     const opened = restored === undefined ? undefined : this.#handles.get(restored)
     if (restored !== undefined && opened !== undefined) return { fh: restored, handle: opened }
     const fh = this.#numbers.next(access.write)
     const handle = await this.#open(fh, file, access)
-    this.#keeper?.opened({ fh, node: file.id, caching: handle.caching, request: request.id })
+    this.#keeper?.opened({ fh, node: file.id, caching: handle.caching, request: request.id, pid: request.pid })
     return { fh, handle }
   }
 

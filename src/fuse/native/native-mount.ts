@@ -3,7 +3,9 @@ import { SheepfsError } from '../../errors.ts'
 import type { Tree } from '../../tree/node.ts'
 import type { Mounted, MountOptions } from '../engine.ts'
 import { ConnectionControl } from '../abort-connection.ts'
+import { endElsewhere, type CopiedMount } from '../end-elsewhere.ts'
 import { findMount, readMountTable } from '../mount-table.ts'
+import { MountWatch } from '../mount-watch.ts'
 import { detachPath, isRoot, unmountPath } from '../unmount.ts'
 import type { NativeBinding } from './binding.ts'
 import { createHandlerTable } from './dispatch.ts'
@@ -40,30 +42,31 @@ export async function mountNative(binding: NativeBinding, tree: Tree, options: M
   const stopWatching = tree.watch((change) => {
     if (change.kind === 'content') operations.contentChanged(change.node)
   })
-  const connection = new ConnectionControl(minor)
+  const connection = await ConnectionControl.open(minor)
   const ended = libfuse.ended
     .finally(stopWatching)
     .finally(() => {
+      watch.close()
       connection.close()
     })
     .then(() => operations.close())
-  return new NativeMount(options, { connection, ended })
+  const openers = (): readonly number[] => new Array<number>(operations.openCount).fill(0) // libfuse does not tell
+  const mount = new NativeMount(options, { ended, copied: { mountpoint, connection, openers } })
+  const watch = new MountWatch(mount, log)
+  return mount
 }
 
 /** A mount that libfuse serves. */
 class NativeMount implements Mounted {
   readonly ended: Promise<void>
   readonly #options: MountOptions
-  readonly #connection: ConnectionControl
+  readonly #copied: CopiedMount
   #unmounting: Promise<void> | undefined
 
-  constructor(
-    options: MountOptions,
-    serving: { readonly connection: ConnectionControl; readonly ended: Promise<void> },
-  ) {
+  constructor(options: MountOptions, serving: { readonly ended: Promise<void>; readonly copied: CopiedMount }) {
     this.ended = serving.ended
     this.#options = options
-    this.#connection = serving.connection
+    this.#copied = serving.copied
   }
 
   unmount(): Promise<void> {
@@ -74,10 +77,19 @@ class NativeMount implements Mounted {
   /** Callers fail at once; `ended` follows when the tree has settled what libfuse had handed to it. */
   async abort(): Promise<void> {
     const { mountpoint, log } = this.#options
-    if (!(await this.#connection.abort())) {
+    if (!(await this.#copied.connection.abort())) {
       log.warn({ mountpoint }, 'cannot abort without fusectl: open files go on until they are closed')
     }
     if ((await this.#place()) === 'top') await detachPath(mountpoint)
+  }
+
+  async isMounted(): Promise<boolean> {
+    return (await this.#place()) !== 'gone'
+  }
+
+  /** As `KernelMount` has it. */
+  async endHidden(): Promise<void> {
+    if (!(await this.isMounted())) await endElsewhere(this.#copied)
   }
 
   async #unmount(): Promise<void> {
@@ -85,10 +97,12 @@ class NativeMount implements Mounted {
     switch (await this.#place()) {
       case 'top':
         await unmountPath(mountpoint).catch(this.#unlessGone)
+        await endElsewhere(this.#copied)
         return this.ended
       case 'covered':
         throw new SheepfsError('busy', `cannot unmount "${mountpoint}": something else is mounted over it`)
       case 'gone': {
+        if (await endElsewhere(this.#copied)) return this.ended
         const limit = delay(ENDING_LIMIT_MS, 'still in use' as const, { ref: false })
         if ((await Promise.race([this.ended, limit])) === undefined) return
         const message = `"${mountpoint}" was unmounted lazily by somebody else and is still in use`
@@ -104,7 +118,7 @@ class NativeMount implements Mounted {
 
   async #place(): Promise<'top' | 'covered' | 'gone'> {
     const here = (await readMountTable()).filter((entry) => entry.mountpoint === this.#options.mountpoint)
-    const { minor } = this.#connection
+    const { minor } = this.#copied.connection
     if (here.at(-1)?.minor === minor) return 'top'
     return here.some((entry) => entry.minor === minor) ? 'covered' : 'gone'
   }

@@ -38,6 +38,11 @@ export class Operations {
     this.#caching = caching
   }
 
+  /** How many files are open. */
+  get openCount(): number {
+    return this.#files.size
+  }
+
   async getattr(path: string): Promise<Uint32Array> {
     return this.#stat(this.#find(path))
   }

@@ -3,6 +3,7 @@ import { open, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { kernelEngine } from '../../../src/fuse/kernel/kernel-engine.ts'
+import { ConnectionControl } from '../../../src/fuse/abort-connection.ts'
 import { KernelMount } from '../../../src/fuse/kernel/kernel-mount.ts'
 import { findMount } from '../../../src/fuse/mount-table.ts'
 import { silentLogger } from '../../../src/log.ts'
@@ -129,7 +130,7 @@ test('nor does one whose end nobody has seen yet', WITH_MOUNT, async (t) => {
   const gone = await mountMemory(t)
   const entry = await findMount(gone.path)
   assert.ok(entry)
-  const mount = new KernelMount(entry)
+  const mount = new KernelMount(entry, new ConnectionControl(entry.minor), () => [])
   t.after(() => {
     mount.close()
   })

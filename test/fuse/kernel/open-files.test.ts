@@ -6,7 +6,7 @@ import { silentLogger } from '../../../src/log.ts'
 import { MemoryTree } from '../memory-tree.ts'
 
 const READ = { write: false }
-const FIRST = { id: 2, isResent: false }
+const FIRST = { id: 2, pid: 1, isResent: false }
 const log = silentLogger()
 
 /** The open files of one session after the other, and what a supervisor knows of them. */
@@ -42,9 +42,9 @@ test('an open that was carried out and not answered counts once when it comes ag
   const first = await generations.next()
   const { fh } = await first.files.open(first.tree.volume, READ, FIRST)
   const { files, tree } = await generations.next()
-  assert.equal((await files.open(tree.volume, READ, { ...FIRST, isResent: true })).fh, fh)
+  assert.equal((await files.open(tree.volume, READ, { ...FIRST, pid: 1, isResent: true })).fh, fh)
   assert.equal(tree.volume.opens, 1)
-  const other = await files.open(tree.volume, READ, { id: 4, isResent: true })
+  const other = await files.open(tree.volume, READ, { id: 4, pid: 1, isResent: true })
   assert.notEqual(other.fh, fh)
   assert.equal(tree.volume.opens, 2)
 })

@@ -40,7 +40,7 @@ async function prepare(context: TestContext): Promise<{ fd: number; path: string
   context.after(() => stage.close())
   const path = await stage.mountpoint()
   const fd = await openDevice()
-  const mount = await mountDevice(fd, { mountpoint: path, source: 'successor', allowOther: false })
+  const mount = await mountDevice(fd, { mountpoint: path, source: 'successor', allowOther: false, openers: () => [] })
   stage.defer(() => {
     closeDevice(fd)
   })

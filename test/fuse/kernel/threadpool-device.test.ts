@@ -25,7 +25,12 @@ for (const [name, flag] of [
     stage.defer(() => {
       closeDevice(fd)
     })
-    const mount = await mountDevice(fd, { mountpoint: path, source: 'threadpool', allowOther: false })
+    const mount = await mountDevice(fd, {
+      mountpoint: path,
+      source: 'threadpool',
+      allowOther: false,
+      openers: () => [],
+    })
     stage.defer(() => mount.detach())
     const tree = new MemoryTree(4 << 20)
     const log = silentLogger()
