@@ -8,6 +8,7 @@ import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import type { OpenHandle } from '../fuse/kernel/open-files.ts'
 import type { LogLevel } from '../log.ts'
 import type { Address } from '../sheep/address.ts'
+import type { SavedTimes } from '../tree/file-times.ts'
 
 /** What a worker is to serve. Of one mount, `uid`, `gid` and `volumeMode` may be others for the next worker. */
 export interface WorkerSpec {
@@ -32,6 +33,8 @@ export interface AttachedVolume {
   readonly readOnly: boolean
   /** What the kernel was told of last, if anything. */
   readonly size?: number
+  /** As it was told of last. */
+  readonly times?: SavedTimes | undefined
   /** A first worker goes on without it when it cannot be attached: it was attached at run time, by a predecessor. */
   readonly isOptional?: boolean
 }
@@ -142,6 +145,15 @@ export interface Progress {
   readonly total: number
 }
 
+/** The times of a volume that is being changed. */
+export interface MovedTimes {
+  readonly name: string
+  readonly nodeId: number
+  readonly times: SavedTimes
+  /** A kernel that keeps the times by itself does not know: its mtime, ms since 1970. */
+  readonly untoldMs?: number
+}
+
 export type FromWorker =
   /** The mount serves requests. */
   | { readonly kind: 'serving' }
@@ -154,6 +166,8 @@ export type FromWorker =
   | { readonly kind: 'progress'; readonly progress: Progress }
   /** A volume has grown, and not through the kernel. */
   | { readonly kind: 'grown'; readonly volume: string; readonly size: number }
+  /** Of what moves, before it does; apart from the state, because it is often. */
+  | { readonly kind: 'times'; readonly volumes: readonly MovedTimes[] }
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'refusal'; readonly id: number; readonly error: WireError }
   /** The worker ends by itself: the mount is gone, or could not be served. */

@@ -3,6 +3,8 @@ import type { Logger } from '../log.ts'
 import { FixedId, type NodeIds } from './node-ids.ts'
 import type { TreeChange } from './node.ts'
 import type { ServedVolume } from './served-volume.ts'
+import type { SavedTimes } from './file-times.ts'
+import { TimesReport } from './times-report.ts'
 import { VolumeFile, type VolumeFileOptions } from './volume-file.ts'
 import type { VolumeName } from './volume-name.ts'
 
@@ -13,12 +15,14 @@ export interface HowToOpen {
   readonly breakLock?: boolean
   /** The node id it had in a predecessor of this process, which may still hold the lock of the VDI. */
   readonly nodeId?: number
+  /** Its times there. */
+  readonly times?: SavedTimes | undefined
 }
 
 export interface AttachmentsOptions {
   readonly open: (name: VolumeName, how: HowToOpen) => Promise<ServedVolume>
   readonly ids: NodeIds
-  readonly file: Omit<VolumeFileOptions, 'onSize' | 'onContent'>
+  readonly file: Omit<VolumeFileOptions, 'onSize' | 'onContent' | 'onTimes'>
   readonly announce: (change: TreeChange) => void
   readonly log: Logger
   /** How long a detach waits for the last close of a file, ms. */
@@ -34,6 +38,7 @@ const DETACH_GRACE_MS = 500
 /** The volumes of a mount. Each is open at most once, whoever asks for it and how often. */
 export class Attachments {
   readonly #options: AttachmentsOptions
+  readonly #report: TimesReport
   readonly #attached = new Map<string, VolumeFile>()
   /** By id: what is attached, and what was detached by force and still has open handles. */
   readonly #nodes = new Map<number, VolumeFile>()
@@ -45,6 +50,7 @@ export class Attachments {
   constructor(options: AttachmentsOptions) {
     this.#options = options
     this.#changedMs = options.file.clock.date()
+    this.#report = new TimesReport(options.announce, options.file.clock)
   }
 
   /** When a volume was attached or detached last, ms since 1970. */
@@ -121,6 +127,7 @@ export class Attachments {
       name: name.text,
       volume,
       isForReading: how.readOnly === true,
+      times: how.times,
       onSize: ({ id, volume: { size } }) => {
         log.info({ volume: name.text, size }, 'the volume has another size than was known')
         announce({ kind: 'attributes', node: id, size })
@@ -128,9 +135,13 @@ export class Attachments {
       onContent: ({ id }) => {
         announce({ kind: 'content', node: id })
       },
+      onTimes: (moving) => {
+        this.#report.note(moving)
+      },
     })
     this.#attached.set(file.name, file)
     this.#nodes.set(file.id, file)
+    if (how.times?.isMoving === true) file.times.touch()
     this.#changedMs = this.#options.file.clock.date()
     log.info({ volume: file.name, size: volume.size, readOnly: volume.isReadOnly }, 'attached a volume')
     announce({ kind: 'entry-added', parent: FixedId.volume, name: file.name, node: file.id })

@@ -94,6 +94,8 @@ export type TreeChange =
     }
   | { readonly kind: 'attributes'; readonly node: number; readonly size: number }
   | { readonly kind: 'content'; readonly node: number }
+  /** Times move, or have come to rest. With `untoldMs` a kernel that keeps them by itself does not know: that is mtime. */
+  | { readonly kind: 'times'; readonly nodes: readonly { readonly node: number; readonly untoldMs?: number }[] }
 
 /** What an engine serves to a kernel. */
 export interface Tree {

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
-import { FileTimes } from './file-times.ts'
+import { FileTimes, type SavedTimes } from './file-times.ts'
 import type { Attributes, File, Handle } from './node.ts'
 import { Occupancy } from './occupancy.ts'
 import type { Owner } from './owner.ts'
@@ -19,6 +19,8 @@ export interface VolumeFileOptions {
   readonly onSize: (file: VolumeFile) => void
   /** The content may have changed, and the kernel does not know. */
   readonly onContent: (file: VolumeFile) => void
+  /** Its times have moved, or are about to. */
+  readonly onTimes: (file: VolumeFile) => void
 }
 
 /** What is of one volume file. */
@@ -26,6 +28,8 @@ interface AttachedAs {
   readonly name: string
   readonly volume: ServedVolume
   readonly isForReading: boolean
+  /** What a predecessor of this process knew. */
+  readonly times?: SavedTimes | undefined
 }
 
 const WRITE_BITS = 0o222
@@ -61,7 +65,11 @@ export class VolumeFile implements File {
     this.isForReading = options.isForReading
     this.#options = options
     const { clock } = options
-    this.times = new FileTimes(options.volume.fixedMs ?? clock.date(), clock)
+    const sinceMs = options.volume.fixedMs ?? clock.date()
+    const onMove = (): void => {
+      options.onTimes(this)
+    }
+    this.times = new FileTimes(options.times ?? { modifiedMs: sinceMs, changedMs: sinceMs }, { clock, onMove })
     this.requests = new Occupancy(clock)
     this.handles = { direct: new Occupancy(clock), cached: new Occupancy(clock) }
   }
@@ -109,6 +117,8 @@ export class VolumeFile implements File {
       caching,
       onClose: () => {
         handles.leave()
+        // what others overwrite is not noticed: whoever reads it the next time must not take it for what was read now
+        if (this.volume.hasOtherWriters) this.times.touch()
       },
     })
   }
@@ -118,10 +128,10 @@ export class VolumeFile implements File {
     if (this.#isDetached) throw this.#stale()
     this.requests.enter()
     try {
-      if (await this.volume.refresh()) {
-        this.times.touch()
-        this.#options.onSize(this)
-      }
+      const { allocatedBytes } = this.volume
+      const isResized = await this.volume.refresh()
+      if (isResized || this.volume.allocatedBytes !== allocatedBytes) this.times.touch()
+      if (isResized) this.#options.onSize(this)
       if (this.volume.hasOtherWriters) this.#options.onContent(this)
     } finally {
       this.requests.leave()

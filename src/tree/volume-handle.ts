@@ -24,7 +24,8 @@ export class VolumeHandle implements Handle {
 
   write(position: number, data: Uint8Array): Promise<number> {
     if (this.caching === 'cached' && position + data.length > this.#file.volume.size) this.#file.noteOverrun()
-    return this.#change((volume) => volume.write(position, data))
+    const isTold = this.caching === 'cached'
+    return this.#change((volume) => volume.write(position, data), { isTold })
   }
 
   sync(): Promise<void> {
@@ -33,7 +34,7 @@ export class VolumeHandle implements Handle {
 
   /** Whole objects are always given back: what is not there reads as zeros, and `release` is only a wish. */
   zero(position: number, length: number): Promise<void> {
-    return this.#change((volume) => volume.zero(position, length))
+    return this.#change((volume) => volume.zero(position, length), { isTold: false })
   }
 
   seek(position: number, wanted: 'data' | 'hole'): Promise<number> {
@@ -48,10 +49,14 @@ export class VolumeHandle implements Handle {
     return Promise.resolve()
   }
 
-  /** What has failed may have been done in part. */
-  #change<T>(work: (volume: ServedVolume) => Promise<T>): Promise<T> {
-    return this.#use(work).finally(() => {
-      this.#file.times.touch()
+  /** Moves the times before, for whoever follows when it is not seen to end, and after: what has failed may be half done. */
+  #change<T>(work: (volume: ServedVolume) => Promise<T>, how: { readonly isTold: boolean }): Promise<T> {
+    const { times } = this.#file
+    return this.#use((volume) => {
+      times.touch(how)
+      return work(volume).finally(() => {
+        times.touch(how)
+      })
     })
   }
 

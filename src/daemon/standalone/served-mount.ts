@@ -4,10 +4,12 @@ import type { Logger } from '../../log.ts'
 import type { Address } from '../../sheep/address.ts'
 import { Cluster } from '../../sheep/cluster.ts'
 import { ClusterTree } from '../../tree/cluster-tree.ts'
+import type { TreeChange } from '../../tree/node.ts'
+import type { VolumeFile } from '../../tree/volume-file.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
 import { openVolume } from '../../volume/open-volume.ts'
 import { factsOf } from '../../tree/cluster-facts.ts'
-import { KernelSizes } from '../kernel-sizes.ts'
+import { KernelAttributes } from '../kernel-attributes.ts'
 import { realWorld } from '../real-world.ts'
 
 /** What a mount shall be. */
@@ -36,20 +38,32 @@ export class ServedMount {
   readonly #cluster: Cluster
   readonly #tree: ClusterTree
   readonly #mounted: Mounted
-  readonly #sizes: KernelSizes
+  readonly #kernel: KernelAttributes
 
   private constructor(spec: MountSpec, cluster: Cluster, tree: ClusterTree, mounted: Mounted) {
     this.mountpoint = spec.mountpoint
     this.#cluster = cluster
     this.#tree = tree
     this.#mounted = mounted
-    this.#sizes = new KernelSizes(spec.mountpoint, spec.log)
+    this.#kernel = new KernelAttributes(spec.mountpoint, spec.log)
     if (spec.engine.capabilities.writeBack && spec.pageCache) {
       tree.watch((change) => {
-        if (change.kind !== 'attributes') return
-        const file = tree.attachments.node(change.node)
-        if (file && !file.isDetached) this.#sizes.set(file.name, change.size)
+        this.#tellKernel(change)
       })
+    }
+  }
+
+  /** What a kernel that owns sizes and times does not know. */
+  #tellKernel(change: TreeChange): void {
+    const find = (node: number): VolumeFile | undefined => this.#tree.attachments.node(node)
+    if (change.kind === 'attributes') {
+      const file = find(change.node)
+      if (file?.isDetached === false) this.#kernel.setSize(file.name, change.size)
+    }
+    if (change.kind !== 'times') return
+    for (const { node, untoldMs } of change.nodes) {
+      const file = find(node)
+      if (file?.isDetached === false && untoldMs !== undefined) this.#kernel.setModified(file.name, untoldMs)
     }
   }
 
@@ -92,7 +106,7 @@ export class ServedMount {
     try {
       await this.#mounted.ended
     } finally {
-      this.#sizes.stop()
+      this.#kernel.stop()
       this.#cluster.ioTimeoutMs = Math.min(this.#cluster.ioTimeoutMs, STOP_IO_TIMEOUT_MS)
       await this.#tree.close().finally(() => {
         this.#cluster.close()

@@ -9,7 +9,7 @@ import type { Logger, LogLevel } from '../../log.ts'
 import { addressText, parseAddress } from '../../sheep/address.ts'
 import { FIRST_VOLUME_ID } from '../../tree/node-ids.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
-import { KernelSizes } from '../kernel-sizes.ts'
+import { KernelAttributes } from '../kernel-attributes.ts'
 import { MountKeeper } from './mount-keeper.ts'
 import type { SavedVolume } from '../config/saved-state.ts'
 import type { AttachedVolume, MountState, WorkerMetrics } from '../worker-protocol.ts'
@@ -44,7 +44,7 @@ export interface ManagedMountOptions {
 export class ManagedMount {
   readonly keeper: MountKeeper
   readonly #options: ManagedMountOptions
-  readonly #sizes: KernelSizes
+  readonly #kernel: KernelAttributes
   config: MountConfig
   isConfigured: boolean
   #lastState: Mount['state'] | undefined
@@ -54,7 +54,7 @@ export class ManagedMount {
     this.isConfigured = options.isConfigured
     this.#options = options
     const log = options.log.child({ mount: options.config.name })
-    this.#sizes = new KernelSizes(options.config.mountpoint, log)
+    this.#kernel = new KernelAttributes(options.config.mountpoint, log)
     this.keeper = new MountKeeper(toSpec(options), initialState(options), {
       log,
       watcher: {
@@ -68,7 +68,12 @@ export class ManagedMount {
           options.emit({ type: 'progress', mount: this.name, ...progress })
         },
         onGrown: (volume, size) => {
-          if (this.writeBack) this.#sizes.set(volume, size)
+          if (this.writeBack) this.#kernel.setSize(volume, size)
+        },
+        onTimes: (volumes) => {
+          for (const { name, untoldMs } of this.writeBack ? volumes : []) {
+            if (untoldMs !== undefined) this.#kernel.setModified(name, untoldMs)
+          }
         },
       },
     })
@@ -93,7 +98,7 @@ export class ManagedMount {
 
   /** Resolves when the kernel knows the sizes of all volumes, as far as this process was told of them. */
   kernelKnowsSizes(): Promise<void> {
-    return this.#sizes.whenTold()
+    return this.#kernel.whenTold()
   }
 
   /** What the control API says of its state. */

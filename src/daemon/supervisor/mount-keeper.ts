@@ -8,7 +8,7 @@ import { RestartPolicy } from './restart-policy.ts'
 import { fromWireError } from '../wire-error.ts'
 import { WorkerClient } from './worker-client.ts'
 import { WorkerPulse } from './worker-pulse.ts'
-import type { FromWorker, MountState, Progress, WorkerSpec } from '../worker-protocol.ts'
+import type { FromWorker, MountState, MovedTimes, Progress, WorkerSpec } from '../worker-protocol.ts'
 
 /** starting, serving, restarting: between two workers; failed: no worker can be kept; stopping; ended. */
 export type KeeperState = 'starting' | 'serving' | 'restarting' | 'failed' | 'stopping' | 'ended'
@@ -21,6 +21,7 @@ export interface KeeperWatcher {
   onProgress(progress: Progress): void
   /** The kernel does not know yet that a volume has another size. */
   onGrown(volume: string, size: number): void
+  onTimes(volumes: readonly MovedTimes[]): void
 }
 
 /** How long requests in flight may hold up a planned restart; the kernel sends the rest to the successor. */
@@ -292,6 +293,10 @@ export class MountKeeper {
       case 'grown':
         this.#watcher.onGrown(message.volume, message.size)
         break
+      case 'times':
+        this.#mountState = withTimes(this.#mountState, message.volumes)
+        this.#watcher.onTimes(message.volumes)
+        break
       case 'waiting':
         this.#waiting = message.sinceMs === undefined ? undefined : { sinceMs: message.sinceMs, reason: message.reason }
         this.#watcher.onChange()
@@ -403,5 +408,13 @@ export class MountKeeper {
     this.#state = state
     this.#reason = reason
     this.#watcher.onChange()
+  }
+}
+
+function withTimes(state: MountState, moved: readonly MovedTimes[]): MountState {
+  const times = new Map(moved.map((volume) => [volume.nodeId, volume.times]))
+  return {
+    ...state,
+    volumes: state.volumes.map((volume) => ({ ...volume, times: times.get(volume.nodeId) ?? volume.times })),
   }
 }

@@ -12,6 +12,7 @@ import { Cluster } from '../../sheep/cluster.ts'
 import { factsOf } from '../../tree/cluster-facts.ts'
 import { ClusterTree } from '../../tree/cluster-tree.ts'
 import type { TreeChange } from '../../tree/node.ts'
+import { savedTimes } from '../../tree/file-times.ts'
 import { FIRST_VOLUME_ID, NodeIds } from '../../tree/node-ids.ts'
 import type { VolumeFile } from '../../tree/volume-file.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
@@ -100,6 +101,9 @@ export class MountCore {
       ids: new NodeIds(state.nextNodeId),
       log,
     })
+    this.tree.watch((change) => {
+      this.#hear(change)
+    })
   }
 
   /** Resolves when the mount serves requests. Errors: of the cluster, the volumes and the engine. */
@@ -117,9 +121,6 @@ export class MountCore {
       core.#isAttached = true
       core.#service = await core.#serve()
       core.tree.start()
-      core.tree.watch((change) => {
-        core.#hear(change)
-      })
       core.publish()
       core.#tellSizes()
       return core
@@ -186,19 +187,32 @@ export class MountCore {
   }
 
   #hear(change: TreeChange): void {
+    if (change.kind === 'times') {
+      this.#tellTimes(change.nodes)
+      return
+    }
     this.publish()
     if (change.kind !== 'attributes') return
     const volume = this.tree.attachments.node(change.node)?.name
     if (volume !== undefined) this.#send({ kind: 'grown', volume, size: change.size })
   }
 
+  #tellTimes(nodes: Extract<TreeChange, { kind: 'times' }>['nodes']): void {
+    const volumes = nodes.flatMap(({ node, ...untold }) => {
+      const file = this.tree.attachments.node(node)
+      return file ? [{ name: file.name, nodeId: node, times: savedTimes(file.times), ...untold }] : []
+    })
+    this.#send({ kind: 'times', volumes })
+  }
+
   #state(): MountState {
     const { tree, cluster } = this
     return {
       negotiated: this.#negotiated,
-      volumes: tree.attachments
-        .list()
-        .map(({ name, id, isForReading, volume: { size } }) => ({ name, nodeId: id, readOnly: isForReading, size })),
+      volumes: tree.attachments.list().map(({ name, id, isForReading, times, volume: { size } }) => ({
+        ...{ name, nodeId: id, readOnly: isForReading, size },
+        times: savedTimes(times),
+      })),
       nextNodeId: tree.ids.next,
       pageCache: tree.caches.pageCache,
       objectCache: cluster.objectCache,

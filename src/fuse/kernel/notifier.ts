@@ -43,6 +43,7 @@ export class Notifier {
         this.#sendAside(`content ${change.node}`, notifyInvalContent(change.node))
         return
       case 'entry-added': // absent names are not cached
+      case 'times': // it asks for them
         return
       case 'entry-removed': {
         const name = Buffer.from(change.name, 'utf8')

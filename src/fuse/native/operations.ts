@@ -111,7 +111,7 @@ export class Operations {
 
   /** From now on cached pages of this node are dropped at its next open(2). */
   contentChanged(node: number): void {
-    this.#changedMs.set(node, this.#nextTimeMs())
+    if (this.#caching === 'cached') this.#changedMs.set(node, this.#nextTimeMs())
   }
 
   /** Closes what an aborted mount has left open. Rejects with the first error when all are done. */
