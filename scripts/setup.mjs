@@ -34,6 +34,7 @@ const NEEDED = [
   { program: 'partx', debian: 'util-linux', for: ['test'], without: 'partitions of a volume cannot be mounted' },
   { file: SD_NOTIFY_HEADER, debian: 'libsystemd-dev', for: ['test', 'package'], without: 'sd-notify cannot be built' },
   { program: 'c++', debian: 'g++ make python3', for: ['test', 'package'], without: 'sd-notify cannot be built' },
+  { program: 'rsync', debian: 'rsync', for: ['test'], without: 'copies by rsync are not tested' },
   { program: 'fio', debian: 'fio', for: ['test'], without: 'the load tests and the bench cannot run' },
 ]
 const PROGRAM_FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']

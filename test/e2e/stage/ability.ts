@@ -19,6 +19,7 @@ const CHECKS = {
   loop: () => (existsSync('/dev/loop-control') ? undefined : 'no /dev/loop-control'),
   dog: () => program('dog'),
   fio: () => program('fio'),
+  rsync: () => program('rsync'),
   mkfs: () => program('mkfs.ext4'),
   tgtd: () => program('tgtd'),
   qemuImg: () => program('qemu-img'),

@@ -127,7 +127,9 @@ export class Sheepfsd {
 /** Starts `sheepfsd` and resolves when all its mounts serve. */
 export async function startSheepfsd(stage: Stage, options: SheepfsdOptions): Promise<Sheepfsd> {
   const place = options.place ?? (await newPlace(stage))
-  await writeConfig(place, options.mounts)
+  // the group of the workers may not use the control socket
+  const head = options.workerUser === 'root' ? `socket_group = "${WORKER_USER}"\n` : ''
+  await writeConfig(place, options.mounts, head)
   const daemon = launchSheepfsd(stage, place, options)
   await daemon.logged('"msg":"ready"')
   return daemon
@@ -154,11 +156,11 @@ export function launchSheepfsd(stage: Stage, place: DaemonPlace, options: Sheepf
 }
 
 /** Writes the configuration. Strings, lists and flags look the same in JSON and in TOML. */
-export async function writeConfig(place: DaemonPlace, mounts: readonly MountTable[]): Promise<void> {
+export async function writeConfig(place: DaemonPlace, mounts: readonly MountTable[], head = ''): Promise<void> {
   const tables = mounts.map((mount) =>
     ['[[mount]]', ...Object.entries(mount).map(([key, value]) => `${key} = ${JSON.stringify(value)}`)].join('\n'),
   )
-  await writeFile(place.configFile, `${tables.join('\n\n')}\n`)
+  await writeFile(place.configFile, `${head}${tables.join('\n\n')}\n`)
 }
 
 /** A mount of a sheep at a new mountpoint, with some volumes attached. */
