@@ -6,7 +6,7 @@ import { describe, test } from 'node:test'
 const ROOT = join(import.meta.dirname, '../..')
 const FOLDERS = ['src', 'test', 'bench', 'scripts', 'packaging', 'systemd', 'etc', 'docs']
 /** Pages whose sections have numbers. */
-const NUMBERED = ['docs/sheepdog-protocol.md', 'docs/fuse-kernel-protocol.md', 'docs/descriptor-store.md']
+const NUMBERED = ['docs/sheepdog-protocol.md', 'docs/fuse-kernel-protocol.md']
 
 /** A page as `docs/NAME.md`, a section of it as `docs/NAME.md#5.7`, several as `docs/NAME.md#5.7, #6.1`. */
 const REFERENCE = /\bdocs\/[\w-]+\.md(?:#[\w.-]*\w(?:, #[\w.-]*\w)*)?/g
