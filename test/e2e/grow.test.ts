@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { open, stat } from 'node:fs/promises'
+import { open, stat, writeFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { missing } from './stage/ability.ts'
@@ -63,6 +63,20 @@ describe('a volume that grows', { skip: missing('fuse', 'root', 'loop'), timeout
       assert.deepEqual(buffer.subarray(0, bytesRead), Buffer.alloc(4096, 7))
       await file.close().catch(() => undefined) // tells the same once more
     }
+    await sheepfs.stop()
+  })
+
+  test('says at once that more is written to it than fits into it: page cache switched on', async () => {
+    const size = 8 * MIB
+    const name = await sheep.createVdi(size)
+    const sheepfs = await startSheepfs(stage, { sheep, attach: [name] })
+    await writeFile(sheepfs.path('config/page_cache'), '1')
+    const path = sheepfs.volume(name)
+    const file = await open(path, 'r+')
+    assert.equal((await file.write(Buffer.alloc(8192, 7), 0, 8192, size - 4096)).bytesWritten, 4096)
+    await assert.rejects(file.write(Buffer.alloc(4096, 7), 0, 4096, size), { code: 'ENOSPC' })
+    assert.equal((await file.stat()).size, size)
+    await file.close()
     await sheepfs.stop()
   })
 })
