@@ -94,6 +94,11 @@ export class ControlClient {
     await this.#exchange('DELETE', path`/v1/mounts/${mount}/volumes/${volume}` + (force ? '?force=true' : ''))
   }
 
+  /** Detaches a volume unless it is attached for good. */
+  async detachTemporary(mount: string, volume: string): Promise<void> {
+    await this.#exchange('DELETE', path`/v1/mounts/${mount}/volumes/${volume}` + '?temporary=true')
+  }
+
   cache(mount: string): Promise<Cache> {
     return this.#ask(Cache, 'GET', path`/v1/mounts/${mount}/cache`)
   }

@@ -38,8 +38,11 @@ export interface Supervisor extends VdiManagement {
   volume(mount: string, volume: string): Promise<Volume>
   /** `isNew` is false when it was attached already. Errors: not-found, locked, busy (attached in another mode). */
   attach(mount: string, volume: string, options: VolumePut): Promise<{ volume: Volume; isNew: boolean }>
-  /** Errors: not-found when it is not attached; busy: it is open; with `force` its files fail from then on. */
-  detach(mount: string, volume: string, options: Force): Promise<void>
+  /**
+   * Errors: not-found when it is not attached, or with `temporary` for good; busy: it is open, or with `temporary` about to be;
+   * with `force` its files fail from then on.
+   */
+  detach(mount: string, volume: string, options: DetachOptions): Promise<void>
 
   cache(mount: string): Promise<Cache>
   /** Errors: not-supported, by the engine or the cluster. */
@@ -51,6 +54,11 @@ export interface Supervisor extends VdiManagement {
 
 export interface Force {
   readonly force: boolean
+}
+
+export interface DetachOptions extends Force {
+  /** Only what is attached temporarily. */
+  readonly temporary?: boolean
 }
 
 /** The cluster of a mount, and its VDIs. */

@@ -22,7 +22,7 @@ async function umount({ directory, flags }: UmountArguments): Promise<void> {
   const file = loop === undefined ? '' : await backingFile(loop)
   await runSystemProgram('umount', ['-i', ...flags, mount.target])
   const isInUse = (await listMounts()).some(({ source }) => source === loop)
-  if (loop === undefined || file === '' || isInUse || flags.includes('-l')) return
+  if (loop === undefined || file === '' || isInUse || flags.includes('-l')) return // the rest goes with its last user
   if (await isLoopFreed(loop, file, FREE_LIMIT_MS)) {
     const volume = recordedVolume(mount)
     if (volume) await detachVolume(volume)

@@ -2,6 +2,7 @@ import type { MountMetrics } from '../api/mount-metrics.ts'
 import type { ClusterInfo, Node } from '../api/schema/cluster.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../api/schema/vdi.ts'
 import type { Volume, VolumePut } from '../api/schema/volume.ts'
+import type { DetachOptions } from '../api/supervisor.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EngineName } from '../fuse/engine.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
@@ -37,6 +38,8 @@ export interface AttachedVolume {
   readonly times?: SavedTimes | undefined
   /** A first worker goes on without it when it cannot be attached: it was attached at run time, by a predecessor. */
   readonly isOptional?: boolean
+  /** It is detached when nobody has it open any more. */
+  readonly isTemporary?: boolean
 }
 
 /**
@@ -94,7 +97,7 @@ export interface WorkerMethods {
   metrics(): Promise<WorkerMetrics>
   volumes(): Promise<Volume[]>
   attach(volume: string, options: VolumePut): Promise<{ volume: Volume; isNew: boolean }>
-  detach(volume: string, options: { readonly force: boolean }): Promise<void>
+  detach(volume: string, options: DetachOptions): Promise<void>
   setCache(patch: { readonly pageCache?: boolean; readonly objectCache?: boolean }): Promise<void>
   /** Resolves with how many open files keep the mode they were opened in. */
   openInOldMode(): Promise<number>
@@ -168,6 +171,8 @@ export type FromWorker =
   | { readonly kind: 'grown'; readonly volume: string; readonly size: number }
   /** Of what moves, before it does; apart from the state, because it is often. */
   | { readonly kind: 'times'; readonly volumes: readonly MovedTimes[] }
+  /** A volume was detached though nobody asked for that. */
+  | { readonly kind: 'detached'; readonly volume: string; readonly reason: string }
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'refusal'; readonly id: number; readonly error: WireError }
   /** The worker ends by itself: the mount is gone, or could not be served. */

@@ -3,6 +3,7 @@ import type { Logger } from '../log.ts'
 import { FixedId, type NodeIds } from './node-ids.ts'
 import type { TreeChange } from './node.ts'
 import type { ServedVolume } from './served-volume.ts'
+import { TemporaryVolumes } from './temporary-volumes.ts'
 import type { SavedTimes } from './file-times.ts'
 import { TimesReport } from './times-report.ts'
 import { VolumeFile, type VolumeFileOptions } from './volume-file.ts'
@@ -11,6 +12,8 @@ import type { VolumeName } from './volume-name.ts'
 /** How a volume is to be attached, for whoever opens it. */
 export interface HowToOpen {
   readonly readOnly?: boolean
+  /** Detach it when nobody has it open any more; one that is attached for good stays. */
+  readonly isTemporary?: boolean
   /** Take the lock of the VDI from whoever has it. */
   readonly breakLock?: boolean
   /** The node id it had in a predecessor of this process, which may still hold the lock of the VDI. */
@@ -22,7 +25,7 @@ export interface HowToOpen {
 export interface AttachmentsOptions {
   readonly open: (name: VolumeName, how: HowToOpen) => Promise<ServedVolume>
   readonly ids: NodeIds
-  readonly file: Omit<VolumeFileOptions, 'onSize' | 'onContent' | 'onTimes'>
+  readonly file: Omit<VolumeFileOptions, 'onSize' | 'onContent' | 'onTimes' | 'onOpened' | 'onClosed'>
   readonly announce: (change: TreeChange) => void
   readonly log: Logger
   /** How long a detach waits for the last close of a file, ms. */
@@ -44,6 +47,7 @@ export class Attachments {
   readonly #nodes = new Map<number, VolumeFile>()
   readonly #attaching = new Map<string, Promise<VolumeFile>>()
   readonly #detaching = new Map<string, Promise<void>>()
+  readonly #temporary: TemporaryVolumes
   #changedMs: number
   #isClosed = false
 
@@ -51,6 +55,9 @@ export class Attachments {
     this.#options = options
     this.#changedMs = options.file.clock.date()
     this.#report = new TimesReport(options.announce, options.file.clock)
+    this.#temporary = new TemporaryVolumes(options.file.clock, (file, reason) => {
+      this.#detachUnused(file, reason)
+    })
   }
 
   /** When a volume was attached or detached last, ms since 1970. */
@@ -79,7 +86,10 @@ export class Attachments {
    */
   async attach(name: VolumeName, how: HowToOpen = {}): Promise<VolumeFile> {
     const attached = this.#attached.get(name.text)
-    if (attached !== undefined) return attached
+    if (attached !== undefined) {
+      if (this.isTemporary(attached)) this.#temporary.expect(attached) // whoever attaches it has yet to open or keep it
+      return attached
+    }
     let attaching = this.#attaching.get(name.text)
     if (attaching === undefined) {
       attaching = this.#open(name, how).finally(() => this.#attaching.delete(name.text))
@@ -88,15 +98,35 @@ export class Attachments {
     return attaching
   }
 
+  /** Whether the volume goes when nobody has it open any more. */
+  isTemporary(file: VolumeFile): boolean {
+    return this.#temporary.has(file)
+  }
+
+  /** The volume stays attached, however it was attached. */
+  keep(file: VolumeFile): void {
+    if (!this.isTemporary(file)) return
+    this.#temporary.forget(file)
+    this.#options.announce({ kind: 'entry-kept', node: file.id })
+  }
+
   /**
    * Detaches a volume and closes it. With `force` also while files are open: all they do fails with stale. Resolves when
-   * the cluster has answered all that was asked before, so it may wait through an outage. Errors: not-found, busy, what
-   * the last writes fail with (it is detached then all the same).
+   * the cluster has answered all that was asked before, so it may wait through an outage. With `isTemporary` only what is
+   * temporary. Errors: not-found, when what was there is closed; busy; what the last writes fail with (it is detached then
+   * all the same).
    */
-  async detach(name: VolumeName, { force = false }: { readonly force?: boolean } = {}): Promise<void> {
+  async detach(
+    name: VolumeName,
+    { force = false, isTemporary = false }: { readonly force?: boolean; readonly isTemporary?: boolean } = {},
+  ): Promise<void> {
     await this.#attaching.get(name.text)?.catch(() => undefined)
     const file = this.#attached.get(name.text)
-    if (file === undefined) throw new SheepfsError('not-found', `volume "${name.text}" is not attached`)
+    if (file === undefined) {
+      await this.#detaching.get(name.text)?.catch(() => undefined) // of that whoever detaches it hears
+      throw new SheepfsError('not-found', `volume "${name.text}" is not attached`)
+    }
+    if (isTemporary) this.#temporary.checkUnused(file)
     if (!force) await this.#checkIdle(file)
     if (!file.isDetached) this.#remove(file)
     await this.#detaching.get(name.text)
@@ -138,7 +168,14 @@ export class Attachments {
       onTimes: (moving) => {
         this.#report.note(moving)
       },
+      onOpened: (opened) => {
+        this.#temporary.noteOpened(opened)
+      },
+      onClosed: (closed) => {
+        this.#temporary.noteClosed(closed)
+      },
     })
+    if (how.isTemporary === true) this.#temporary.expect(file)
     this.#attached.set(file.name, file)
     this.#nodes.set(file.id, file)
     if (how.times?.isMoving === true) file.times.touch()
@@ -155,14 +192,27 @@ export class Attachments {
     throw new SheepfsError('busy', `volume "${file.name}" is in use: open ${file.openCount} times`)
   }
 
-  #remove(file: VolumeFile): void {
+  /** Nobody waits for the end of that: the log tells of what is lost. */
+  #detachUnused(file: VolumeFile, reason: string): void {
+    this.#remove(file, reason)
+    this.#detaching.get(file.name)?.catch((error: unknown) => {
+      this.#options.log.error(
+        { volume: file.name, err: error },
+        'a volume was detached that could not be closed in order',
+      )
+    })
+  }
+
+  #remove(file: VolumeFile, reason?: string): void {
     const { announce, log } = this.#options
+    this.#temporary.forget(file)
     file.detach()
     this.#attached.delete(file.name)
     void file.whenClosed().then(() => this.#nodes.delete(file.id))
     this.#changedMs = this.#options.file.clock.date()
-    log.info({ volume: file.name }, 'detached a volume')
-    announce({ kind: 'entry-removed', parent: FixedId.volume, name: file.name, node: file.id })
+    const why = reason === undefined ? {} : { reason }
+    log.info({ volume: file.name, ...why }, 'detached a volume')
+    announce({ kind: 'entry-removed', parent: FixedId.volume, name: file.name, node: file.id, ...why })
     const closing = this.#closeVolume(file).finally(() => this.#detaching.delete(file.name))
     closing.catch(() => undefined) // whoever detaches it awaits it too
     this.#detaching.set(file.name, closing)

@@ -50,7 +50,9 @@ export function addVdiControls(
     new ControlFile(id, { ...context, path, show: () => '', apply })
   vdi.add(
     'mount',
-    control(FixedId.vdiMount, 'vdi/mount', (line) => attachments.attach(parseVolumeName(line))),
+    control(FixedId.vdiMount, 'vdi/mount', async (line) => {
+      attachments.keep(await attachments.attach(parseVolumeName(line)))
+    }),
   )
   vdi.add(
     'unmount',

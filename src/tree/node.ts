@@ -91,7 +91,11 @@ export type TreeChange =
       readonly parent: number
       readonly name: string
       readonly node: number
+      /** Why it was removed, when nobody asked for that. */
+      readonly reason?: string
     }
+  /** No kernel knows: it is not removed any more when nobody has it open. */
+  | { readonly kind: 'entry-kept'; readonly node: number }
   | { readonly kind: 'attributes'; readonly node: number; readonly size: number }
   | { readonly kind: 'content'; readonly node: number }
   /** Times move, or have come to rest. With `untoldMs` a kernel that keeps them by itself does not know: that is mtime. */

@@ -21,6 +21,10 @@ export interface VolumeFileOptions {
   readonly onContent: (file: VolumeFile) => void
   /** Its times have moved, or are about to. */
   readonly onTimes: (file: VolumeFile) => void
+  /** A handle is opened. */
+  readonly onOpened: (file: VolumeFile) => void
+  /** The last handle was closed. */
+  readonly onClosed: (file: VolumeFile) => void
 }
 
 /** What is of one volume file. */
@@ -107,20 +111,26 @@ export class VolumeFile implements File {
     const caching = access.caching ?? this.#options.caching()
     const handles = this.handles[caching]
     handles.enter() // before the cluster is asked: a detach meanwhile finds it in use
+    this.#options.onOpened(this)
     try {
       if (access.caching === undefined) await this.refresh()
     } catch (error) {
-      handles.leave()
+      this.#leave(handles)
       throw error
     }
     return new VolumeHandle(this, {
       caching,
       onClose: () => {
-        handles.leave()
         // what others overwrite is not noticed: whoever reads it the next time must not take it for what was read now
         if (this.volume.hasOtherWriters) this.times.touch()
+        this.#leave(handles)
       },
     })
+  }
+
+  #leave(handles: Occupancy): void {
+    handles.leave()
+    if (this.openCount === 0) this.#options.onClosed(this)
   }
 
   /** Adopts what others did to the volume, and tells of a new size and of new content. Errors: stale, unreachable. */

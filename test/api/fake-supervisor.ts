@@ -170,7 +170,7 @@ export class FakeSupervisor implements Supervisor {
   async attach(
     mount: string,
     name: string,
-    { read_only = false }: VolumePut,
+    { read_only = false, temporary = false }: VolumePut,
   ): Promise<{ volume: Volume; isNew: boolean }> {
     const { mountpoint } = await this.mount(mount)
     const attached = this.#volumes.get(mount)?.get(name)
@@ -184,6 +184,7 @@ export class FakeSupervisor implements Supervisor {
       open_files: 0,
       stale: false,
       configured: false,
+      temporary,
     }
     const volume = { name, path, vid, size, object_size, ...flags }
     this.#volumes.get(mount)?.set(name, volume)

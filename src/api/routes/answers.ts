@@ -8,6 +8,16 @@ export const ForceQuery = Type.Object(
   { additionalProperties: false },
 )
 
+export const DetachQuery = Type.Object(
+  {
+    ...ForceQuery.properties,
+    temporary: Type.Optional(
+      Type.Boolean({ description: 'true or false: whether to leave alone what is not attached temporarily' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
 /** What a route answers: its own statuses, and problems for all others. */
 export function answers<T extends Record<number, TSchema>>(own: T): T & { default: typeof Problem } {
   return { ...own, default: Problem }

@@ -3,7 +3,7 @@ import type { App } from '../app.ts'
 import { VolumeNameText } from '../schema/scalars.ts'
 import { Volume, VolumePut } from '../schema/volume.ts'
 import type { Supervisor } from '../supervisor.ts'
-import { answers, ForceQuery, MountParams, NoContent } from './answers.ts'
+import { answers, DetachQuery, MountParams, NoContent } from './answers.ts'
 
 const VolumeParams = Type.Object({ ...MountParams.properties, volume: VolumeNameText })
 
@@ -45,13 +45,14 @@ export function addVolumeChanges(app: App, supervisor: Supervisor): void {
       schema: {
         summary: 'detaches a volume; 409 while it is open',
         params: VolumeParams,
-        querystring: ForceQuery,
+        querystring: DetachQuery,
         response: answers({ 204: NoContent }),
       },
     },
     async (request, reply) => {
       const { mount, volume } = request.params
-      await supervisor.detach(mount, volume, { force: request.query.force ?? false })
+      const { force = false, temporary = false } = request.query
+      await supervisor.detach(mount, volume, { force, temporary })
       return reply.code(204).send(null)
     },
   )

@@ -8,7 +8,7 @@ export const EventType = Type.Enum([
   'mount-state', // state, reason
   'worker-started', // generation; reason: why its predecessor ended
   'volume-attached',
-  'volume-detached',
+  'volume-detached', // reason: when nobody asked for it
   'cache-changed',
   'sheep-changed',
   'io-timeout-changed',

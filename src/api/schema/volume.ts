@@ -14,6 +14,7 @@ export const Volume = Type.Object({
   open_files: Count,
   stale: Type.Boolean({ description: 'whether the VDI was deleted or rolled back underneath: detach it' }),
   configured: Type.Boolean({ description: 'in the configuration file, not attached at run time' }),
+  temporary: Type.Boolean({ description: 'whether it is detached as soon as nobody has it open any more' }),
 })
 export type Volume = Static<typeof Volume>
 
@@ -21,12 +22,22 @@ export type Volume = Static<typeof Volume>
 export const VolumePut = Type.Object(
   {
     read_only: Type.Optional(Type.Boolean({ description: 'true or false: whether writing is refused' })),
+    temporary: Type.Optional(
+      Type.Boolean({
+        description:
+          'true or false: whether it is detached as soon as nobody has it open any more; what was attached without it stays so',
+      }),
+    ),
     break_lock: Type.Optional(
       Type.Boolean({
         description: "true or false: whether the VDI's lock is taken from a client that is gone for good",
       }),
     ),
   },
-  { additionalProperties: false, default: {}, description: 'an object, possibly with read_only and break_lock' },
+  {
+    additionalProperties: false,
+    default: {},
+    description: 'an object, possibly with read_only, temporary and break_lock',
+  },
 )
 export type VolumePut = Static<typeof VolumePut>

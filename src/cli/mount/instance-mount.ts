@@ -1,19 +1,26 @@
 import { ControlClient } from '../../api/client.ts'
 import type { Mount } from '../../api/schema/mount.ts'
+import type { Volume } from '../../api/schema/volume.ts'
 import { instanceFiles, readEnvironment } from '../../daemon/config/environment.ts'
-import { SheepfsError, isSheepfsError } from '../../errors.ts'
+import { SheepfsError, isSheepfsError, type ErrorCode } from '../../errors.ts'
 import type { MountOptions } from './mount-options.ts'
 import type { MountRequest } from './mount-request.ts'
 import type { InstanceSource } from './mount-source.ts'
-import { forgetAttached, isNoted, noteAttached } from './attached-by-mount.ts'
+import type { HeldProgram } from './held-program.ts'
+import { holdOpen } from './loop-device.ts'
 import { detachOption, type VolumeToDetach } from './mount-table.ts'
 import { runSystemProgram } from './system-program.ts'
-import { mountVolume } from './volume-mount.ts'
+import { withVolumeLock } from './volume-lock.ts'
+import { mountLoop, takeVolume } from './volume-mount.ts'
 
 /** Options of fstab that are for whoever reads fstab, and those that a bind mount can have. */
 const OF_FSTAB = /^(?:defaults|_netdev|nofail|(?:no)?auto|(?:no)?users?|(?:no)?owner|(?:no)?group|comment=.*|[xX]-.*)$/
 const OF_BIND =
   /^(?:ro|rw|(?:no)?(?:suid|dev|exec|atime|diratime|symfollow)|(?:no)?relatime|nostrictatime|strictatime)$/
+
+/** Of a volume that comes and goes, as others mount and unmount it. */
+const ATTACH_TRIES = 5
+const LEFT_TO_THE_DAEMON = new Set<ErrorCode>(['busy', 'not-found', 'not-running', 'closed'])
 
 /** Shows the tree of a running instance at the mountpoint too. Errors: not-running, not-found (mount), invalid (options). */
 export async function mountInstanceTree(source: InstanceSource, request: MountRequest): Promise<void> {
@@ -30,26 +37,44 @@ export async function mountInstanceTree(source: InstanceSource, request: MountRe
 }
 
 /**
- * Attaches a volume to a running instance and mounts the file system in it; umount.sheepfs detaches it again, unless it
- * was attached before. Errors: not-running, closed (it stops), those of attaching, of the loop device and of mount(8).
+ * Attaches a volume to a running instance and mounts the file system in it. The volume goes with its last user, unless it is
+ * attached for good. Errors: not-running, closed (it stops), those of attaching, of the loop device and of mount(8).
  */
 export async function mountInstanceVolume(source: InstanceSource, request: MountRequest): Promise<void> {
-  const { options, undo, tell } = request
+  const { signal, undo, tell } = request
   const client = clientOf(source)
-  const { name } = await chooseMount(client, source, options.mount)
-  const wanted = source.volume ?? ''
-  const { volume, isNew } = await attach(client, { mount: name, volume: wanted }, options)
-  tell(`${volume.name} is attached to mount ${name}`)
+  const { name } = await chooseMount(client, source, request.options.mount)
+  const { volume, held } = await attachOpen(client, { mount: name, volume: source.volume ?? '' }, request)
   const attached = { instance: source.instance, mount: name, volume: volume.name }
-  if (isNew) {
-    undo.add(() => detachVolume(attached))
-    await noteAttached(attached)
-  }
-  request.signal.throwIfAborted()
-  await mountVolume(volume.path, request, (await isNoted(attached)) ? [detachOption(attached)] : [])
+  undo.add(async () => {
+    await held.release()
+    await detachVolume(attached)
+  })
+  tell(`${volume.name} is attached to mount ${name}`)
+  signal.throwIfAborted()
+  const isReadOnly = request.options.isReadOnly || volume.read_only
+  const loop = await withVolumeLock(volume.path, signal, () => takeVolume(volume.path, request, isReadOnly))
+  await mountLoop(loop, request, volume.temporary ? [detachOption(attached)] : [])
   // one that began to stop meanwhile would wait for this mount, and end it by force
   if ((await client.status()).state === 'stopping') {
     throw new SheepfsError('closed', `instance "${source.instance}" is stopping`)
+  }
+  await held.release()
+}
+
+/** Attaches a volume and opens it, so that it stays attached. It may be detached in between, when another mount of it ends. */
+async function attachOpen(
+  client: ControlClient,
+  wanted: { readonly mount: string; readonly volume: string },
+  { options, signal }: MountRequest,
+): Promise<{ volume: Volume; held: HeldProgram }> {
+  for (let tries = 1; ; tries++) {
+    const { volume } = await attach(client, wanted, options)
+    try {
+      return { volume, held: await holdOpen(volume.path, signal) }
+    } catch (error) {
+      if (!isSheepfsError(error, 'io') || tries === ATTACH_TRIES) throw error
+    }
   }
 }
 
@@ -59,7 +84,7 @@ async function attach(
   { mount, volume }: { readonly mount: string; readonly volume: string },
   { isReadOnly, breakLock }: MountOptions,
 ): ReturnType<ControlClient['attach']> {
-  const how = breakLock ? { break_lock: true } : {}
+  const how = { temporary: true, ...(breakLock ? { break_lock: true } : {}) }
   if (!isReadOnly) return client.attach(mount, volume, how)
   try {
     return await client.attach(mount, volume, { ...how, read_only: true })
@@ -69,13 +94,15 @@ async function attach(
   }
 }
 
-/** Detaches what `mountInstanceVolume` attached; not when somebody else uses it, or the instance has ended. */
-export async function detachVolume(attached: VolumeToDetach): Promise<void> {
+/**
+ * Resolves when a volume that nobody uses any more is detached. The daemon does that by itself, so this is only for who wants
+ * to see it done: it is left to the daemon what somebody else uses, or one that cannot be reached.
+ */
+export async function detachVolume({ instance, mount, volume }: VolumeToDetach): Promise<void> {
   try {
-    await clientOf(attached).detach(attached.mount, attached.volume, false)
-    await forgetAttached(attached)
+    await clientOf({ instance }).detachTemporary(mount, volume)
   } catch (error) {
-    if (!isSheepfsError(error) || !['busy', 'not-found', 'not-running'].includes(error.code)) throw error
+    if (!isSheepfsError(error) || !LEFT_TO_THE_DAEMON.has(error.code)) throw error
   }
 }
 

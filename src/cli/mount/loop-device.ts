@@ -2,14 +2,15 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SheepfsError } from '../../errors.ts'
+import { HeldProgram } from './held-program.ts'
 import { runSystemProgram } from './system-program.ts'
 
 /** A loop device over a volume. */
 export interface LoopDevice {
   /** For example `/dev/loop0`. */
   readonly path: string
-  /** It was there before: somebody else set it up, and it goes with them. */
-  readonly isShared: boolean
+  /** From then on the device goes with its last user, unless somebody else has set it up for good. */
+  release(): Promise<void>
 }
 
 /** A part of a volume, in bytes; `size` 0: to its end. */
@@ -35,9 +36,20 @@ export const WHOLE_VOLUME: VolumeRange = { offset: 0, size: 0 }
 const SECTOR = 512
 const POLL_MS = 20
 
+/** Keeps a file open. */
+const OPEN = 'exec 3<"$1" && echo "$1" && exec cat >/dev/null'
+/** Detached while it is open, a loop device goes with its last user (LO_FLAGS_AUTOCLEAR): losetup cannot ask for that before. */
+const SET_UP = `trap '' INT TERM HUP; device=$(losetup "$@") && exec 3<"$device" && losetup --detach "$device" && echo "$device" && exec cat >/dev/null`
+
+/** Keeps a file open until it is released, or this process ends. Errors: io. */
+export function holdOpen(path: string, signal: AbortSignal): Promise<HeldProgram> {
+  return HeldProgram.start('sh', ['-c', OPEN, 'sh', path], signal)
+}
+
 /**
  * A loop device over a part of a volume, with direct I/O: the one that is there, because two of them over the same bytes
- * would have two caches, or a new one. Errors: busy when one overlaps that does not fit; io.
+ * would have two caches, or a new one. Nobody else may look for one meanwhile. Errors: busy when one overlaps that does not
+ * fit; io.
  */
 export async function takeLoopDevice(volume: string, options: LoopOptions): Promise<LoopDevice> {
   const { isReadOnly, range, signal } = options
@@ -45,20 +57,19 @@ export async function takeLoopDevice(volume: string, options: LoopOptions): Prom
   const fits = ({ offset, sizelimit, ro }: ListedLoop): boolean =>
     offset === range.offset && sizelimit === range.size && ro === isReadOnly
   const fitting = present.find(fits)
-  if (fitting) return { path: fitting.name, isShared: true }
+  if (fitting) {
+    const held = await holdOpen(fitting.name, signal)
+    const isThere = (await listLoops(volume, { signal })).some((loop) => loop.name === fitting.name && fits(loop))
+    if (isThere) return { path: fitting.name, release: () => held.release() }
+    await held.release() // its last user went before it was held
+    return takeLoopDevice(volume, options)
+  }
   const other = present.find((loop) => !(loop.ro && isReadOnly) && overlaps(range, loop))
   if (other) throw new SheepfsError('busy', `${other.name} is in use over the volume already, set up in another way`)
   const part = ['--offset', String(range.offset), ...(range.size === 0 ? [] : ['--sizelimit', String(range.size)])]
   const args = ['--find', '--show', '--direct-io=on', ...(isReadOnly ? ['--read-only'] : []), ...part, volume]
-  try {
-    return { path: (await runSystemProgram('losetup', args, { signal })).trim(), isShared: false }
-  } catch (error) {
-    // one that was interrupted may have set the device up without telling
-    const known = new Set(present.map(({ name }) => name))
-    const news = (await listLoops(volume)).filter((loop) => fits(loop) && !known.has(loop.name))
-    for (const { name } of news) await freeLoopDevice({ path: name, isShared: false })
-    throw error
-  }
+  const held = await HeldProgram.start('sh', ['-c', SET_UP, 'sh', ...args], signal)
+  return { path: held.said, release: () => held.release() }
 }
 
 /** The loop devices over a volume. */
@@ -89,11 +100,6 @@ function overlaps({ offset, size }: VolumeRange, loop: ListedLoop): boolean {
   const end = size === 0 ? Infinity : offset + size
   const loopEnd = loop.sizelimit === 0 ? Infinity : loop.offset + loop.sizelimit
   return offset < loopEnd && loop.offset < end
-}
-
-/** Frees the device: now, or when the last who uses it is gone. One that others set up stays theirs. */
-export async function freeLoopDevice(loop: LoopDevice): Promise<void> {
-  if (!loop.isShared) await runSystemProgram('losetup', ['--detach', loop.path])
 }
 
 /** Resolves with true when the device is not over `file` any more; with false after `limitMs`. */

@@ -4,6 +4,8 @@ import { SheepfsError, errorText } from '../../errors.ts'
 
 /** Where the system's own programs are: what the caller's PATH holds must not decide what root runs. */
 const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin'
+/** Programs speak English, and see nothing else of the environment. */
+export const SYSTEM_ENVIRONMENT = { PATH: SYSTEM_PATH, LC_ALL: 'C' }
 
 /** How long a program may take to end that is told to: one that waits for a cluster cannot. */
 const END_LIMIT_MS = 5000
@@ -19,7 +21,7 @@ export async function runSystemProgram(
   { signal }: { readonly signal?: AbortSignal } = {},
 ): Promise<string> {
   checkGoesOn(signal)
-  const child = spawn(program, args, { env: { PATH: SYSTEM_PATH, LC_ALL: 'C' }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(program, args, { env: SYSTEM_ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] })
   const aborted = failLate(signal, () => child.kill())
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('error', (cause) => {
@@ -52,7 +54,7 @@ function failLate(signal: AbortSignal | undefined, end: () => void): Promise<nev
 }
 
 /** The advice that mount(8) adds after its message is left out. */
-function oneLine(complaint: string): string {
+export function oneLine(complaint: string): string {
   const [first = ''] = complaint.trim().split(/\n\s*dmesg\(1\)/)
   return first.replaceAll(/\s+/g, ' ').trim()
 }

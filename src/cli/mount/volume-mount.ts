@@ -1,28 +1,34 @@
 import { errorText, SheepfsError } from '../../errors.ts'
-import { findPartition, freeLoopDevice, takeLoopDevice, WHOLE_VOLUME } from './loop-device.ts'
+import { findPartition, takeLoopDevice, WHOLE_VOLUME, type LoopDevice } from './loop-device.ts'
 import type { MountRequest } from './mount-request.ts'
 import { findMountAt, sourceOptions } from './mount-table.ts'
 import { runSystemProgram } from './system-program.ts'
 
-/**
- * Mounts the file system in the volume at `path` through a loop device, which goes with the mount, whoever unmounts it.
- * Errors: not-found (partition), busy, io (what mount(8) complains of).
- * @param recorded further options for mount(8) to remember
- */
-export async function mountVolume(
+/** A loop device over what is asked for of the volume at `path`. Errors: not-found (partition), busy, io. */
+export async function takeVolume(
   path: string,
-  request: MountRequest,
-  recorded: readonly string[] = [],
-): Promise<void> {
-  const { options, directory, args, signal, undo, tell } = request
-  const { isReadOnly, partition } = options
+  { options, signal, tell }: MountRequest,
+  isReadOnly = options.isReadOnly,
+): Promise<LoopDevice> {
+  const { partition } = options
   const range = partition === undefined ? WHOLE_VOLUME : await findPartition(path, partition, signal)
   const loop = await takeLoopDevice(path, { isReadOnly, range, signal })
   tell(`${loop.path} is over ${path}`)
-  let isFreed = false
-  undo.add(async () => {
-    if (!isFreed) await freeLoopDevice(loop)
-  })
+  return loop
+}
+
+/**
+ * Mounts the file system on a loop device, which goes with its last mount, whoever unmounts it. Errors: io (what mount(8)
+ * complains of).
+ * @param recorded further options for mount(8) to remember
+ */
+export async function mountLoop(
+  loop: LoopDevice,
+  request: MountRequest,
+  recorded: readonly string[] = [],
+): Promise<void> {
+  const { directory, args, signal, undo, tell } = request
+  undo.add(() => loop.release())
   undo.add(() => unmountLoop(loop.path, directory)) // a mount(8) that was interrupted may have mounted
   try {
     await runSystemProgram('mount', [...mountFlags(request, recorded), loop.path, directory], { signal })
@@ -30,8 +36,7 @@ export async function mountVolume(
     throw error instanceof SheepfsError && error.code === 'io' ? mountError(args.source, error) : error
   }
   tell(`${loop.path} is mounted at ${directory}`)
-  await freeLoopDevice(loop) // it is in use: the kernel frees it with the last unmount
-  isFreed = true
+  await loop.release()
 }
 
 async function unmountLoop(device: string, directory: string): Promise<void> {

@@ -5,7 +5,11 @@ import { MountDefaulted } from '../../api/schema/config.ts'
 import { Name, SheepAddresses, VolumeNameText } from '../../api/schema/scalars.ts'
 import type { Logger } from '../../log.ts'
 
-const SavedVolume = Type.Object({ name: VolumeNameText, readOnly: Type.Boolean() })
+const SavedVolume = Type.Object({
+  name: VolumeNameText,
+  readOnly: Type.Boolean(),
+  isTemporary: Type.Optional(Type.Boolean()),
+})
 export type SavedVolume = Readonly<Static<typeof SavedVolume>>
 
 /** What an instance has got at run time, beside its configuration; it survives a restart of the daemon, not a reboot. */

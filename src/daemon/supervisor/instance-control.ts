@@ -6,7 +6,7 @@ import type { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from '../.
 import type { Status } from '../../api/schema/status.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
 import type { Volume, VolumePut } from '../../api/schema/volume.ts'
-import type { Force, Supervisor } from '../../api/supervisor.ts'
+import type { DetachOptions, Force, Supervisor } from '../../api/supervisor.ts'
 import { errorText, isSheepfsError, SheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import { parseAddress } from '../../sheep/address.ts'
@@ -141,7 +141,7 @@ export class InstanceControl implements Supervisor {
     return { ...attached, volume: mount.markConfigured(attached.volume) }
   }
 
-  async detach(name: string, volume: string, options: Force): Promise<void> {
+  async detach(name: string, volume: string, options: DetachOptions): Promise<void> {
     const canonical = parseVolumeName(volume).text
     await this.#worker(name).call('detach', canonical, options)
     this.instance.emit({ type: 'volume-detached', mount: name, volume: canonical })

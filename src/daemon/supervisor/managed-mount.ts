@@ -67,6 +67,9 @@ export class ManagedMount {
         onProgress: (progress) => {
           options.emit({ type: 'progress', mount: this.name, ...progress })
         },
+        onDetached: (volume, reason) => {
+          options.emit({ type: 'volume-detached', mount: this.name, volume, reason })
+        },
         onGrown: (volume, size) => {
           if (this.writeBack) this.#kernel.setSize(volume, size)
         },
@@ -113,7 +116,7 @@ export class ManagedMount {
     const configured = this.#configuredVolumes()
     return this.keeper.mountState.volumes
       .filter(({ name }) => !configured.has(name))
-      .map(({ name, readOnly }) => ({ name, readOnly }))
+      .map(({ name, readOnly, isTemporary = false }) => ({ name, readOnly, isTemporary }))
   }
 
   /** As `presentVolume` has it, with what only the configuration knows. */

@@ -19,6 +19,8 @@ export interface KeeperWatcher {
   /** Another worker serves; `reason`: why its predecessor ended. */
   onWorker(reason: string): void
   onProgress(progress: Progress): void
+  /** A volume was detached though nobody asked for that. */
+  onDetached(volume: string, reason: string): void
   /** The kernel does not know yet that a volume has another size. */
   onGrown(volume: string, size: number): void
   onTimes(volumes: readonly MovedTimes[]): void
@@ -289,6 +291,9 @@ export class MountKeeper {
         break
       case 'progress':
         this.#watcher.onProgress(message.progress)
+        break
+      case 'detached':
+        this.#watcher.onDetached(message.volume, message.reason)
         break
       case 'grown':
         this.#watcher.onGrown(message.volume, message.size)

@@ -55,13 +55,13 @@ async function untilOpen({ cluster, log }: Context): Promise<void> {
 
 /** The worker of a daemon that was killed may still hold the lock, and is about to give it back. */
 async function attach(
-  { name, nodeId, readOnly, times }: AttachedVolume,
+  { name, nodeId, readOnly, times, isTemporary = false }: AttachedVolume,
   attachments: Attachments,
   { isSuccessor }: { isSuccessor: boolean },
 ): Promise<void> {
   for (const until = performance.now() + LOCK_PATIENCE_MS; ;) {
     try {
-      await attachments.attach(parseVolumeName(name), { readOnly, nodeId, times })
+      await attachments.attach(parseVolumeName(name), { readOnly, nodeId, times, isTemporary })
       return
     } catch (error) {
       const isWaitedFor = isSuccessor && isNoAnswer(error)

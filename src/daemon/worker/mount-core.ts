@@ -10,6 +10,7 @@ import type { Logger } from '../../log.ts'
 import { addressText, isSameAddress, type Address } from '../../sheep/address.ts'
 import { Cluster } from '../../sheep/cluster.ts'
 import { factsOf } from '../../tree/cluster-facts.ts'
+import type { HowToOpen } from '../../tree/attachments.ts'
 import { ClusterTree } from '../../tree/cluster-tree.ts'
 import type { TreeChange } from '../../tree/node.ts'
 import { savedTimes } from '../../tree/file-times.ts'
@@ -169,7 +170,7 @@ export class MountCore {
     else await service?.mounted.unmount().catch(() => service.mounted.abort())
   }
 
-  attach(name: string, how: { readonly readOnly?: boolean; readonly breakLock?: boolean }): Promise<VolumeFile> {
+  attach(name: string, how: Omit<HowToOpen, 'nodeId'>): Promise<VolumeFile> {
     return this.tree.attachments.attach(parseVolumeName(name), how)
   }
 
@@ -192,6 +193,9 @@ export class MountCore {
       return
     }
     this.publish()
+    if (change.kind === 'entry-removed' && change.reason !== undefined) {
+      this.#send({ kind: 'detached', volume: change.name, reason: change.reason })
+    }
     if (change.kind !== 'attributes') return
     const volume = this.tree.attachments.node(change.node)?.name
     if (volume !== undefined) this.#send({ kind: 'grown', volume, size: change.size })
@@ -209,9 +213,13 @@ export class MountCore {
     const { tree, cluster } = this
     return {
       negotiated: this.#negotiated,
-      volumes: tree.attachments.list().map(({ name, id, isForReading, times, volume: { size } }) => ({
-        ...{ name, nodeId: id, readOnly: isForReading, size },
-        times: savedTimes(times),
+      volumes: tree.attachments.list().map((file) => ({
+        name: file.name,
+        nodeId: file.id,
+        readOnly: file.isForReading,
+        size: file.volume.size,
+        isTemporary: tree.attachments.isTemporary(file),
+        times: savedTimes(file.times),
       })),
       nextNodeId: tree.ids.next,
       pageCache: tree.caches.pageCache,

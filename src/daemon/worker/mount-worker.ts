@@ -1,9 +1,11 @@
 import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
+import type { DetachOptions } from '../../api/supervisor.ts'
 import type { Volume, VolumePut } from '../../api/schema/volume.ts'
 import { SheepfsError } from '../../errors.ts'
 import type { Mounted } from '../../fuse/engine.ts'
 import type { Address } from '../../sheep/address.ts'
+import type { VolumeFile } from '../../tree/volume-file.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
 import { ClusterService } from './cluster-service.ts'
 import { MountCore, type WorkerSurroundings } from './mount-core.ts'
@@ -63,8 +65,7 @@ export class MountWorker implements WorkerMethods {
   }
 
   volumes(): Promise<Volume[]> {
-    const { mountpoint } = this.#core.start.spec
-    return Promise.resolve(this.#core.tree.attachments.list().map((file) => presentVolume(file, mountpoint)))
+    return Promise.resolve(this.#core.tree.attachments.list().map((file) => this.#present(file)))
   }
 
   async attach(name: string, options: VolumePut): Promise<{ volume: Volume; isNew: boolean }> {
@@ -73,16 +74,18 @@ export class MountWorker implements WorkerMethods {
     const file = await this.#core.attach(canonical, {
       readOnly: options.read_only === true,
       breakLock: options.break_lock === true,
+      isTemporary: options.temporary === true,
     })
     if (options.read_only !== undefined && options.read_only !== file.volume.isReadOnly) {
       const mode = file.volume.isReadOnly ? 'for reading only' : 'for writing'
       throw new SheepfsError('busy', `volume "${canonical}" is attached ${mode}: detach it first`)
     }
-    return { volume: presentVolume(file, this.#core.start.spec.mountpoint), isNew }
+    if (options.temporary !== true) this.#core.tree.attachments.keep(file)
+    return { volume: this.#present(file), isNew }
   }
 
-  detach(name: string, options: { readonly force: boolean }): Promise<void> {
-    return this.#core.tree.attachments.detach(parseVolumeName(name), options)
+  detach(name: string, { force, temporary }: DetachOptions): Promise<void> {
+    return this.#core.tree.attachments.detach(parseVolumeName(name), { force, isTemporary: temporary === true })
   }
 
   setCache(patch: { readonly pageCache?: boolean; readonly objectCache?: boolean }): Promise<void> {
@@ -155,6 +158,11 @@ export class MountWorker implements WorkerMethods {
 
   abort(): Promise<void> {
     return this.#mounted().abort()
+  }
+
+  #present(file: VolumeFile): Volume {
+    const { start, tree } = this.#core
+    return { ...presentVolume(file, start.spec.mountpoint), temporary: tree.attachments.isTemporary(file) }
   }
 
   #mounted(): Mounted {

@@ -3,7 +3,7 @@ import type { Volume } from '../../api/schema/volume.ts'
 import type { VolumeFile } from '../../tree/volume-file.ts'
 import { Volume as OpenVolume } from '../../volume/volume.ts'
 
-/** An attached volume as the control API shows it; `configured` is for the supervisor to say. */
+/** An attached volume as the control API shows it; `configured` and `temporary` are for those to say who know. */
 export function presentVolume(file: VolumeFile, mountpoint: string): Volume {
   const { volume } = file
   const facts = volume instanceof OpenVolume ? volume : undefined
@@ -19,5 +19,6 @@ export function presentVolume(file: VolumeFile, mountpoint: string): Volume {
     open_files: file.openCount,
     stale: facts?.isStale ?? false,
     configured: false,
+    temporary: false,
   }
 }

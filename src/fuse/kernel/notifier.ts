@@ -44,6 +44,7 @@ export class Notifier {
         return
       case 'entry-added': // absent names are not cached
       case 'times': // it asks for them
+      case 'entry-kept':
         return
       case 'entry-removed': {
         const name = Buffer.from(change.name, 'utf8')
