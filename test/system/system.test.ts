@@ -2,6 +2,7 @@ import { after, before, describe } from 'node:test'
 import { missing } from '../e2e/stage/ability.ts'
 import { showAccess } from './access.ts'
 import { showBoots } from './boots.ts'
+import { showCopies } from './copies.ts'
 import { showCrashes } from './crashes.ts'
 import { showImages } from './images.ts'
 import { showInstallation } from './installation.ts'
@@ -21,6 +22,7 @@ describe('on a booted system', { skip: (await cannotBoot()) || missing('dh', 'sd
   for (const show of [
     showInstallation,
     showAccess,
+    showCopies,
     showMounting,
     showNames,
     showImages,
