@@ -103,6 +103,11 @@ export class Attachments {
     return this.#temporary.has(file)
   }
 
+  /** From now on nothing is detached because nobody has it open: that is for a successor to see. */
+  handOver(): void {
+    this.#temporary.stop()
+  }
+
   /** The volume stays attached, however it was attached. */
   keep(file: VolumeFile): void {
     if (!this.isTemporary(file)) return

@@ -83,6 +83,10 @@ export class ClusterTree implements Tree {
     await this.attachments.close()
   }
 
+  handOver(): void {
+    this.attachments.handOver()
+  }
+
   space(): Promise<Space> {
     return this.#space.space()
   }

@@ -108,6 +108,8 @@ export interface Tree {
   node(id: number): Node | undefined
   /** Errors: unreachable, timeout. */
   space(): Promise<Space>
+  /** Whoever serves it closes what the kernel has open, and a successor opens it again: nobody has closed it. */
+  handOver?(): void
   /** Calls `listener` for every change until the returned function is called. */
   watch(listener: (change: TreeChange) => void): () => void
 }

@@ -15,6 +15,8 @@ export class TemporaryVolumes {
   /** With the wait for whoever is to open it; undefined: it has been opened. */
   readonly #waits = new Map<VolumeFile, Timer | undefined>()
 
+  #isStopped = false
+
   /** @param onUnused nobody needs the volume any more; `reason` says how that is known */
   constructor(clock: Clock, onUnused: (file: VolumeFile, reason: string) => void) {
     this.#clock = clock
@@ -48,6 +50,12 @@ export class TemporaryVolumes {
     throw new SheepfsError('busy', `volume "${file.name}" is about to be opened`)
   }
 
+  /** The volumes stay temporary, and nothing is told of their use any more. */
+  stop(): void {
+    this.#isStopped = true
+    for (const wait of this.#waits.values()) wait?.cancel()
+  }
+
   noteOpened(file: VolumeFile): void {
     if (!this.has(file)) return
     this.#waits.get(file)?.cancel()
@@ -59,6 +67,6 @@ export class TemporaryVolumes {
   }
 
   #release(file: VolumeFile, reason: string): void {
-    if (this.has(file) && file.openCount === 0) this.#onUnused(file, reason)
+    if (!this.#isStopped && this.has(file) && file.openCount === 0) this.#onUnused(file, reason)
   }
 }

@@ -164,6 +164,8 @@ describe('the file system in a volume', NEEDS, () => {
     const directory = await stage.mountpoint()
     await mountAt(directory)
     await daemon.serving(MOUNT, await daemon.killWorker(MOUNT))
+    await daemon.client.restartMount(MOUNT)
+    await writeFile(join(directory, 'written'), 'under the successor', { flush: true })
     assert.equal(await isTemporary(), true)
     await succeed('umount', ['-i', directory])
     await gone()

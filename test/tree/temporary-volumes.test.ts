@@ -83,6 +83,17 @@ test('a last close does not take it from who has attached it again and has yet t
   assert.equal(isAttached(), false)
 })
 
+test('what a worker closes for its successor stays', async () => {
+  const { tree, attach, held, isAttached } = makeTree()
+  const file = await attach()
+  const handle = await file.open(READ)
+  tree.handOver()
+  await handle.close()
+  held.end()
+  assert.ok(isAttached())
+  assert.ok(tree.attachments.isTemporary(file))
+})
+
 test('what was attached for good, or is kept, stays', async () => {
   const { tree, attach, held, reasons } = makeTree()
   const first = await attach(false)

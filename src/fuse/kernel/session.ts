@@ -305,6 +305,7 @@ export class Session {
 
   async #cleanUp(end: unknown): Promise<void> {
     await this.#notifier.close()
+    this.#options.tree.handOver?.()
     await this.#files.closeAll().catch((error: unknown) => {
       this.#log.error({ err: error }, 'a file could not be closed')
     })
