@@ -114,7 +114,7 @@ _sheepfsctl_word() {
 }
 
 _sheepfsctl_options() { # COMMAND
-  printf '%s\n' --instance --mount --json --help --version
+  printf '%s\n' --instance --mount --wait --json --help --version
   case $1 in
     mount | 'mount '*) printf '%s\n' --name --sheep --volume --engine --page-cache --object-cache --allow-other --io-timeout ;;
     unmount* | detach*) printf '%s\n' --force ;;

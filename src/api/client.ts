@@ -27,9 +27,12 @@ interface Answer {
  */
 export class ControlClient {
   readonly #socketPath: string
+  readonly #waits: boolean
 
-  constructor(socketPath: string) {
+  /** `waits`: for a cluster that does not answer as long as it takes, not for half a minute. */
+  constructor(socketPath: string, { waits = false }: { readonly waits?: boolean } = {}) {
     this.#socketPath = socketPath
+    this.#waits = waits
   }
 
   status(): Promise<Status> {
@@ -152,7 +155,8 @@ export class ControlClient {
   }
 
   async #exchange(method: string, url: string, body?: unknown, accepted = [200, 201, 204]): Promise<Answer> {
-    const answer = await answerOf(await this.#open(method, url, body))
+    const wait = this.#waits ? `${url.includes('?') ? '&' : '?'}wait=true` : ''
+    const answer = await answerOf(await this.#open(method, url + wait, body))
     if (!accepted.includes(answer.status)) throw problemOf(answer)
     return answer
   }

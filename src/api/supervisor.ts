@@ -10,7 +10,8 @@ import type { MountMetrics } from './mount-metrics.ts'
 /**
  * What the control API drives: an instance and its mounts. Names of mounts are those of the configuration; volumes and VDIs
  * are named in the grammar of `tree/volume-name.ts`. Everything throws not-found for a mount that is not there, invalid for
- * a bad name, closed while the instance stops; what asks the cluster throws unreachable and timeout too.
+ * a bad name, closed while the instance stops; what has a caller throws unreachable and timeout too, and does nothing more
+ * for one who has gone or has waited long enough.
  */
 export interface Supervisor extends VdiManagement {
   status(): Promise<Status>
@@ -26,30 +27,38 @@ export interface Supervisor extends VdiManagement {
   mounts(): Promise<Mount[]>
   mount(name: string): Promise<Mount>
   /** Resolves when it serves. Errors: exists (name or mountpoint), not-found (mountpoint), not-permitted, not-supported. */
-  addMount(input: MountInput): Promise<Mount>
+  addMount(input: MountInput, caller: Caller): Promise<Mount>
   /** Flushes and unmounts. busy: files are open; with `force` they fail from then on. */
   removeMount(mount: string, options: Force): Promise<void>
-  patchMount(mount: string, patch: MountPatch): Promise<Mount>
+  patchMount(mount: string, patch: MountPatch, caller: Caller): Promise<Mount>
   /** Resolves when another worker serves under the running mount. Errors: not-supported (engine, kernel). */
-  restartMount(mount: string): Promise<Mount>
+  restartMount(mount: string, caller: Caller): Promise<Mount>
 
-  volumes(mount: string): Promise<Volume[]>
+  volumes(mount: string, caller: Caller): Promise<Volume[]>
   /** Errors: not-found. */
-  volume(mount: string, volume: string): Promise<Volume>
+  volume(mount: string, volume: string, caller: Caller): Promise<Volume>
   /** `isNew` is false when it was attached already. Errors: not-found, locked, busy (attached in another mode). */
-  attach(mount: string, volume: string, options: VolumePut): Promise<{ volume: Volume; isNew: boolean }>
+  attach(mount: string, volume: string, options: VolumePut, caller: Caller): Promise<{ volume: Volume; isNew: boolean }>
   /**
    * Errors: not-found when it is not attached, or with `temporary` for good; busy: it is open, or with `temporary` about to be;
    * with `force` its files fail from then on.
    */
-  detach(mount: string, volume: string, options: DetachOptions): Promise<void>
+  detach(mount: string, volume: string, options: DetachOptions, caller: Caller): Promise<void>
 
-  cache(mount: string): Promise<Cache>
+  cache(mount: string, caller: Caller): Promise<Cache>
   /** Errors: not-supported, by the engine or the cluster. */
-  patchCache(mount: string, patch: CachePatch): Promise<Cache>
+  patchCache(mount: string, patch: CachePatch, caller: Caller): Promise<Cache>
   sheep(mount: string): Promise<Sheep>
   /** Errors: unreachable when none of them answers; the old ones stay then. */
-  putSheep(mount: string, put: SheepPut): Promise<Sheep>
+  putSheep(mount: string, put: SheepPut, caller: Caller): Promise<Sheep>
+}
+
+/** Who asks, and how long he waits for a cluster that does not answer. */
+export interface Caller {
+  /** As long as it takes; else half a minute. */
+  readonly waits: boolean
+  /** Aborts when he has gone. */
+  readonly gone: AbortSignal
 }
 
 export interface Force {
@@ -63,18 +72,18 @@ export interface DetachOptions extends Force {
 
 /** The cluster of a mount, and its VDIs. */
 export interface VdiManagement {
-  cluster(mount: string): Promise<ClusterInfo>
-  nodes(mount: string): Promise<Node[]>
+  cluster(mount: string, caller: Caller): Promise<ClusterInfo>
+  nodes(mount: string, caller: Caller): Promise<Node[]>
   /** By name, then snapshots by age. */
-  vdis(mount: string): Promise<Vdi[]>
+  vdis(mount: string, caller: Caller): Promise<Vdi[]>
   /** Errors: exists; invalid and too-large (see `volume/manage/create-vdi.ts`). */
-  createVdi(mount: string, body: VdiCreate): Promise<Vdi>
+  createVdi(mount: string, body: VdiCreate, caller: Caller): Promise<Vdi>
   /** Deletes a VDI or snapshot; tells its progress in events. Errors: not-found; busy while it is attached; locked. */
-  deleteVdi(mount: string, vdi: string): Promise<void>
+  deleteVdi(mount: string, vdi: string, caller: Caller): Promise<void>
   /** Makes a snapshot of a working VDI. Errors: not-found, exists (the tag), not-supported (hyper volumes). */
-  snapshotVdi(mount: string, vdi: string, body: SnapshotCreate): Promise<Vdi>
+  snapshotVdi(mount: string, vdi: string, body: SnapshotCreate, caller: Caller): Promise<Vdi>
   /** Makes a VDI of a snapshot. Errors: not-found, exists, invalid (a working VDI). */
-  cloneVdi(mount: string, vdi: string, body: CloneCreate): Promise<Vdi>
+  cloneVdi(mount: string, vdi: string, body: CloneCreate, caller: Caller): Promise<Vdi>
   /** Grows a VDI. Errors: not-found, not-permitted (shrink), too-large, read-only (a snapshot). */
-  resizeVdi(mount: string, vdi: string, body: Resize): Promise<Vdi>
+  resizeVdi(mount: string, vdi: string, body: Resize, caller: Caller): Promise<Vdi>
 }

@@ -13,6 +13,7 @@ export const COMMANDS: readonly Command[] = [...LOOK_COMMANDS, ...MOUNT_COMMANDS
 const GENERAL: Readonly<Record<string, CommandOption & { readonly short?: string }>> = {
   instance: { type: 'string', short: 'i', value: 'NAME', help: 'the instance (default: the only one running)' },
   mount: { type: 'string', short: 'm', value: 'NAME', help: 'the mount (default: the only one of the instance)' },
+  wait: { type: 'boolean', help: 'wait for a cluster that does not answer as long as it takes (default: 30 s)' },
   json: { type: 'boolean', help: 'print JSON for programs' },
   help: { type: 'boolean', short: 'h', help: 'print help, of the command if there is one' },
   version: { type: 'boolean', help: 'print the version' },

@@ -6,6 +6,7 @@ import { chooseInstance } from './instance-choice.ts'
 import { programVersion } from './program-version.ts'
 import { parseCommandLine } from './sheepfsctl-arguments.ts'
 import { Call, type Values } from './sheepfsctl-command.ts'
+import { showWait } from './wait-display.ts'
 
 /** What a run of the program has besides its arguments. */
 export interface RunContext {
@@ -37,14 +38,17 @@ async function run(
   const { command, values } = line
   const environment = readEnvironment(variables)
   const instance = await instanceOf(command.name, values, environment)
-  const client = new ControlClient(instanceFiles(instance ?? '', environment).controlSocket)
+  const { controlSocket } = instanceFiles(instance ?? '', environment)
+  const client = new ControlClient(controlSocket, { waits: values['wait'] === true })
   // one line that is written over
   const showProgress = (text: string): void => {
     if (showsProgress) writeError(`\r\u001b[K${text}`)
   }
+  const endShow = showsProgress ? showWait(client, showProgress) : () => undefined
   try {
     return await command.run(new Call({ instance, environment, client, args: line.args, values, write, showProgress }))
   } finally {
+    endShow()
     showProgress('')
   }
 }

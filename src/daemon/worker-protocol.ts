@@ -9,6 +9,8 @@ import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import type { OpenHandle } from '../fuse/kernel/open-files.ts'
 import type { LogLevel } from '../log.ts'
 import type { Address } from '../sheep/address.ts'
+import type { Waiter, WaiterOptions } from '../sheep/waiter.ts'
+import type { AttachmentEvent } from '../tree/attachments.ts'
 import type { SavedTimes } from '../tree/file-times.ts'
 
 /** What a worker is to serve. Of one mount, `uid`, `gid` and `volumeMode` may be others for the next worker. */
@@ -89,28 +91,28 @@ export type WorkerMetrics = Pick<
   | 'workerMemory'
 >
 
-/** What a worker does for its supervisor. Errors arrive as they are thrown. */
+/** What a worker does for its supervisor. Errors arrive as they are thrown. What asks the cluster has a waiter, and ends with him. */
 export interface WorkerMethods {
   /** Answers at once, whatever the cluster does: who does not answer is stuck. */
   ping(): Promise<void>
   report(): Promise<WorkerReport>
   metrics(): Promise<WorkerMetrics>
   volumes(): Promise<Volume[]>
-  attach(volume: string, options: VolumePut): Promise<{ volume: Volume; isNew: boolean }>
-  detach(volume: string, options: DetachOptions): Promise<void>
+  attach(volume: string, options: VolumePut, waiter: Waiter): Promise<{ volume: Volume; isNew: boolean }>
+  detach(volume: string, options: DetachOptions, waiter: Waiter): Promise<void>
   setCache(patch: { readonly pageCache?: boolean; readonly objectCache?: boolean }): Promise<void>
   /** Resolves with how many open files keep the mode they were opened in. */
   openInOldMode(): Promise<number>
-  setAddresses(addresses: readonly Address[]): Promise<void>
+  setAddresses(addresses: readonly Address[], waiter: Waiter): Promise<void>
   setIoTimeout(timeoutMs: number): Promise<void>
-  cluster(): Promise<ClusterInfo>
-  nodes(): Promise<Node[]>
-  vdis(): Promise<Vdi[]>
-  createVdi(body: VdiCreate): Promise<Vdi>
-  deleteVdi(vdi: string): Promise<void>
-  snapshotVdi(vdi: string, body: SnapshotCreate): Promise<Vdi>
-  cloneVdi(vdi: string, body: CloneCreate): Promise<Vdi>
-  resizeVdi(vdi: string, body: Resize): Promise<Vdi>
+  cluster(waiter: Waiter): Promise<ClusterInfo>
+  nodes(waiter: Waiter): Promise<Node[]>
+  vdis(waiter: Waiter): Promise<Vdi[]>
+  createVdi(body: VdiCreate, waiter: Waiter): Promise<Vdi>
+  deleteVdi(vdi: string, waiter: Waiter): Promise<void>
+  snapshotVdi(vdi: string, body: SnapshotCreate, waiter: Waiter): Promise<Vdi>
+  cloneVdi(vdi: string, body: CloneCreate, waiter: Waiter): Promise<Vdi>
+  resizeVdi(vdi: string, body: Resize, waiter: Waiter): Promise<Vdi>
   /** Takes no more requests and answers those in flight, for a successor. */
   handOver(): Promise<void>
   /** Engines that mount by themselves; the others are unmounted by the supervisor. */
@@ -120,11 +122,25 @@ export interface WorkerMethods {
 
 export type MethodName = keyof WorkerMethods
 
+/** What a method is called with, from another process. */
+export type Arguments<M extends MethodName> =
+  Parameters<WorkerMethods[M]> extends [...infer A, Waiter] ? A : Parameters<WorkerMethods[M]>
+
 export interface WorkerCall {
   readonly kind: 'call'
   readonly id: number
   readonly method: MethodName
   readonly args: readonly unknown[]
+  readonly limits: CallLimits
+}
+
+/** How long whoever is behind a call waits for a cluster that does not answer, ms; Infinity: for ever. */
+export type CallLimits = Pick<WaiterOptions, 'limitMs' | 'firstLimitMs'>
+
+/** Whoever is behind a call has gone. */
+export interface WorkerCancel {
+  readonly kind: 'cancel'
+  readonly id: number
 }
 
 /** The mount is not wanted any more, before it serves. */
@@ -132,7 +148,7 @@ export interface WorkerAbandon {
   readonly kind: 'abandon'
 }
 
-export type ToWorker = WorkerStart | WorkerCall | WorkerAbandon
+export type ToWorker = WorkerStart | WorkerCall | WorkerCancel | WorkerAbandon
 
 /** An error on its way between the processes. */
 export interface WireError {
@@ -167,12 +183,12 @@ export type FromWorker =
   /** Requests wait for the cluster; sinceMs undefined: none any more. */
   | { readonly kind: 'waiting'; readonly sinceMs: number | undefined; readonly reason: string }
   | { readonly kind: 'progress'; readonly progress: Progress }
+  /** Whoever asked for it. */
+  | { readonly kind: 'attachment'; readonly event: AttachmentEvent }
   /** A volume has grown, and not through the kernel. */
   | { readonly kind: 'grown'; readonly volume: string; readonly size: number }
   /** Of what moves, before it does; apart from the state, because it is often. */
   | { readonly kind: 'times'; readonly volumes: readonly MovedTimes[] }
-  /** A volume was detached though nobody asked for that. */
-  | { readonly kind: 'detached'; readonly volume: string; readonly reason: string }
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'refusal'; readonly id: number; readonly error: WireError }
   /** The worker ends by itself: the mount is gone, or could not be served. */

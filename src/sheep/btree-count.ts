@@ -12,14 +12,14 @@ import {
 import { inodeOid, vidOf, type ObjectId } from '../wire/object-id.ts'
 import { readObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
-import type { Cluster } from './cluster.ts'
+import type { Requests } from './errand.ts'
 import { resultError } from './result-error.ts'
 
 /**
  * Counts the objects of a hyper volume: its own and the inherited ones. Reads the used part of every leaf, 8 bytes an
  * object, one leaf at a time. Errors: io.
  */
-export async function countTreeEntries(cluster: Cluster, vid: number): Promise<{ used: number; shared: number }> {
+export async function countTreeEntries(cluster: Requests, vid: number): Promise<{ used: number; shared: number }> {
   const counts = { used: 0, shared: 0 }
   const count = (entries: LeafEntries): void => {
     for (let at = 1; at < entries.length; at += 2) {
@@ -38,7 +38,7 @@ export async function countTreeEntries(cluster: Cluster, vid: number): Promise<{
   return counts
 }
 
-async function readNode(cluster: Cluster, oid: ObjectId, offset: number): Promise<BtreeNode> {
+async function readNode(cluster: Requests, oid: ObjectId, offset: number): Promise<BtreeNode> {
   const head = headOf(oid, await readBytes(cluster, oid, offset, BTREE_HEAD_SIZE))
   return parseNode(head, await readBytes(cluster, oid, offset + BTREE_HEAD_SIZE, entriesLength(head)))
 }
@@ -52,7 +52,7 @@ function headOf(oid: ObjectId, bytes: Uint8Array): NodeHead {
 }
 
 async function readBytes(
-  cluster: Cluster,
+  cluster: Requests,
   oid: ObjectId,
   offset: number,
   length: number,

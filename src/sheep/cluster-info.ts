@@ -10,11 +10,11 @@ import {
 } from '../wire/info-ops.ts'
 import { addrText, type NodeRecord } from '../wire/node-record.ts'
 import { Result } from '../wire/sd-proto.ts'
-import type { Cluster } from './cluster.ts'
+import type { Requests } from './errand.ts'
 import { resultError } from './result-error.ts'
 
 /** The nodes in (address, port) order. Errors: unreachable, timeout, io. */
-export async function readNodes(cluster: Cluster): Promise<NodeRecord[]> {
+export async function readNodes(cluster: Requests): Promise<NodeRecord[]> {
   const response = await cluster.query(getNodeList(cluster.protoVer))
   if (response.result !== Result.SUCCESS) throw resultError(response.result, 'node list')
   return parseNodeList(response)
@@ -25,7 +25,7 @@ export async function readNodes(cluster: Cluster): Promise<NodeRecord[]> {
  * `status` is undefined when there are no records.
  */
 export async function readClusterStatus(
-  cluster: Cluster,
+  cluster: Requests,
 ): Promise<{ result: number; status: ClusterStatus | undefined }> {
   const newest = await cluster.query(statCluster(cluster.protoVer, 1, 0))
   let slots = Math.max((await readNodes(cluster)).length, 1)
@@ -37,7 +37,7 @@ export async function readClusterStatus(
 }
 
 /** Space in the store of one node, asked at its own address; undefined when it does not answer or cannot say. */
-export async function readStoreSpace(cluster: Cluster, node: NodeRecord): Promise<StoreSpace | undefined> {
+export async function readStoreSpace(cluster: Requests, node: NodeRecord): Promise<StoreSpace | undefined> {
   try {
     const response = await cluster.ask({ host: addrText(node.addr), port: node.port }, statSheep(cluster.protoVer))
     return response.result === Result.SUCCESS ? parseStoreSpace(response) : undefined

@@ -8,12 +8,14 @@ import { exist } from '../wire/object-ops.ts'
 import { Flag, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText, type Address } from './address.ts'
 import { Delivery } from './delivery.ts'
+import { Errand, type Requests } from './errand.ts'
 import { Gateways, type Nearness } from './gateways.ts'
 import { Outage, type OutageState, type Patience } from './outage.ts'
 import { RecoveryGuard, targetOf, type Probe } from './recovery-guard.ts'
 import { surveyRecovery } from './recovery-survey.ts'
 import { isIdle, settled } from './settle.ts'
 import { DEFAULT_TIMING, type Timing } from './timing.ts'
+import type { Waiter } from './waiter.ts'
 import type { World } from './world.ts'
 
 export interface ClusterOptions {
@@ -44,6 +46,8 @@ export interface ChangeOptions {
   readonly at?: Address
   /** The object to be created has been there before: a recovery under way could bring it back. */
   readonly wasRemoved?: boolean
+  /** Whose request it is: it goes over his connection, and ends with his waiting. */
+  readonly errand?: Errand
 }
 
 /** What one holder of an object has of it. */
@@ -57,6 +61,8 @@ export interface RequestOptions {
   readonly near?: Nearness
   /** Where the payload of a success is received; as long as what is wanted. */
   readonly into?: Uint8Array
+  /** Whose request it is; `near` does not count then. */
+  readonly errand?: Errand
 }
 
 /**
@@ -195,10 +201,33 @@ export class Cluster {
     this.#onSettings()
   }
 
-  /** Uses other sheep from now on. Errors: unreachable when none of them answers; the old ones stay then. */
-  async setAddresses(addresses: readonly Address[]): Promise<void> {
-    await this.#gateways.reconfigure(addresses)
+  /**
+   * Uses other sheep from now on; a patient waiter waits for one of them. Errors: unreachable and timeout when none of them
+   * answers; the old ones stay then.
+   */
+  async setAddresses(addresses: readonly Address[], waiter?: Waiter): Promise<void> {
+    const patience = this.#outage.patience(waiter)
+    try {
+      while (!(await this.#takeAddresses(addresses, { patience, waiter })));
+    } finally {
+      patience.end()
+    }
     this.#onSettings()
+  }
+
+  async #takeAddresses(
+    addresses: readonly Address[],
+    { patience, waiter }: { readonly patience: Patience; readonly waiter: Waiter | undefined },
+  ): Promise<boolean> {
+    try {
+      await this.#gateways.reconfigure(addresses, waiter)
+      return true
+    } catch (error) {
+      const isAway = isSheepfsError(error, 'unreachable') || isSheepfsError(error, 'timeout')
+      if (!isAway || waiter?.isPatient !== true) throw error
+      await patience.wait(error)
+      return false
+    }
   }
 
   /**
@@ -223,10 +252,11 @@ export class Cluster {
   async read(message: Message, options: RequestOptions = {}): Promise<Response> {
     if (this.#fence)
       await Promise.race([this.#fence, sleep(this.clock, this.timing.settleSilentMs, { isBackground: true })])
-    const patience = this.#outage.patience()
+    const { errand, into } = options
+    const patience = this.#outage.patience(errand?.waiter)
     try {
-      for (let near = this.objectCache ? undefined : options.near; ; near = undefined) {
-        const { response, sent, failure } = await this.#delivery.once(message, { near }, options.into)
+      for (let near = this.objectCache || errand ? undefined : options.near; ; near = undefined) {
+        const { response, sent, failure } = await this.#delivery.once(message, { near, line: errand }, into)
         if (response && (!near || (response.result === Result.SUCCESS && this.#guard.isPresent(sent)))) return response
         if (failure) await patience.wait(failure)
       }
@@ -240,7 +270,7 @@ export class Cluster {
    * lost gateway is done with the first copy. The caller holds back overlapping requests until this resolves.
    */
   async change(message: Message, options: ChangeOptions = {}): Promise<Response> {
-    const patience = this.#outage.patience()
+    const patience = this.#outage.patience(options.errand?.waiter)
     try {
       for (let isFirst = true; ; isFirst = false) {
         const response = await this.#attempt(message, options, { patience, isFirst })
@@ -257,7 +287,7 @@ export class Cluster {
    * `readReplicas` where the nodes may not agree.
    */
   async changeOnce(message: Message, options: ChangeOptions = {}): Promise<Response | undefined> {
-    const patience = this.#outage.patience()
+    const patience = this.#outage.patience(options.errand?.waiter)
     try {
       return await this.#attempt(message, options, { patience, isFirst: true })
     } finally {
@@ -267,16 +297,35 @@ export class Cluster {
 
   /**
    * Sends a question about the cluster to the home gateway, over a new connection when the first is lost. Resolves with any
-   * result, also transient ones: they tell the cluster's state. Does not wait through an outage. Errors: unreachable,
-   * timeout, protocol.
+   * result, also transient ones: they tell the cluster's state. Does not wait through an outage, unless the errand does.
+   * Errors: unreachable, timeout, protocol.
    */
-  async query(message: Message): Promise<Response> {
+  async query(message: Message, errand?: Errand): Promise<Response> {
+    const patience = this.#outage.patience(errand?.waiter)
+    const isPatient = errand?.waiter.isPatient === true
     try {
-      return await (await this.#gateways.home()).exchange(message)
-    } catch (error) {
-      if (!isSheepfsError(error, 'unreachable')) throw error
-      return (await this.#gateways.home()).exchange(message)
+      for (let isFirst = true; ; isFirst = false) {
+        try {
+          return await (await (errand ?? { connect: () => this.#gateways.home() }).connect()).exchange(message)
+        } catch (error) {
+          if (!isSheepfsError(error, 'unreachable') && !(isPatient && isSheepfsError(error, 'timeout'))) throw error
+          if (isPatient) await patience.wait(error)
+          else if (!isFirst) throw error
+        }
+      }
+    } finally {
+      patience.end()
     }
+  }
+
+  /** What a waiter asks for; to be ended. */
+  errand(waiter: Waiter): Errand {
+    return new Errand(this, waiter, () => this.#gateways.line())
+  }
+
+  /** For what has to be done whoever waits. */
+  get lasting(): Requests {
+    return this
   }
 
   /** Asks one node, once. Errors: unreachable, timeout, protocol. */
@@ -342,7 +391,9 @@ export class Cluster {
     for (;;) {
       if (this.#fence) await this.#fence
       const admission = target && (await this.#guard.admit(target))
-      const { response, sent, failure, lost, isUndecided } = await this.#delivery.once(message, options)
+      const { at, errand } = options
+      const line = errand && { connect: () => errand.connectForChange() }
+      const { response, sent, failure, lost, isUndecided } = await this.#delivery.once(message, { at, line })
       if (response) {
         if (!target || !admission || response.result !== Result.SUCCESS) return response
         return this.#guard.isKept(target, admission, { sent, answered: response.epoch }) ? response : undefined

@@ -15,6 +15,8 @@ import type { Topology } from './topology.ts'
 export interface Route {
   readonly near?: Nearness | undefined
   readonly at?: Address | undefined
+  /** For one caller: his own connection to home. */
+  readonly line?: { readonly connect: () => Promise<Connection> } | undefined
 }
 
 /** How one try of a request ended. */
@@ -111,7 +113,8 @@ export class Delivery {
     this.#isClosed = true
   }
 
-  #route({ at, near }: Route): Promise<Connection> {
+  #route({ at, near, line }: Route): Promise<Connection> {
+    if (line) return line.connect()
     if (at) return this.#gateways.to(at)
     return near ? this.#gateways.near(near) : this.#gateways.home()
   }

@@ -6,6 +6,7 @@ import { addressText, isSameAddress, type Address } from './address.ts'
 import type { Connection } from './connection.ts'
 import { Sheep, type SheepOptions } from './sheep.ts'
 import type { Topology } from './topology.ts'
+import type { Waiter } from './waiter.ts'
 
 /** An object whose holders may be asked directly. `copies` of the VDI it belongs to. */
 export interface Nearness {
@@ -81,6 +82,11 @@ export class Gateways {
     return this.#choosing
   }
 
+  /** A connection to home for one caller, who destroys it. Errors: unreachable when nobody answers, timeout. */
+  async line(): Promise<Connection> {
+    return this.#sheepAt((await this.home()).address).openLine()
+  }
+
   /** An open connection to a holder of the object, the least busy one; else home. */
   near({ oid, copies }: Nearness): Promise<Connection> {
     let best: Connection | undefined
@@ -105,10 +111,12 @@ export class Gateways {
   }
 
   /** Takes other addresses for the choice of home; the present home stays while it is one of them or none of them answers. */
-  async reconfigure(configured: readonly Address[]): Promise<void> {
+  async reconfigure(configured: readonly Address[], waiter?: Waiter): Promise<void> {
     const isStillConfigured = configured.some((address) => this.#home && isSameAddress(address, this.#home.address))
     if (!isStillConfigured) {
-      this.#setHome(await this.#firstToAnswer(configured))
+      const home = await this.#firstToAnswer(configured)
+      waiter?.signal.throwIfAborted()
+      this.#setHome(home)
     }
     this.#configured = configured
   }

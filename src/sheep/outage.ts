@@ -2,6 +2,7 @@ import { sleep, type Clock } from '../clock.ts'
 import type { SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Timing } from './timing.ts'
+import type { Waiter } from './waiter.ts'
 
 /** Whether requests wait for the cluster. */
 export type OutageState =
@@ -67,9 +68,9 @@ export class Outage {
     return this.#waits
   }
 
-  /** The patience of one request. */
-  patience(): Patience {
-    return new Patience(this, this.#clock, this.#timing)
+  /** The patience of one request; of one that is made for a waiter, his. */
+  patience(waiter?: Waiter): Patience {
+    return new Patience(this, { clock: this.#clock, timing: this.#timing, waiter })
   }
 
   /** @internal for Patience */
@@ -102,11 +103,16 @@ export class Patience {
   readonly sinceMs: number
   readonly #lastPauseMs: number
   #pauseMs: number
+  readonly #waiter: Waiter | undefined
   #hasGivenUp = false
 
-  constructor(outage: Outage, clock: Clock, timing: Timing) {
+  constructor(
+    outage: Outage,
+    { clock, timing, waiter }: { readonly clock: Clock; readonly timing: Timing; readonly waiter: Waiter | undefined },
+  ) {
     this.#outage = outage
     this.#clock = clock
+    this.#waiter = waiter
     this.startedAt = clock.now()
     this.sinceMs = clock.date()
     this.#pauseMs = timing.firstPauseMs
@@ -118,9 +124,10 @@ export class Patience {
     return this.#hasGivenUp
   }
 
-  /** Resolves after a pause that grows; rejects with `failure` when the request has waited as long as it may. */
+  /** Resolves after a pause that grows; rejects with `failure` when the request has waited as long as it, or its waiter, may. */
   async wait(failure: SheepfsError): Promise<void> {
     this.#outage.join(this, failure)
+    this.#waiter?.noteFailure(failure)
     this.#checkTime(failure)
     const pauseMs = this.#pauseMs * (0.75 + this.#clock.random() / 2)
     this.#pauseMs = Math.min(this.#pauseMs * 2, this.#lastPauseMs)
@@ -129,7 +136,9 @@ export class Patience {
   }
 
   #checkTime(failure: SheepfsError): void {
-    if (this.#clock.now() - this.startedAt < this.#outage.timeoutMs) return
+    const waitsNoMore = this.#waiter?.signal.aborted === true
+    const limitMs = this.#waiter?.isPatient === true ? Infinity : this.#outage.timeoutMs
+    if (!waitsNoMore && this.#clock.now() - this.startedAt < limitMs) return
     this.#hasGivenUp = true
     throw failure
   }

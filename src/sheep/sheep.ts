@@ -20,6 +20,9 @@ export interface SheepWatcher {
   readonly onSilence: (sheep: Sheep, isSilent: boolean) => void
 }
 
+/** `hadChanges`: what was in flight may change something, and may still be executed. */
+type OnLost = (connection: Connection, error: SheepfsError, hadChanges: boolean) => void
+
 /**
  * One daemon of the cluster and the connection to it, made when first needed and again after a loss. When it was lost with
  * changes under way, the next connection waits until they are over: then nothing of ours keeps the sheep busy and it can
@@ -36,6 +39,8 @@ export class Sheep {
   #backoffMs = 0
   #retryAt = 0
   #destroyed: SheepfsError | undefined
+  /** Connections beside the one that all share. */
+  readonly #lines = new Set<Connection>()
 
   constructor(address: Address, options: SheepOptions, watcher: SheepWatcher) {
     this.address = address
@@ -73,6 +78,17 @@ export class Sheep {
     return this.#connecting
   }
 
+  /** A connection for one caller, who destroys it: what he has sent on it ends with it. Errors: unreachable, timeout. */
+  async openLine(): Promise<Connection> {
+    if (this.#destroyed) throw this.#destroyed
+    const line = await this.#dial(this.#options, (lost, _, hadChanges) => {
+      this.#lines.delete(lost)
+      if (hadChanges && !this.#destroyed) this.#settle()
+    })
+    this.#lines.add(line)
+    return line
+  }
+
   /** Others are preferred for a while. */
   holdOff(): void {
     const { firstBackoffMs, lastBackoffMs } = this.#options.timing
@@ -84,32 +100,43 @@ export class Sheep {
   destroy(error: SheepfsError): void {
     this.#destroyed = error
     this.#connection?.destroy(error)
+    for (const line of this.#lines) line.destroy(error)
   }
 
   async #open(): Promise<Connection> {
-    const { world, timing } = this.#options
-    let connection: Connection | undefined
     try {
-      if (this.#settling) {
-        await Promise.race([this.#settling, sleep(world.clock, timing.settleSilentMs, { isBackground: true })])
-      }
-      connection = await Connection.open(this.address, this.#connectionOptions(), (error, hadChanges) => {
+      this.#connection = await this.#dial(this.#connectionOptions(), (connection, error, hadChanges) => {
         this.#lost(connection, error, hadChanges)
       })
-      await this.#probe(connection)
-      if (this.#destroyed) throw this.#destroyed
-      if (connection.closed) throw connection.closed
     } catch (error) {
-      connection?.destroy(
-        error instanceof SheepfsError ? error : new SheepfsError('unreachable', 'no use', { cause: error }),
-      )
       this.holdOff()
       throw error
     }
-    this.#connection = connection
     this.#opened++
     this.#backoffMs = 0
-    return connection
+    return this.#connection
+  }
+
+  /** A new connection on which the sheep has answered. */
+  async #dial(options: ConnectionOptions, onLost: OnLost): Promise<Connection> {
+    const { world, timing } = this.#options
+    if (this.#settling) {
+      await Promise.race([this.#settling, sleep(world.clock, timing.settleSilentMs, { isBackground: true })])
+    }
+    const connection: Connection = await Connection.open(this.address, options, (error, hadChanges) => {
+      onLost(connection, error, hadChanges)
+    })
+    try {
+      await this.#probe(connection)
+      if (this.#destroyed) throw this.#destroyed
+      if (connection.closed) throw connection.closed
+      return connection
+    } catch (error) {
+      connection.destroy(
+        error instanceof SheepfsError ? error : new SheepfsError('unreachable', 'no use', { cause: error }),
+      )
+      throw error
+    }
   }
 
   #connectionOptions(): ConnectionOptions {
@@ -136,8 +163,8 @@ export class Sheep {
     }
   }
 
-  #lost(connection: Connection | undefined, error: SheepfsError, hadChanges: boolean): void {
-    if (connection === undefined || connection !== this.#connection) return
+  #lost(connection: Connection, error: SheepfsError, hadChanges: boolean): void {
+    if (connection !== this.#connection) return
     this.#connection = undefined
     this.holdOff()
     if (hadChanges && !this.#destroyed) this.#settle()

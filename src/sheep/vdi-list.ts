@@ -3,7 +3,7 @@ import { Result } from '../wire/sd-proto.ts'
 import { readDelVdis, readVdis, VDI_BITMAP_SIZE, vidsOf } from '../wire/vdi-ops.ts'
 import { isSheepfsError } from '../errors.ts'
 import { countTreeEntries } from './btree-count.ts'
-import type { Cluster } from './cluster.ts'
+import type { Requests } from './errand.ts'
 import { resultError } from './result-error.ts'
 import { readInode, readInodeHeader } from './vdi-lookup.ts'
 
@@ -23,24 +23,24 @@ const PARALLEL_INODES = 4
  * Every VDI and snapshot, by ascending vid, without deleted and unreadable ones. Two bits per vid are asked for, then one
  * inode head each. Errors: unreachable, timeout, not-formatted.
  */
-export async function listVdiHeaders(cluster: Cluster): Promise<InodeHeader[]> {
+export async function listVdiHeaders(cluster: Requests): Promise<InodeHeader[]> {
   const vids = await listVids(cluster)
   const headers = await mapInOrder(vids, PARALLEL_INODES, (vid) => readIfThere(cluster, vid))
   return headers.filter((header) => header !== undefined && header.name.length > 0) as InodeHeader[]
 }
 
 /** As `listVdiHeaders`, with the objects each has; reads the part of every index that is in use. */
-export async function listVdis(cluster: Cluster): Promise<VdiSummary[]> {
+export async function listVdis(cluster: Requests): Promise<VdiSummary[]> {
   const headers = await listVdiHeaders(cluster)
   return mapInOrder(headers, PARALLEL_INODES, (header) => summarizeVdi(cluster, header))
 }
 
 /** Counts the objects of one VDI. */
-export async function summarizeVdi(cluster: Cluster, header: InodeHeader): Promise<VdiSummary> {
+export async function summarizeVdi(cluster: Requests, header: InodeHeader): Promise<VdiSummary> {
   return { header, ...(await countObjects(cluster, header)) }
 }
 
-async function listVids(cluster: Cluster): Promise<number[]> {
+async function listVids(cluster: Requests): Promise<number[]> {
   const used = await cluster.query(readVdis())
   if (used.result !== Result.SUCCESS) throw resultError(used.result, 'VDI list')
   const deleted = await cluster.query(readDelVdis())
@@ -48,7 +48,7 @@ async function listVids(cluster: Cluster): Promise<number[]> {
   return [...vidsOf(used.payload)].filter((vid) => (((isGone[vid >> 3] ?? 0) >> (vid & 7)) & 1) === 0)
 }
 
-async function readIfThere(cluster: Cluster, vid: number): Promise<InodeHeader | undefined> {
+async function readIfThere(cluster: Requests, vid: number): Promise<InodeHeader | undefined> {
   try {
     return await readInodeHeader(cluster, vid)
   } catch (error) {
@@ -57,7 +57,7 @@ async function readIfThere(cluster: Cluster, vid: number): Promise<InodeHeader |
   }
 }
 
-async function countObjects(cluster: Cluster, header: InodeHeader): Promise<{ used: number; shared: number }> {
+async function countObjects(cluster: Requests, header: InodeHeader): Promise<{ used: number; shared: number }> {
   if (header.storePolicy !== StorePolicy.ARRAY) return countTreeEntries(cluster, header.vdiId)
   const count = Math.min(objectCount(header.vdiSize, header.blockSizeShift), MAX_DATA_OBJS)
   const index = new Uint32Array(count)

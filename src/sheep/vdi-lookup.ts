@@ -4,7 +4,7 @@ import { readObject } from '../wire/object-ops.ts'
 import { inodeOid } from '../wire/object-id.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { getVdiInfo, parseVdiAnswer, type VdiAnswer, type VdiSpec } from '../wire/vdi-ops.ts'
-import type { Cluster } from './cluster.ts'
+import type { Requests } from './errand.ts'
 import { resultError } from './result-error.ts'
 
 /** `VDI "name"`, with `@tag` or `@id` for snapshots, for messages. */
@@ -18,14 +18,14 @@ export function vdiText(spec: VdiSpec): string {
  * Asks for the inode that a name, a tag or a snapshot id means now (docs/sheepdog-protocol.md#2.2, #3.5). Errors:
  * not-found.
  */
-export async function lookupVdi(cluster: Cluster, spec: VdiSpec): Promise<VdiAnswer> {
+export async function lookupVdi(cluster: Requests, spec: VdiSpec): Promise<VdiAnswer> {
   const response = await cluster.read(getVdiInfo(spec))
   if (response.result !== Result.SUCCESS) throw resultError(response.result, vdiText(spec))
   return parseVdiAnswer(response)
 }
 
 /** Reads `into.length` bytes at `offset` of an inode, from the home gateway. Errors: stale when it is missing. */
-export async function readInode(cluster: Cluster, vid: number, offset: number, into: Uint8Array): Promise<void> {
+export async function readInode(cluster: Requests, vid: number, offset: number, into: Uint8Array): Promise<void> {
   const message = readObject(inodeOid(vid), offset, into.length, cluster.objectFlags)
   const response = await cluster.read(message, { into })
   if (response.result === Result.SUCCESS) return
@@ -34,7 +34,7 @@ export async function readInode(cluster: Cluster, vid: number, offset: number, i
 }
 
 /** Reads what a VDI is. Errors: stale. */
-export async function readInodeHeader(cluster: Cluster, vid: number): Promise<InodeHeader> {
+export async function readInodeHeader(cluster: Requests, vid: number): Promise<InodeHeader> {
   const head = new Uint8Array(INODE_HEAD_SIZE)
   await readInode(cluster, vid, 0, head)
   return parseInodeHeader(head)

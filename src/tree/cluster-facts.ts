@@ -2,6 +2,7 @@ import type { Address } from '../sheep/address.ts'
 import { readClusterStatus, readNodes, readStoreSpace } from '../sheep/cluster-info.ts'
 import type { Cluster } from '../sheep/cluster.ts'
 import { listVdiHeaders, listVdis, type VdiSummary } from '../sheep/vdi-list.ts'
+import type { Waiter } from '../sheep/waiter.ts'
 import type { StoreSpace } from '../wire/info-ops.ts'
 import type { InodeHeader } from '../wire/inode.ts'
 import type { NodeRecord } from '../wire/node-record.ts'
@@ -20,7 +21,7 @@ export interface ClusterFacts {
   vdiHeaders(): Promise<InodeHeader[]>
   readonly addresses: readonly Address[]
   /** Errors: unreachable; the old addresses stay then. */
-  setAddresses(addresses: readonly Address[]): Promise<void>
+  setAddresses(addresses: readonly Address[], waiter: Waiter): Promise<void>
   objectCache: boolean
 }
 
@@ -35,7 +36,7 @@ export function factsOf(cluster: Cluster): ClusterFacts {
     get addresses() {
       return cluster.addresses
     },
-    setAddresses: (addresses) => cluster.setAddresses(addresses),
+    setAddresses: (addresses, waiter) => cluster.setAddresses(addresses, waiter),
     get objectCache() {
       return cluster.objectCache
     },

@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../log.ts'
+import type { Waiter } from '../sheep/waiter.ts'
 import type { VdiSpec } from '../wire/vdi-ops.ts'
-import { Attachments, type HowToOpen } from './attachments.ts'
+import { Attachments, type AttachmentEvent, type HowToOpen } from './attachments.ts'
 import { Caches, type CacheOptions } from './caches.ts'
 import type { ClusterFacts } from './cluster-facts.ts'
 import { ClusterSpace } from './cluster-space.ts'
@@ -19,13 +20,15 @@ export interface ClusterTreeOptions {
   readonly clock: Clock
   readonly facts: ClusterFacts
   /** Errors: not-found, locked, not-supported, what the cluster answers. */
-  readonly openVolume: (spec: VdiSpec, how: HowToOpen) => Promise<ServedVolume>
+  readonly openVolume: (spec: VdiSpec, how: HowToOpen, waiter: Waiter) => Promise<ServedVolume>
   readonly owner: Owner
   /** Permission bits of volume files. Default 0600. */
   readonly volumeMode?: number
   readonly cache: CacheOptions
   /** Where a predecessor had come to. */
   readonly ids?: NodeIds
+  /** Told what is attached and detached, once each. */
+  readonly onAttachment?: (event: AttachmentEvent) => void
   readonly log: Logger
 }
 
@@ -50,7 +53,7 @@ export class ClusterTree implements Tree {
     this.ids = options.ids ?? new NodeIds()
     this.caches = new Caches(facts, options.cache)
     this.attachments = new Attachments({
-      open: (name, how) => openNamed(name, (spec) => options.openVolume(spec, how)),
+      open: (name, how, waiter) => openNamed(name, (spec) => options.openVolume(spec, how, waiter)),
       ids: this.ids,
       file: {
         clock,
@@ -61,6 +64,7 @@ export class ClusterTree implements Tree {
       announce: (change) => {
         this.#announce(change)
       },
+      tell: options.onAttachment ?? (() => undefined),
       log,
     })
     this.#sizePoll = new SizePoll(this.attachments, { clock, log })

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { errorText, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { WAIT_LIMIT_MS, Waiter } from '../sheep/waiter.ts'
 import type { Attributes, File, Handle } from './node.ts'
 import { plainAttributes, type Owner } from './owner.ts'
 import { TextHandle } from './text-handle.ts'
@@ -16,8 +17,8 @@ export interface ControlFileOptions {
   readonly log: Logger
   /** What a reader sees. */
   readonly show: () => string
-  /** Does what was written: one line, without its newline. Awaited; throws when that is not to be. */
-  readonly apply: (line: Uint8Array) => unknown
+  /** Does what was written: one line, without its newline. Awaited; throws when that is not to be, or not in time. */
+  readonly apply: (line: Uint8Array, waiter: Waiter) => unknown
 }
 
 /** A file that does something when it is written: every write(2) is one line, wherever it goes to. */
@@ -51,14 +52,17 @@ export class ControlFile implements File {
   }
 
   async #write(data: Uint8Array): Promise<number> {
-    const { path, log, apply } = this.#options
+    const { clock, path, log, apply } = this.#options
+    const waiter = new Waiter({ clock, limitMs: WAIT_LIMIT_MS })
     try {
       // the engine takes its buffer back when this resolves, but what was attached keeps its name
-      await apply(oneLine(path, data.slice()))
+      await apply(oneLine(path, data.slice()), waiter)
     } catch (error) {
       // whoever wrote gets a bare errno, so the reason has to be told here
       log.warn({ file: path, code: error instanceof SheepfsError ? error.code : undefined }, errorText(error))
       throw error
+    } finally {
+      waiter.end()
     }
     return data.length
   }

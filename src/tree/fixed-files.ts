@@ -46,17 +46,18 @@ export function addVdiControls(
   options: ControlContext & { readonly attachments: Attachments },
 ): void {
   const { attachments, ...context } = options
-  const control = (id: number, path: string, apply: (line: Uint8Array) => unknown): ControlFile =>
+  const control = (id: number, path: string, apply: ControlFileOptions['apply']): ControlFile =>
     new ControlFile(id, { ...context, path, show: () => '', apply })
   vdi.add(
     'mount',
-    control(FixedId.vdiMount, 'vdi/mount', async (line) => {
-      attachments.keep(await attachments.attach(parseVolumeName(line)))
+    control(FixedId.vdiMount, 'vdi/mount', async (line, waiter) => {
+      const { file } = await attachments.attach(parseVolumeName(line), {}, waiter)
+      attachments.keep(file)
     }),
   )
   vdi.add(
     'unmount',
-    control(FixedId.vdiUnmount, 'vdi/unmount', (line) => attachments.detach(parseVolumeName(line))),
+    control(FixedId.vdiUnmount, 'vdi/unmount', (line, waiter) => attachments.detach(parseVolumeName(line), {}, waiter)),
   )
 }
 
@@ -94,7 +95,7 @@ export function addConfigFiles(
       ...context,
       path: 'config/sheep_info',
       show: () => `${facts.addresses.map(addressText).join(',')}\n`,
-      apply: (line) => facts.setAddresses(parseAddresses(Buffer.from(line).toString())),
+      apply: (line, waiter) => facts.setAddresses(parseAddresses(Buffer.from(line).toString()), waiter),
     }),
   )
 }

@@ -1,6 +1,7 @@
 import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Cluster } from '../sheep/cluster.ts'
+import type { Waiter } from '../sheep/waiter.ts'
 import type { Address } from '../sheep/address.ts'
 import { lookupVdi, readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
 import type { VdiAnswer, VdiSpec } from '../wire/vdi-ops.ts'
@@ -18,6 +19,8 @@ export interface OpenVolumeOptions {
   readonly breakLock?: boolean
   /** The VDI's lock may still be held through one of these sheep, by a predecessor of this process. */
   readonly ownGateways?: readonly Address[]
+  /** Who waits for it; when he waits no more, nothing of it stays. */
+  readonly waiter?: Waiter
 }
 
 /**
@@ -25,17 +28,29 @@ export interface OpenVolumeOptions {
  * locked, not-supported, too-large; unreachable.
  */
 export async function openVolume(cluster: Cluster, spec: VdiSpec, options: OpenVolumeOptions): Promise<Volume> {
-  const isWritable = options.readOnly !== true && isWorkingVdi(spec)
-  const lock = isWritable ? await acquireVdiLock(cluster, spec, options) : undefined
+  const { waiter, readOnly } = options
+  const errand = waiter && cluster.errand(waiter)
+  const asked = errand ?? cluster
+  const isWritable = readOnly !== true && isWorkingVdi(spec)
   try {
-    return await openInode(cluster, spec, lock ?? (await lookupVdi(cluster, spec)), options.log)
-  } catch (error) {
-    if (lock) await releaseVdiLock(cluster, lock)
-    throw error
+    const lock = isWritable ? await acquireVdiLock(asked, spec, options) : undefined
+    try {
+      return await openInode(cluster, spec, lock ?? (await lookupVdi(asked, spec)), options)
+    } catch (error) {
+      if (lock) await releaseVdiLock(cluster, lock)
+      throw error
+    }
+  } finally {
+    errand?.end()
   }
 }
 
-async function openInode(cluster: Cluster, spec: VdiSpec, held: VdiLock | VdiAnswer, log: Logger): Promise<Volume> {
+async function openInode(
+  cluster: Cluster,
+  spec: VdiSpec,
+  held: VdiLock | VdiAnswer,
+  { log, waiter }: OpenVolumeOptions,
+): Promise<Volume> {
   const text = vdiText(spec)
   const header = await readInodeHeader(cluster, held.vid).catch((error: unknown) => {
     if (!isSheepfsError(error, 'stale')) throw error
@@ -43,6 +58,7 @@ async function openInode(cluster: Cluster, spec: VdiSpec, held: VdiLock | VdiAns
   })
   checkLayout(header, text)
   const index = await loadIndex(cluster, header)
+  waiter?.signal.throwIfAborted()
   const lock = 'gateway' in held && !header.isSnapshot ? held : undefined
   const core = new VolumeCore({ cluster, spec, incarnation: { header, index }, lock, log })
   if (lock) core.removals.suspectFormer()

@@ -1,6 +1,6 @@
 import { SheepfsError } from '../errors.ts'
 import { type Address, addressText } from '../sheep/address.ts'
-import type { Cluster } from '../sheep/cluster.ts'
+import type { Requests } from '../sheep/errand.ts'
 import { resultError } from '../sheep/result-error.ts'
 import { lookupVdi, vdiText } from '../sheep/vdi-lookup.ts'
 import { getVdiCopies, LockState, VDI_STATE_SIZE, VdiState } from '../wire/info-ops.ts'
@@ -33,7 +33,7 @@ export interface VdiLock {
  * Takes the lock of a working VDI, and tells which inode it has; only that when the cluster keeps no locks. Errors:
  * locked, saying through which sheep it is held and how to break it; not-found.
  */
-export async function acquireVdiLock(cluster: Cluster, spec: VdiSpec, options: LockOptions = {}): Promise<VdiLock> {
+export async function acquireVdiLock(cluster: Requests, spec: VdiSpec, options: LockOptions = {}): Promise<VdiLock> {
   if (!cluster.hasLocking) return { vid: (await lookupVdi(cluster, spec)).vid, gateway: undefined }
   const ownGateways = [...(options.ownGateways ?? [])]
   for (let isBreaking = options.breakLock === true; ;) {
@@ -59,7 +59,7 @@ export async function acquireVdiLock(cluster: Cluster, spec: VdiSpec, options: L
 }
 
 /** Gives a lock back, unless it was broken and others hold it by now. */
-export async function releaseVdiLock(cluster: Cluster, { vid, gateway }: VdiLock): Promise<void> {
+export async function releaseVdiLock(cluster: Requests, { vid, gateway }: VdiLock): Promise<void> {
   if (!gateway) return
   const { owner } = await readLock(cluster, vid)
   if (owner === addressText(gateway)) await cluster.change(releaseVdi(vid))
@@ -71,7 +71,7 @@ interface Lock {
   readonly isShared: boolean
 }
 
-async function readLock(cluster: Cluster, vid: number): Promise<Lock> {
+async function readLock(cluster: Requests, vid: number): Promise<Lock> {
   for (let room = FIRST_STATES; room <= MAX_STATES; room *= 2) {
     const { result, payload } = await cluster.read(getVdiCopies(cluster.protoVer, room))
     if (result === Result.BUFFER_SMALL) continue

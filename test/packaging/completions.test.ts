@@ -99,7 +99,7 @@ test('bash is offered what runs, what is attached and what the cluster has', lim
 })
 
 test('bash is offered every command and every long option that there is', limit, async () => {
-  const general = ['instance', 'mount', 'json', 'help', 'version']
+  const general = ['instance', 'mount', 'wait', 'json', 'help', 'version']
   const lines = COMMANDS.map(({ name }) => `sheepfsctl ${name} --`)
   const offered = await inBash(process.env, ['sheepfsctl ', 'sheepfs --', ...lines])
   const [commands = [], sheepfs = [], ...options] = offered

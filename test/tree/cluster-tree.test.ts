@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { realWorld } from '../../src/daemon/real-world.ts'
 import { isSheepfsError, SheepfsError, type ErrorCode } from '../../src/errors.ts'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import { silentLogger } from '../../src/log.ts'
+import { Waiter } from '../../src/sheep/waiter.ts'
 import { ClusterTree, type ClusterTreeOptions } from '../../src/tree/cluster-tree.ts'
 import { NodeIds } from '../../src/tree/node-ids.ts'
 import type { File, Handle, Node, TreeChange } from '../../src/tree/node.ts'
@@ -235,7 +236,7 @@ test('an open volume is not detached, and is again once it was closed', async ()
 
 test('a volume detached by force stays a node until its last close, and fails with stale', async () => {
   const { tree } = makeTree()
-  const volume = await tree.attachments.attach(parseVolumeName('web'))
+  const { file: volume } = await tree.attachments.attach(parseVolumeName('web'))
   const handle = await volume.open({ write: true })
   await tree.attachments.detach(parseVolumeName('web'), { force: true })
   assert.equal(find(tree, 'volume/web'), undefined)
@@ -254,7 +255,7 @@ test('a volume detached by force stays a node until its last close, and fails wi
 test('a volume detached by force is closed when it has answered what it was asked', async () => {
   const { tree, cluster } = makeTree()
   const name = parseVolumeName('web')
-  const handle = await (await tree.attachments.attach(name)).open({ write: false })
+  const handle = await (await tree.attachments.attach(name)).file.open({ write: false })
   const { gate, open } = shutGate()
   const volume = cluster.volumes.get('web')
   assert.ok(volume)
@@ -271,7 +272,7 @@ test('a volume detached by force is closed when it has answered what it was aske
 
 test('growth by somebody else is seen when the volume is opened, and told', async () => {
   const { tree, cluster, changes } = makeTree()
-  const volume = await tree.attachments.attach(parseVolumeName('web'))
+  const { file: volume } = await tree.attachments.attach(parseVolumeName('web'))
   const fake = cluster.volumes.get('web')
   assert.ok(fake)
   fake.sizeElsewhere = 3000
@@ -282,7 +283,7 @@ test('growth by somebody else is seen when the volume is opened, and told', asyn
 
 test('what others may have written is told when the volume is opened, and not kept from before', async () => {
   const { tree, cluster, changes } = makeTree()
-  const volume = await tree.attachments.attach(parseVolumeName('web'))
+  const { file: volume } = await tree.attachments.attach(parseVolumeName('web'))
   assert.equal((await volume.open({ write: false })).dropsCache, false)
   const fake = cluster.volumes.get('web')
   assert.ok(fake)
@@ -293,7 +294,7 @@ test('what others may have written is told when the volume is opened, and not ke
 
 test('growth that the kernel asked for is not told to it', async () => {
   const { tree, changes } = makeTree()
-  const volume = await tree.attachments.attach(parseVolumeName('web'))
+  const { file: volume } = await tree.attachments.attach(parseVolumeName('web'))
   await volume.resize(2000)
   assert.equal((await volume.attributes()).size, 2000)
   assert.deepEqual(
@@ -305,7 +306,7 @@ test('growth that the kernel asked for is not told to it', async () => {
 test('a volume that is being closed is attached again only after that, under a new id', async () => {
   const { tree, cluster } = makeTree()
   const name = parseVolumeName('web')
-  const first = await tree.attachments.attach(name)
+  const { file: first } = await tree.attachments.attach(name)
   const { gate, open } = shutGate()
   const volume = cluster.volumes.get('web')
   assert.ok(volume)
@@ -317,7 +318,7 @@ test('a volume that is being closed is attached again only after that, under a n
   assert.deepEqual(cluster.opened, ['web'])
   open()
   await detached
-  assert.notEqual((await again).id, first.id)
+  assert.notEqual((await again).file.id, first.id)
   assert.deepEqual(cluster.opened, ['web', 'web'])
 })
 
@@ -382,7 +383,7 @@ test('growth by somebody else is seen after a while when nobody opens the volume
 test('ids go on where a predecessor had come to, and what it had attached keeps its own', async () => {
   const { tree } = makeTree({ ids: new NodeIds(2000) })
   const name = parseVolumeName('web')
-  assert.equal((await tree.attachments.attach(name, { nodeId: 2005 })).id, 2005)
+  assert.equal((await tree.attachments.attach(name, { nodeId: 2005 })).file.id, 2005)
   await echo(tree, 'web@first', 'vdi/mount')
   assert.equal(find(tree, 'volume/web@first')?.id, 2006)
   assert.equal(tree.ids.next, 2007)
@@ -507,10 +508,10 @@ test('a successor goes on with the times of a volume at rest, and moves those of
   const { tree, cluster } = makeTree()
   cluster.volumes.set('db', new FakeVolume())
   const times = { modifiedMs: 500, changedMs: 600, isMoving: false }
-  const web = await tree.attachments.attach(parseVolumeName('web'), { nodeId: 2000, times })
+  const { file: web } = await tree.attachments.attach(parseVolumeName('web'), { nodeId: 2000, times })
   assert.deepEqual([web.times.modifiedMs, web.times.changedMs], [500, 600])
   const late = { modifiedMs: 2_000_000, changedMs: 2_000_000, isMoving: true } // the clock has been set back
-  const db = await tree.attachments.attach(parseVolumeName('db'), { nodeId: 2001, times: late })
+  const { file: db } = await tree.attachments.attach(parseVolumeName('db'), { nodeId: 2001, times: late })
   assert.ok(db.times.modifiedMs > 2_000_000)
 })
 
@@ -520,7 +521,7 @@ test('a VDI that others write to has other times after each close, and once a ch
   const volume = new FakeVolume({ isReadOnly: true })
   volume.hasOtherWriters = true
   cluster.volumes.set('db', volume)
-  const db = await tree.attachments.attach(parseVolumeName('db'))
+  const { file: db } = await tree.attachments.attach(parseVolumeName('db'))
   const handle = await db.open({ write: false })
   assert.equal(db.times.changedMs, 1_000_000, 'who reads it compares the times before and after')
   t.mock.timers.tick(5)
@@ -655,4 +656,109 @@ test('while the cluster does not answer, a stat gives the last size and an open 
   t.mock.timers.tick(6000)
   await assert.rejects(opened, fails('timeout', /node\/list/))
   assert.equal((await stat).size, text.length)
+})
+
+/** A waiter that goes when it is told to. */
+function leavingWaiter(): { waiter: Waiter; leave: () => void } {
+  const gone = new AbortController()
+  const waiter = new Waiter({ clock: realWorld.clock, limitMs: Infinity, gone: gone.signal })
+  return {
+    waiter,
+    leave: () => {
+      gone.abort()
+    },
+  }
+}
+
+test('of several that attach one volume at a time exactly one has attached it, and it is told once', async () => {
+  const told: string[] = []
+  const { tree, cluster } = makeTree({ onAttachment: ({ kind, volume }) => told.push(`${kind} ${volume}`) })
+  const { gate, open } = shutGate()
+  cluster.gate = gate
+  const name = parseVolumeName('web')
+  const attachments = Array.from({ length: 3 }, () => tree.attachments.attach(name))
+  open()
+  const news = (await Promise.all(attachments)).map(({ isNew }) => isNew)
+  assert.deepEqual(news.sort(), [false, false, true])
+  assert.deepEqual((await tree.attachments.attach(name)).isNew, false)
+  await Promise.all([tree.attachments.detach(name), tree.attachments.detach(name)])
+  assert.deepEqual(told, ['attached web', 'detached web'])
+})
+
+test('an attach goes on while one of its callers waits, who has attached it then', async () => {
+  const { tree, cluster } = makeTree()
+  const { gate, open } = shutGate()
+  cluster.gate = gate
+  const name = parseVolumeName('web')
+  const { waiter, leave } = leavingWaiter()
+  const first = assert.rejects(tree.attachments.attach(name, {}, waiter), fails('closed'))
+  const second = tree.attachments.attach(name)
+  leave()
+  await first
+  open()
+  assert.equal((await second).isNew, true)
+  assert.deepEqual(cluster.opened, ['web'])
+})
+
+test('what nobody waits for any more is not attached, and is attached anew when its end is over', async () => {
+  const { tree, cluster } = makeTree()
+  const { gate, open } = shutGate()
+  cluster.gate = gate
+  let closed = 0
+  const volume = cluster.volumes.get('web')
+  assert.ok(volume)
+  volume.close = () => {
+    closed++
+    return Promise.resolve()
+  }
+  const name = parseVolumeName('web')
+  const { waiter, leave } = leavingWaiter()
+  const givenUp = assert.rejects(tree.attachments.attach(name, {}, waiter), fails('closed'))
+  await new Promise((resolve) => setImmediate(resolve))
+  leave()
+  await givenUp
+  const again = tree.attachments.attach(name)
+  open()
+  assert.equal((await again).isNew, true)
+  assert.deepEqual(cluster.opened, ['web', 'web'])
+  assert.equal(closed, 1) // what was opened for nobody
+})
+
+test('a detach whose caller leaves has detached, and is told when the volume is closed', async () => {
+  const told: string[] = []
+  const { tree, cluster } = makeTree({ onAttachment: ({ kind }) => told.push(kind) })
+  const name = parseVolumeName('web')
+  await tree.attachments.attach(name)
+  const { gate, open } = shutGate()
+  const volume = cluster.volumes.get('web')
+  assert.ok(volume)
+  volume.closing = gate
+  const { waiter, leave } = leavingWaiter()
+  const left = assert.rejects(tree.attachments.detach(name, {}, waiter), fails('closed', /it is detached/))
+  await new Promise((resolve) => setImmediate(resolve))
+  leave()
+  await left
+  assert.deepEqual(tree.attachments.list(), [])
+  assert.deepEqual(told, ['attached'])
+  const again = tree.attachments.detach(name)
+  open()
+  await again
+  assert.deepEqual(told, ['attached', 'detached'])
+})
+
+test('a volume cannot be attached while its VDI is being deleted, nor deleted while it is attached', async () => {
+  const { tree } = makeTree()
+  const name = parseVolumeName('web')
+  const { waiter } = leavingWaiter()
+  const { gate, open } = shutGate()
+  const deleting = tree.attachments.whileDetached(name, waiter, () => gate)
+  await new Promise((resolve) => setImmediate(resolve))
+  await assert.rejects(tree.attachments.attach(name), fails('busy', /being deleted/))
+  open()
+  await deleting
+  await tree.attachments.attach(name)
+  await assert.rejects(
+    tree.attachments.whileDetached(name, waiter, () => gate),
+    fails('busy', /is attached here/),
+  )
 })

@@ -90,7 +90,7 @@ for (const [directory, name] of [
 test('a VDI of a sheep is attached, listed, written, read and detached', { timeout: 60_000 }, async () => {
   const name = parseVolumeName(await sheep.createVdi(64 * MB, { name: `sheepfs test/${process.pid}` }))
   assert.equal(name.text, `sheepfs test%2F${process.pid}`)
-  const file = await tree.attachments.attach(name)
+  const { file } = await tree.attachments.attach(name)
   const handle = await file.open({ write: true })
   const data = Buffer.from('over the border of two objects')
   assert.equal(await handle.write(4 * MB - 10, data), data.length)
@@ -106,7 +106,7 @@ test('a VDI of a sheep is attached, listed, written, read and detached', { timeo
 
 test('a VDI that somebody else has grown has its new size when it is opened', { timeout: 60_000 }, async () => {
   const name = parseVolumeName(await sheep.createVdi(64 * MB))
-  const file = await tree.attachments.attach(name)
+  const { file } = await tree.attachments.attach(name)
   await cluster.change(writeVdiSize(await sheep.vidOf(name.text), 96 * MB))
   await (await file.open({ write: false })).close()
   assert.equal((await file.attributes()).size, 96 * MB)

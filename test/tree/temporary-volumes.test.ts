@@ -42,7 +42,7 @@ function makeTree() {
   tree.watch((change: TreeChange) => {
     if (change.kind === 'entry-removed') reasons.push(change.reason)
   })
-  const attach = (isTemporary = true) => tree.attachments.attach(WEB, { isTemporary })
+  const attach = async (isTemporary = true) => (await tree.attachments.attach(WEB, { isTemporary })).file
   return { tree, held, reasons, attach, isAttached: () => tree.attachments.find('web') !== undefined }
 }
 

@@ -3,8 +3,21 @@ import { Problem } from '../schema/problem.ts'
 
 export const MountParams = Type.Object({ mount: Type.String({ description: 'the name of a mount' }) })
 
+const wait = Type.Optional(
+  Type.Boolean({
+    description:
+      'true or false: whether to wait for a cluster that does not answer as long as it takes, not for 30 s; nothing is done ' +
+      'any more once the connection is closed',
+  }),
+)
+
+export const WaitQuery = Type.Object({ wait }, { additionalProperties: false })
+
 export const ForceQuery = Type.Object(
-  { force: Type.Optional(Type.Boolean({ description: 'true or false: whether to go on while files are open' })) },
+  {
+    force: Type.Optional(Type.Boolean({ description: 'true or false: whether to go on while files are open' })),
+    wait,
+  },
   { additionalProperties: false },
 )
 

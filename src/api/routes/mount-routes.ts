@@ -3,9 +3,11 @@ import type { App } from '../app.ts'
 import { MountInput } from '../schema/config.ts'
 import { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from '../schema/mount.ts'
 import type { Supervisor } from '../supervisor.ts'
-import { answers, ForceQuery, MountParams, NoContent } from './answers.ts'
+import { callerOf } from '../caller.ts'
+import { answers, ForceQuery, MountParams, NoContent, WaitQuery } from './answers.ts'
 
 const params = MountParams
+const querystring = WaitQuery
 
 /** GET of mounts, their caches and sheep. */
 export function addMountReads(app: App, supervisor: Supervisor): void {
@@ -19,8 +21,8 @@ export function addMountReads(app: App, supervisor: Supervisor): void {
   )
   app.get(
     '/v1/mounts/:mount/cache',
-    { schema: { summary: 'its caches', params, response: answers({ 200: Cache }) } },
-    (request) => supervisor.cache(request.params.mount),
+    { schema: { summary: 'its caches', params, querystring, response: answers({ 200: Cache }) } },
+    (request, reply) => supervisor.cache(request.params.mount, callerOf(request.query, reply)),
   )
   app.get(
     '/v1/mounts/:mount/sheep',
@@ -46,9 +48,9 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
   )
   app.post(
     '/v1/mounts',
-    { schema: { summary: 'mounts another cluster', body: MountInput, response: answers({ 201: Mount }) } },
+    { schema: { summary: 'mounts another cluster', querystring, body: MountInput, response: answers({ 201: Mount }) } },
     async (request, reply) => {
-      const mount = await supervisor.addMount(request.body)
+      const mount = await supervisor.addMount(request.body, callerOf(request.query, reply))
       return reply
         .code(201)
         .header('location', `/v1/mounts/${encodeURIComponent(mount.name)}`)
@@ -57,8 +59,16 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
   )
   app.patch(
     '/v1/mounts/:mount',
-    { schema: { summary: 'changes its io_timeout', params, body: MountPatch, response: answers({ 200: Mount }) } },
-    (request) => supervisor.patchMount(request.params.mount, request.body),
+    {
+      schema: {
+        summary: 'changes its io_timeout',
+        params,
+        querystring,
+        body: MountPatch,
+        response: answers({ 200: Mount }),
+      },
+    },
+    (request, reply) => supervisor.patchMount(request.params.mount, request.body, callerOf(request.query, reply)),
   )
   app.delete(
     '/v1/mounts/:mount',
@@ -77,8 +87,15 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
   )
   app.post(
     '/v1/mounts/:mount/restart',
-    { schema: { summary: 'a new worker under the running mount', params, response: answers({ 200: Mount }) } },
-    (request) => supervisor.restartMount(request.params.mount),
+    {
+      schema: {
+        summary: 'a new worker under the running mount',
+        params,
+        querystring,
+        response: answers({ 200: Mount }),
+      },
+    },
+    (request, reply) => supervisor.restartMount(request.params.mount, callerOf(request.query, reply)),
   )
   app.patch(
     '/v1/mounts/:mount/cache',
@@ -86,15 +103,24 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
       schema: {
         summary: 'switches caches; the page cache for files that are opened afterwards',
         params,
+        querystring,
         body: CachePatch,
         response: answers({ 200: Cache }),
       },
     },
-    (request) => supervisor.patchCache(request.params.mount, request.body),
+    (request, reply) => supervisor.patchCache(request.params.mount, request.body, callerOf(request.query, reply)),
   )
   app.put(
     '/v1/mounts/:mount/sheep',
-    { schema: { summary: 'uses other sheep from now on', params, body: SheepPut, response: answers({ 200: Sheep }) } },
-    (request) => supervisor.putSheep(request.params.mount, request.body),
+    {
+      schema: {
+        summary: 'uses other sheep from now on',
+        params,
+        querystring,
+        body: SheepPut,
+        response: answers({ 200: Sheep }),
+      },
+    },
+    (request, reply) => supervisor.putSheep(request.params.mount, request.body, callerOf(request.query, reply)),
   )
 }

@@ -4,8 +4,10 @@ import { ClusterInfo, Node } from '../schema/cluster.ts'
 import { VolumeNameText } from '../schema/scalars.ts'
 import { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../schema/vdi.ts'
 import type { VdiManagement } from '../supervisor.ts'
-import { answers, MountParams, NoContent } from './answers.ts'
+import { callerOf } from '../caller.ts'
+import { answers, MountParams, NoContent, WaitQuery } from './answers.ts'
 
+const querystring = WaitQuery
 const VdiParams = Type.Object({ ...MountParams.properties, vdi: VolumeNameText })
 
 /** GET of the cluster behind a mount. */
@@ -13,18 +15,27 @@ export function addVdiReads(app: App, supervisor: VdiManagement): void {
   const params = MountParams
   app.get(
     '/v1/mounts/:mount/cluster',
-    { schema: { summary: 'the state of its cluster', params, response: answers({ 200: ClusterInfo }) } },
-    (request) => supervisor.cluster(request.params.mount),
+    { schema: { summary: 'the state of its cluster', params, querystring, response: answers({ 200: ClusterInfo }) } },
+    (request, reply) => supervisor.cluster(request.params.mount, callerOf(request.query, reply)),
   )
   app.get(
     '/v1/mounts/:mount/nodes',
-    { schema: { summary: 'the sheep of its cluster', params, response: answers({ 200: Type.Array(Node) }) } },
-    (request) => supervisor.nodes(request.params.mount),
+    {
+      schema: {
+        summary: 'the sheep of its cluster',
+        params,
+        querystring,
+        response: answers({ 200: Type.Array(Node) }),
+      },
+    },
+    (request, reply) => supervisor.nodes(request.params.mount, callerOf(request.query, reply)),
   )
   app.get(
     '/v1/mounts/:mount/vdis',
-    { schema: { summary: 'the VDIs of its cluster', params, response: answers({ 200: Type.Array(Vdi) }) } },
-    (request) => supervisor.vdis(request.params.mount),
+    {
+      schema: { summary: 'the VDIs of its cluster', params, querystring, response: answers({ 200: Type.Array(Vdi) }) },
+    },
+    (request, reply) => supervisor.vdis(request.params.mount, callerOf(request.query, reply)),
   )
 }
 
@@ -32,8 +43,17 @@ export function addVdiReads(app: App, supervisor: VdiManagement): void {
 export function addVdiChanges(app: App, supervisor: VdiManagement): void {
   app.post(
     '/v1/mounts/:mount/vdis',
-    { schema: { summary: 'creates a VDI', params: MountParams, body: VdiCreate, response: answers({ 201: Vdi }) } },
-    async (request, reply) => reply.code(201).send(await supervisor.createVdi(request.params.mount, request.body)),
+    {
+      schema: {
+        summary: 'creates a VDI',
+        params: MountParams,
+        querystring,
+        body: VdiCreate,
+        response: answers({ 201: Vdi }),
+      },
+    },
+    async ({ params, query, body }, reply) =>
+      reply.code(201).send(await supervisor.createVdi(params.mount, body, callerOf(query, reply))),
   )
   app.delete(
     '/v1/mounts/:mount/vdis/:vdi',
@@ -41,21 +61,28 @@ export function addVdiChanges(app: App, supervisor: VdiManagement): void {
       schema: {
         summary: 'deletes a VDI or a snapshot; answers when it is gone, events tell the progress',
         params: VdiParams,
+        querystring,
         response: answers({ 204: NoContent }),
       },
     },
     async (request, reply) => {
-      await supervisor.deleteVdi(request.params.mount, request.params.vdi)
+      await supervisor.deleteVdi(request.params.mount, request.params.vdi, callerOf(request.query, reply))
       return reply.code(204).send(null)
     },
   )
   app.post(
     '/v1/mounts/:mount/vdis/:vdi/snapshots',
     {
-      schema: { summary: 'makes a snapshot', params: VdiParams, body: SnapshotCreate, response: answers({ 201: Vdi }) },
+      schema: {
+        summary: 'makes a snapshot',
+        params: VdiParams,
+        querystring,
+        body: SnapshotCreate,
+        response: answers({ 201: Vdi }),
+      },
     },
-    async ({ params, body }, reply) =>
-      reply.code(201).send(await supervisor.snapshotVdi(params.mount, params.vdi, body)),
+    async ({ params, query, body }, reply) =>
+      reply.code(201).send(await supervisor.snapshotVdi(params.mount, params.vdi, body, callerOf(query, reply))),
   )
   app.post(
     '/v1/mounts/:mount/vdis/:vdi/clone',
@@ -63,15 +90,19 @@ export function addVdiChanges(app: App, supervisor: VdiManagement): void {
       schema: {
         summary: 'makes a VDI of a snapshot',
         params: VdiParams,
+        querystring,
         body: CloneCreate,
         response: answers({ 201: Vdi }),
       },
     },
-    async ({ params, body }, reply) => reply.code(201).send(await supervisor.cloneVdi(params.mount, params.vdi, body)),
+    async ({ params, query, body }, reply) =>
+      reply.code(201).send(await supervisor.cloneVdi(params.mount, params.vdi, body, callerOf(query, reply))),
   )
   app.post(
     '/v1/mounts/:mount/vdis/:vdi/resize',
-    { schema: { summary: 'grows a VDI', params: VdiParams, body: Resize, response: answers({ 200: Vdi }) } },
-    ({ params, body }) => supervisor.resizeVdi(params.mount, params.vdi, body),
+    {
+      schema: { summary: 'grows a VDI', params: VdiParams, querystring, body: Resize, response: answers({ 200: Vdi }) },
+    },
+    ({ params, query, body }, reply) => supervisor.resizeVdi(params.mount, params.vdi, body, callerOf(query, reply)),
   )
 }

@@ -3,21 +3,32 @@ import type { App } from '../app.ts'
 import { VolumeNameText } from '../schema/scalars.ts'
 import { Volume, VolumePut } from '../schema/volume.ts'
 import type { Supervisor } from '../supervisor.ts'
-import { answers, DetachQuery, MountParams, NoContent } from './answers.ts'
+import { callerOf } from '../caller.ts'
+import { answers, DetachQuery, MountParams, NoContent, WaitQuery } from './answers.ts'
 
+const querystring = WaitQuery
 const VolumeParams = Type.Object({ ...MountParams.properties, volume: VolumeNameText })
 
 /** GET of the attached volumes. */
 export function addVolumeReads(app: App, supervisor: Supervisor): void {
   app.get(
     '/v1/mounts/:mount/volumes',
-    { schema: { summary: 'attached volumes', params: MountParams, response: answers({ 200: Type.Array(Volume) }) } },
-    (request) => supervisor.volumes(request.params.mount),
+    {
+      schema: {
+        summary: 'attached volumes',
+        params: MountParams,
+        querystring,
+        response: answers({ 200: Type.Array(Volume) }),
+      },
+    },
+    (request, reply) => supervisor.volumes(request.params.mount, callerOf(request.query, reply)),
   )
   app.get(
     '/v1/mounts/:mount/volumes/:volume',
-    { schema: { summary: 'an attached volume', params: VolumeParams, response: answers({ 200: Volume }) } },
-    (request) => supervisor.volume(request.params.mount, request.params.volume),
+    {
+      schema: { summary: 'an attached volume', params: VolumeParams, querystring, response: answers({ 200: Volume }) },
+    },
+    ({ params, query }, reply) => supervisor.volume(params.mount, params.volume, callerOf(query, reply)),
   )
 }
 
@@ -29,13 +40,14 @@ export function addVolumeChanges(app: App, supervisor: Supervisor): void {
       schema: {
         summary: 'attaches a volume; 200 when it was attached already',
         params: VolumeParams,
+        querystring,
         body: VolumePut,
         response: answers({ 200: Volume, 201: Volume }),
       },
     },
     async (request, reply) => {
       const { mount, volume: name } = request.params
-      const { volume, isNew } = await supervisor.attach(mount, name, request.body)
+      const { volume, isNew } = await supervisor.attach(mount, name, request.body, callerOf(request.query, reply))
       return reply.code(isNew ? 201 : 200).send(volume)
     },
   )
@@ -52,7 +64,7 @@ export function addVolumeChanges(app: App, supervisor: Supervisor): void {
     async (request, reply) => {
       const { mount, volume } = request.params
       const { force = false, temporary = false } = request.query
-      await supervisor.detach(mount, volume, { force, temporary })
+      await supervisor.detach(mount, volume, { force, temporary }, callerOf(request.query, reply))
       return reply.code(204).send(null)
     },
   )

@@ -6,7 +6,7 @@ import type { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from '../.
 import type { Status } from '../../api/schema/status.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
 import type { Volume, VolumePut } from '../../api/schema/volume.ts'
-import type { DetachOptions, Force, Supervisor } from '../../api/supervisor.ts'
+import type { Caller, DetachOptions, Force, Supervisor } from '../../api/supervisor.ts'
 import { errorText, isSheepfsError, SheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import { parseAddress } from '../../sheep/address.ts'
@@ -16,7 +16,6 @@ import { checkSocketGroup } from '../config/socket-group.ts'
 import type { Instance } from './instance.ts'
 import { reloadInstance } from './instance-reload.ts'
 import { type ManagedMount, toTimeoutMs } from './managed-mount.ts'
-import type { WorkerClient } from './worker-client.ts'
 
 /** Of the daemon, beside its instance. */
 export interface DaemonFacts {
@@ -99,66 +98,68 @@ export class InstanceControl implements Supervisor {
     return this.instance.find(name).present()
   }
 
-  async addMount(input: MountInput): Promise<Mount> {
-    return (await this.instance.addMount(input)).present()
+  async addMount(input: MountInput, caller: Caller): Promise<Mount> {
+    return (await this.instance.addMount(input, caller)).present()
   }
 
   async removeMount(name: string, options: Force): Promise<void> {
     await this.instance.stopMount(this.instance.find(name), options)
   }
 
-  async patchMount(name: string, patch: MountPatch): Promise<Mount> {
+  async patchMount(name: string, patch: MountPatch, caller: Caller): Promise<Mount> {
     const mount = this.instance.find(name)
-    await mount.keeper.requireWorker().call('setIoTimeout', toTimeoutMs(patch.io_timeout))
+    await mount.ask(caller, 'setIoTimeout', toTimeoutMs(patch.io_timeout))
     this.instance.emit({ type: 'io-timeout-changed', mount: name })
     return mount.present()
   }
 
-  async restartMount(name: string): Promise<Mount> {
+  async restartMount(name: string, caller: Caller): Promise<Mount> {
     const mount = this.instance.find(name)
-    await mount.keeper.restart()
+    await mount.restart(caller)
     return mount.present()
   }
 
-  async volumes(name: string): Promise<Volume[]> {
+  async volumes(name: string, caller: Caller): Promise<Volume[]> {
     const mount = this.instance.find(name)
-    const volumes = await mount.keeper.requireWorker().call('volumes')
+    const volumes = await mount.ask(caller, 'volumes')
     return volumes.map((volume) => mount.markConfigured(volume))
   }
 
-  async volume(name: string, volume: string): Promise<Volume> {
+  async volume(name: string, volume: string, caller: Caller): Promise<Volume> {
     const canonical = parseVolumeName(volume).text
-    const found = (await this.volumes(name)).find((attached) => attached.name === canonical)
+    const found = (await this.volumes(name, caller)).find((attached) => attached.name === canonical)
     if (!found) throw new SheepfsError('not-found', `volume "${canonical}" is not attached to mount "${name}"`)
     return found
   }
 
-  async attach(name: string, volume: string, options: VolumePut): Promise<{ volume: Volume; isNew: boolean }> {
+  async attach(
+    name: string,
+    volume: string,
+    options: VolumePut,
+    caller: Caller,
+  ): Promise<{ volume: Volume; isNew: boolean }> {
     this.instance.checkRunning()
     const mount = this.instance.find(name)
-    const attached = await mount.keeper.requireWorker().call('attach', volume, options)
-    if (attached.isNew) this.instance.emit({ type: 'volume-attached', mount: name, volume: attached.volume.name })
+    const attached = await mount.ask(caller, 'attach', volume, options)
     return { ...attached, volume: mount.markConfigured(attached.volume) }
   }
 
-  async detach(name: string, volume: string, options: DetachOptions): Promise<void> {
-    const canonical = parseVolumeName(volume).text
-    await this.#worker(name).call('detach', canonical, options)
-    this.instance.emit({ type: 'volume-detached', mount: name, volume: canonical })
+  async detach(name: string, volume: string, options: DetachOptions, caller: Caller): Promise<void> {
+    await this.instance.find(name).ask(caller, 'detach', parseVolumeName(volume).text, options)
   }
 
-  async cache(name: string): Promise<Cache> {
-    return presentCache(this.instance.find(name))
+  async cache(name: string, caller: Caller): Promise<Cache> {
+    return presentCache(this.instance.find(name), caller)
   }
 
-  async patchCache(name: string, patch: CachePatch): Promise<Cache> {
+  async patchCache(name: string, patch: CachePatch, caller: Caller): Promise<Cache> {
     const mount = this.instance.find(name)
-    await mount.keeper.requireWorker().call('setCache', {
+    await mount.ask(caller, 'setCache', {
       ...(patch.page_cache === undefined ? {} : { pageCache: patch.page_cache }),
       ...(patch.object_cache === undefined ? {} : { objectCache: patch.object_cache }),
     })
     this.instance.emit({ type: 'cache-changed', mount: name })
-    return presentCache(mount)
+    return presentCache(mount, caller)
   }
 
   async sheep(name: string): Promise<Sheep> {
@@ -166,66 +167,65 @@ export class InstanceControl implements Supervisor {
     return { addresses: mount.sheep, gateway: mount.gateway }
   }
 
-  async putSheep(name: string, put: SheepPut): Promise<Sheep> {
+  async putSheep(name: string, put: SheepPut, caller: Caller): Promise<Sheep> {
     const addresses = put.addresses.map((text) => parseAddress(text))
-    await this.#worker(name).call('setAddresses', addresses)
+    await this.instance.find(name).ask(caller, 'setAddresses', addresses)
     this.instance.emit({ type: 'sheep-changed', mount: name })
     return this.sheep(name)
   }
 
-  async cluster(name: string): Promise<ClusterInfo> {
-    return this.#worker(name).call('cluster')
+  async cluster(name: string, caller: Caller): Promise<ClusterInfo> {
+    return this.instance.find(name).ask(caller, 'cluster')
   }
 
-  async nodes(name: string): Promise<Node[]> {
-    return this.#worker(name).call('nodes')
+  async nodes(name: string, caller: Caller): Promise<Node[]> {
+    return this.instance.find(name).ask(caller, 'nodes')
   }
 
-  async vdis(name: string): Promise<Vdi[]> {
-    return this.#worker(name).call('vdis')
+  async vdis(name: string, caller: Caller): Promise<Vdi[]> {
+    return this.instance.find(name).ask(caller, 'vdis')
   }
 
-  async createVdi(name: string, body: VdiCreate): Promise<Vdi> {
-    const vdi = await this.#worker(name).call('createVdi', body)
+  async createVdi(name: string, body: VdiCreate, caller: Caller): Promise<Vdi> {
+    const vdi = await this.instance.find(name).ask(caller, 'createVdi', body)
     this.instance.emit({ type: 'vdi-created', mount: name, vdi: vdi.name })
     return vdi
   }
 
-  async deleteVdi(name: string, vdi: string): Promise<void> {
-    await this.#worker(name).call('deleteVdi', vdi)
+  async deleteVdi(name: string, vdi: string, caller: Caller): Promise<void> {
+    await this.instance.find(name).ask(caller, 'deleteVdi', vdi)
     this.instance.emit({ type: 'vdi-deleted', mount: name, vdi })
   }
 
-  async snapshotVdi(name: string, vdi: string, body: SnapshotCreate): Promise<Vdi> {
-    const snapshot = await this.#worker(name).call('snapshotVdi', vdi, body)
+  async snapshotVdi(name: string, vdi: string, body: SnapshotCreate, caller: Caller): Promise<Vdi> {
+    const snapshot = await this.instance.find(name).ask(caller, 'snapshotVdi', vdi, body)
     this.instance.emit({ type: 'vdi-snapshot', mount: name, vdi })
     return snapshot
   }
 
-  async cloneVdi(name: string, vdi: string, body: CloneCreate): Promise<Vdi> {
-    const clone = await this.#worker(name).call('cloneVdi', vdi, body)
+  async cloneVdi(name: string, vdi: string, body: CloneCreate, caller: Caller): Promise<Vdi> {
+    const clone = await this.instance.find(name).ask(caller, 'cloneVdi', vdi, body)
     this.instance.emit({ type: 'vdi-created', mount: name, vdi: clone.name })
     return clone
   }
 
-  async resizeVdi(name: string, vdi: string, body: Resize): Promise<Vdi> {
-    const resized = await this.#worker(name).call('resizeVdi', vdi, body)
-    await this.instance.find(name).kernelKnowsSizes()
+  async resizeVdi(name: string, vdi: string, body: Resize, caller: Caller): Promise<Vdi> {
+    const mount = this.instance.find(name)
+    const resized = await mount.ask(caller, 'resizeVdi', vdi, body)
+    await mount.kernelKnowsSizes()
     this.instance.emit({ type: 'vdi-resized', mount: name, vdi })
     return resized
   }
-
-  #worker(name: string): WorkerClient {
-    return this.instance.find(name).keeper.requireWorker()
-  }
 }
 
-async function presentCache({ keeper, writeBack }: ManagedMount): Promise<Cache> {
+async function presentCache(mount: ManagedMount, caller: Caller): Promise<Cache> {
+  const { keeper, writeBack } = mount
+  const openInOldMode = await mount.ask(caller, 'openInOldMode')
   const { pageCache, objectCache } = keeper.mountState
   return {
     page_cache: pageCache,
     object_cache: objectCache,
     write_back: writeBack,
-    open_files_in_old_mode: await keeper.requireWorker().call('openInOldMode'),
+    open_files_in_old_mode: openInOldMode,
   }
 }

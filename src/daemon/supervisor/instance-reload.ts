@@ -1,5 +1,6 @@
 import { errorText } from '../../errors.ts'
 import type { InstanceConfig } from '../../api/schema/config.ts'
+import type { Caller } from '../../api/supervisor.ts'
 import type { Logger } from '../../log.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
 import { chooseEngine } from '../choose-engine.ts'
@@ -36,6 +37,9 @@ export async function reloadInstance(control: InstanceControl, to: InstanceConfi
     throw error
   }
 }
+
+/** What the file says is done for nobody who could go. */
+const NOBODY: Caller = { waits: false, gone: new AbortController().signal }
 
 /** What was attached to each mount before a reload: its volumes, and those of them that no configuration has. */
 type Before = ReadonlyMap<string, { readonly volumes: ReadonlySet<string>; readonly added: readonly SavedVolume[] }>
@@ -103,18 +107,18 @@ async function apply(control: InstanceControl, change: ConfigChange, { before, l
     case 'restart-worker':
       return control.instance.reconfigureMount(change.mount)
     case 'attach':
-      await control.attach(change.name, change.volume, {})
+      await control.attach(change.name, change.volume, {}, NOBODY)
       return
     case 'detach':
-      return control.detach(change.name, change.volume, { force: false })
+      return control.detach(change.name, change.volume, { force: false }, NOBODY)
     case 'cache':
-      await control.patchCache(change.name, change.patch)
+      await control.patchCache(change.name, change.patch, NOBODY)
       return
     case 'sheep':
-      await control.putSheep(change.name, { addresses: change.addresses })
+      await control.putSheep(change.name, { addresses: change.addresses }, NOBODY)
       return
     case 'io-timeout':
-      await control.patchMount(change.name, { io_timeout: change.ioTimeout })
+      await control.patchMount(change.name, { io_timeout: change.ioTimeout }, NOBODY)
       return
   }
 }

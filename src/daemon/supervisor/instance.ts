@@ -3,13 +3,17 @@ import { isDeepStrictEqual } from 'node:util'
 import type { InstanceConfig, MountConfig, MountInput } from '../../api/schema/config.ts'
 import type { Event } from '../../api/schema/event.ts'
 import type { Status } from '../../api/schema/status.ts'
-import type { Force } from '../../api/supervisor.ts'
-import { SheepfsError } from '../../errors.ts'
+import type { Caller, Force } from '../../api/supervisor.ts'
+import { isSheepfsError, SheepfsError } from '../../errors.ts'
 import type { Logger, LogLevel } from '../../log.ts'
 import { chooseEngine } from '../choose-engine.ts'
 import { parseMount } from '../config/config.ts'
+import { pause } from './pause.ts'
 import { ManagedMount, type ManagedMountOptions } from './managed-mount.ts'
 import type { SavedState, SavedStateFile, SavedVolume } from '../config/saved-state.ts'
+
+/** Between tries of a mount whose caller waits for the cluster. */
+const MOUNT_PAUSE_MS = 1000
 
 export interface InstanceOptions {
   readonly name: string
@@ -142,15 +146,24 @@ export class Instance {
   }
 
   /** Starts a mount that is wanted at run time. Errors: as `startMount`, and those of what is wanted. */
-  async addMount(input: MountInput): Promise<ManagedMount> {
+  async addMount(input: MountInput, { waits, gone }: Caller): Promise<ManagedMount> {
     this.checkRunning()
     const engine = await chooseEngine(input.engine ?? 'auto')
     const sheep = this.config.sheep.length === 0 ? undefined : this.config.sheep
     const present = this.managed.map(({ config }) => config)
     const config = parseMount(input, { instance: this.name, sheep }, present)
-    const mount = this.enlist(config, { isConfigured: false, engine, volumes: [] })
-    await this.#serveOrForget(mount)
-    return mount
+    for (;;) {
+      if (gone.aborted) throw new SheepfsError('closed', 'whoever asked for the mount has gone')
+      const mount = this.enlist(config, { isConfigured: false, engine, volumes: [] })
+      try {
+        await this.#serveWhileWanted(mount, gone)
+        return mount
+      } catch (error) {
+        const isAway = isSheepfsError(error, 'unreachable') || isSheepfsError(error, 'timeout')
+        if (!isAway || !waits) throw error
+        await pause(MOUNT_PAUSE_MS)
+      }
+    }
   }
 
   /** Unmounts. Errors: busy, and the mount goes on unless forced. */
@@ -176,12 +189,24 @@ export class Instance {
   async reconfigureMount(config: MountConfig): Promise<void> {
     const mount = this.find(config.name)
     mount.adopt(config)
-    await mount.keeper.restart()
+    await mount.restart({ waits: false, gone: new AbortController().signal })
   }
 
   /** Resolves when the state that a successor reads is on disk. */
   saved(): Promise<void> {
     return this.#options.stateFile.flushed()
+  }
+
+  async #serveWhileWanted(mount: ManagedMount, gone: AbortSignal): Promise<void> {
+    const onGone = (): void => {
+      this.stopMount(mount, { force: true }).catch(() => undefined) // why the start fails is told by the start
+    }
+    gone.addEventListener('abort', onGone, { once: true })
+    try {
+      await this.#serveOrForget(mount)
+    } finally {
+      gone.removeEventListener('abort', onGone)
+    }
   }
 
   async #serveOrForget(mount: ManagedMount): Promise<void> {

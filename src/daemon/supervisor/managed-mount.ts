@@ -6,13 +6,24 @@ import type { Volume } from '../../api/schema/volume.ts'
 import type { EngineName } from '../../fuse/engine.ts'
 import { isWrittenBack } from '../../fuse/kernel/negotiation.ts'
 import type { Logger, LogLevel } from '../../log.ts'
+import type { Caller } from '../../api/supervisor.ts'
+import { isSheepfsError, SheepfsError } from '../../errors.ts'
 import { addressText, parseAddress } from '../../sheep/address.ts'
+import { WAIT_LIMIT_MS, Waiter } from '../../sheep/waiter.ts'
 import { FIRST_VOLUME_ID } from '../../tree/node-ids.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
 import { KernelAttributes } from '../kernel-attributes.ts'
+import { realWorld } from '../real-world.ts'
 import { MountKeeper } from './mount-keeper.ts'
 import type { SavedVolume } from '../config/saved-state.ts'
-import type { AttachedVolume, MountState, WorkerMetrics } from '../worker-protocol.ts'
+import type {
+  Arguments,
+  AttachedVolume,
+  MethodName,
+  MountState,
+  WorkerMethods,
+  WorkerMetrics,
+} from '../worker-protocol.ts'
 
 /** Of a mount without a worker. */
 const NOTHING_MEASURED: WorkerMetrics = {
@@ -24,6 +35,38 @@ const NOTHING_MEASURED: WorkerMetrics = {
   resentRequests: 0,
   waitingRequests: 0,
   workerMemory: 0,
+}
+
+const { clock } = realWorld
+
+/** What a successor may do that its predecessor may have done already: nothing else comes of it than of doing it once. */
+const AGAIN = {
+  ping: true,
+  report: true,
+  metrics: true,
+  volumes: true,
+  attach: true,
+  detach: true,
+  setCache: true,
+  openInOldMode: true,
+  setAddresses: true,
+  setIoTimeout: true,
+  cluster: true,
+  nodes: true,
+  vdis: true,
+  createVdi: false,
+  deleteVdi: false,
+  snapshotVdi: false,
+  cloneVdi: false,
+  resizeVdi: true,
+  handOver: false,
+  unmount: false,
+  abort: false,
+} as const satisfies Record<MethodName, boolean>
+
+function interrupted(cause: unknown): SheepfsError {
+  const text = 'the worker died in the middle of it; it may have been done: look with "sheepfsctl vdi list"'
+  return new SheepfsError('io', text, { cause })
 }
 
 export interface ManagedMountOptions {
@@ -67,8 +110,8 @@ export class ManagedMount {
         onProgress: (progress) => {
           options.emit({ type: 'progress', mount: this.name, ...progress })
         },
-        onDetached: (volume, reason) => {
-          options.emit({ type: 'volume-detached', mount: this.name, volume, reason })
+        onAttachment: ({ kind, ...what }) => {
+          options.emit({ type: `volume-${kind}`, mount: this.name, ...what })
         },
         onGrown: (volume, size) => {
           if (this.writeBack) this.#kernel.setSize(volume, size)
@@ -97,6 +140,42 @@ export class ManagedMount {
     this.config = config
     this.isConfigured = true
     this.keeper.spec = toSpec({ ...this.#options, config })
+  }
+
+  /**
+   * Has the worker do something for a caller; while there is none, a successor is waited for. What a worker was doing when it
+   * died is done by its successor where that may be. Errors: those of the method, timeout when no worker serves in time.
+   */
+  async ask<M extends MethodName>(
+    { waits, gone }: Caller,
+    method: M,
+    ...args: Arguments<M>
+  ): Promise<Awaited<ReturnType<WorkerMethods[M]>>> {
+    const limitMs = waits ? Infinity : WAIT_LIMIT_MS
+    const since = clock.now()
+    for (let isAgain = false; ; isAgain = true) {
+      const leftMs = Math.max(0, limitMs - (clock.now() - since))
+      const waiter = new Waiter({ clock, limitMs, firstLimitMs: leftMs, gone })
+      const worker = await this.keeper.servingWorker(waiter).finally(() => {
+        waiter.end()
+      })
+      const firstLimitMs = Math.max(0, limitMs - (clock.now() - since))
+      try {
+        return await worker.callFor({ limits: { limitMs, firstLimitMs }, gone }, method, ...args)
+      } catch (error) {
+        if (isAgain && method === 'detach' && isSheepfsError(error, 'not-found')) return undefined as never
+        if (!worker.isGone || !isSheepfsError(error, 'closed')) throw error
+        if (!AGAIN[method]) throw interrupted(error)
+      }
+    }
+  }
+
+  /** Puts another worker under the mount. Errors: as `MountKeeper.restart`. */
+  async restart({ waits, gone }: Caller): Promise<void> {
+    const waiter = new Waiter({ clock, limitMs: waits ? Infinity : WAIT_LIMIT_MS, gone })
+    await this.keeper.restart(waiter).finally(() => {
+      waiter.end()
+    })
   }
 
   /** Resolves when the kernel knows the sizes of all volumes, as far as this process was told of them. */

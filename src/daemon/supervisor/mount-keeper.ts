@@ -1,6 +1,8 @@
-import { SheepfsError, errorText } from '../../errors.ts'
+import { SheepfsError, errorText, isSheepfsError } from '../../errors.ts'
 import { deferred, type Deferred } from '../../fuse/kernel/deferred.ts'
 import type { Logger } from '../../log.ts'
+import type { Waiter } from '../../sheep/waiter.ts'
+import type { AttachmentEvent } from '../../tree/attachments.ts'
 import { awaitClosed } from './end-mount.ts'
 import { KeptMount } from './kept-mount.ts'
 import { pause } from './pause.ts'
@@ -19,8 +21,7 @@ export interface KeeperWatcher {
   /** Another worker serves; `reason`: why its predecessor ended. */
   onWorker(reason: string): void
   onProgress(progress: Progress): void
-  /** A volume was detached though nobody asked for that. */
-  onDetached(volume: string, reason: string): void
+  onAttachment(event: AttachmentEvent): void
   /** The kernel does not know yet that a volume has another size. */
   onGrown(volume: string, size: number): void
   onTimes(volumes: readonly MovedTimes[]): void
@@ -28,8 +29,6 @@ export interface KeeperWatcher {
 
 /** How long requests in flight may hold up a planned restart; the kernel sends the rest to the successor. */
 const HAND_OVER_LIMIT_MS = 5000
-/** How long whoever asks for a restart waits for its end. */
-const RESTART_LIMIT_MS = 60_000
 
 /**
  * Keeps one mount alive, and a worker that serves it. A worker that dies or hangs is replaced under the running mount; the
@@ -166,9 +165,25 @@ export class MountKeeper {
     throw new SheepfsError('closed', `mount "${this.spec.mount}" has no worker now: ${this.#reason ?? this.#state}`)
   }
 
-  /** Puts a new worker under the running mount, on purpose. Errors: not-supported (engine, kernel), closed. */
-  async restart(): Promise<void> {
-    const worker = this.requireWorker()
+  /** The worker that serves, also when that takes a moment. Errors: timeout; closed when there will be none. */
+  async servingWorker(waiter: Waiter): Promise<WorkerClient> {
+    while (this.#state === 'starting' || this.#state === 'restarting') {
+      const [state, reason] = [this.#state, this.#reason]
+      await waiter.until(this.#nextServing()).catch((cause: unknown) => {
+        if (!waiter.signal.aborted || isSheepfsError(cause, 'closed')) throw cause
+        const why = this.#waiting?.reason ?? reason ?? state
+        throw new SheepfsError('timeout', `mount "${this.spec.mount}" has no worker now: ${why}`, { cause })
+      })
+    }
+    return this.requireWorker()
+  }
+
+  /**
+   * Puts a new worker under the running mount, on purpose; it is done also when the waiter does not see the end of it. Errors:
+   * not-supported (engine, kernel), closed, timeout.
+   */
+  async restart(waiter: Waiter): Promise<void> {
+    const worker = await this.servingWorker(waiter)
     this.#checkSuccession()
     this.#setState('restarting', 'restarted on demand')
     this.#policy.forget()
@@ -176,11 +191,11 @@ export class MountKeeper {
     const serving = this.#nextServing()
     await Promise.race([worker.call('handOver').catch(() => undefined), pause(HAND_OVER_LIMIT_MS)])
     worker.kill()
-    const late = new SheepfsError(
-      'timeout',
-      `no new worker serves "${this.spec.mount}" yet: it is started again and again`,
-    )
-    await Promise.race([serving, pause(RESTART_LIMIT_MS).then(() => Promise.reject(late))])
+    await waiter.until(serving).catch((cause: unknown) => {
+      if (!waiter.signal.aborted || isSheepfsError(cause, 'closed')) throw cause
+      const text = `no new worker serves "${this.spec.mount}" yet: it is started again and again`
+      throw new SheepfsError('timeout', text, { cause })
+    })
   }
 
   /**
@@ -292,8 +307,8 @@ export class MountKeeper {
       case 'progress':
         this.#watcher.onProgress(message.progress)
         break
-      case 'detached':
-        this.#watcher.onDetached(message.volume, message.reason)
+      case 'attachment':
+        this.#watcher.onAttachment(message.event)
         break
       case 'grown':
         this.#watcher.onGrown(message.volume, message.size)

@@ -5,7 +5,15 @@ import { deferred } from '../../fuse/kernel/deferred.ts'
 import type { Logger } from '../../log.ts'
 import { fromWireError } from '../wire-error.ts'
 import { pause } from './pause.ts'
-import type { FromWorker, MethodName, ToWorker, WorkerMethods, WorkerStart } from '../worker-protocol.ts'
+import type {
+  Arguments,
+  CallLimits,
+  FromWorker,
+  MethodName,
+  ToWorker,
+  WorkerMethods,
+  WorkerStart,
+} from '../worker-protocol.ts'
 
 /** How often a killed process is looked at, ms: twice a zombie, it is one that cannot be reaped. */
 const REAP_PAUSE_MS = 500
@@ -71,18 +79,37 @@ export class WorkerClient {
     return performance.now() - this.#startedAt
   }
 
-  /** Calls the worker. Errors: what it throws; closed when it ends before the answer. */
-  call<M extends MethodName>(method: M, ...args: Parameters<WorkerMethods[M]>): ReturnType<WorkerMethods[M]> {
+  /** The process has ended. */
+  get isGone(): boolean {
+    return this.#isGone
+  }
+
+  /** Calls the worker, for as long as it takes. Errors: what it throws; closed when it ends before the answer. */
+  call<M extends MethodName>(method: M, ...args: Arguments<M>): ReturnType<WorkerMethods[M]> {
+    return this.callFor({ limits: { limitMs: Infinity } }, method, ...args)
+  }
+
+  /** As `call`, for somebody who may go, or waits for the cluster only so long: then it is not done, and refused. */
+  callFor<M extends MethodName>(
+    { limits, gone }: { readonly limits: CallLimits; readonly gone?: AbortSignal },
+    method: M,
+    ...args: Arguments<M>
+  ): ReturnType<WorkerMethods[M]> {
+    const id = this.#nextCall++
+    const cancel = (): void => {
+      this.#send({ kind: 'cancel', id })
+    }
     const answer = new Promise<unknown>((resolve, reject) => {
       if (this.#isGone) {
         reject(new SheepfsError('closed', 'the worker has ended'))
         return
       }
-      const id = this.#nextCall++
       this.#calls.set(id, { resolve, reject })
-      this.#send({ kind: 'call', id, method, args })
+      this.#send({ kind: 'call', id, method, args, limits })
+      if (gone?.aborted === true) cancel()
+      else gone?.addEventListener('abort', cancel, { once: true })
     })
-    return answer as ReturnType<WorkerMethods[M]>
+    return answer.finally(() => gone?.removeEventListener('abort', cancel)) as ReturnType<WorkerMethods[M]>
   }
 
   /** Lets a process that does not serve yet end by itself: it gives back what it has locked. It takes some seconds at most. */

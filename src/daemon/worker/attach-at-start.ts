@@ -2,8 +2,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { isSheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Cluster } from '../../sheep/cluster.ts'
+import { WAIT_LIMIT_MS, Waiter } from '../../sheep/waiter.ts'
 import type { Attachments } from '../../tree/attachments.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
+import { realWorld } from '../real-world.ts'
 import type { AttachedVolume, WorkerStart } from '../worker-protocol.ts'
 
 const RETRY_PAUSE_MS = 1000
@@ -18,7 +20,7 @@ interface Context {
 
 /**
  * Connects to the cluster and attaches the volumes that a worker starts with. A first worker fails when the cluster or a
- * volume is not there; a successor has files open: it waits for the cluster, and goes on without what is lost.
+ * volume is not there, or does not answer; a successor has files open: it waits for the cluster, and goes on without what is lost.
  */
 export async function attachAtStart({ generation, state }: WorkerStart, context: Context): Promise<void> {
   const isSuccessor = generation > 1
@@ -60,14 +62,17 @@ async function attach(
   { isSuccessor }: { isSuccessor: boolean },
 ): Promise<void> {
   for (const until = performance.now() + LOCK_PATIENCE_MS; ;) {
+    const waiter = new Waiter({ clock: realWorld.clock, limitMs: isSuccessor ? Infinity : WAIT_LIMIT_MS })
     try {
-      await attachments.attach(parseVolumeName(name), { readOnly, nodeId, times, isTemporary })
+      await attachments.attach(parseVolumeName(name), { readOnly, nodeId, times, isTemporary }, waiter)
       return
     } catch (error) {
       const isWaitedFor = isSuccessor && isNoAnswer(error)
       const isGivenBack = isSheepfsError(error, 'locked') && performance.now() < until
       if (!isWaitedFor && !isGivenBack) throw error
       await pause(RETRY_PAUSE_MS)
+    } finally {
+      waiter.end()
     }
   }
 }

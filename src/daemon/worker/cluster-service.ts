@@ -2,7 +2,7 @@ import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
 import { SheepfsError } from '../../errors.ts'
 import { readClusterStatus, readNodes, readStoreSpace } from '../../sheep/cluster-info.ts'
-import type { Cluster } from '../../sheep/cluster.ts'
+import type { Requests } from '../../sheep/errand.ts'
 import { listVdis, summarizeVdi } from '../../sheep/vdi-list.ts'
 import { parseVolumeName, vdiSpecs } from '../../tree/volume-name.ts'
 import { createVdi, type Redundancy } from '../../volume/manage/create-vdi.ts'
@@ -13,17 +13,14 @@ import type { InodeHeader } from '../../wire/inode.ts'
 import { clusterJson, compareVdis, nodeJson, vdiJson } from '../vdi-json.ts'
 
 /**
- * The cluster of a mount in the words of the control API, for whoever holds the connection to it. VDIs are named as volumes
+ * The cluster of a mount in the words of the control API, for one who asks. VDIs are named as volumes
  * are. Errors: as in `api/supervisor.ts`.
  */
 export class ClusterService {
-  readonly #cluster: Cluster
-  readonly #isAttached: (volume: string) => boolean
+  readonly #cluster: Requests
 
-  /** `isAttached` tells whether a volume (canonical name) is in use here, and so not to be deleted. */
-  constructor(cluster: Cluster, isAttached: (volume: string) => boolean) {
+  constructor(cluster: Requests) {
     this.#cluster = cluster
-    this.#isAttached = isAttached
   }
 
   async info(): Promise<ClusterInfo> {
@@ -46,11 +43,7 @@ export class ClusterService {
   }
 
   async deleteVdi(vdi: string, onProgress: OnProgress): Promise<void> {
-    const name = parseVolumeName(vdi)
-    if (this.#isAttached(name.text)) {
-      throw new SheepfsError('busy', `VDI "${name.text}" is attached here: detach it before it is deleted`)
-    }
-    await deleteVdi(this.#cluster, vdiSpecs(name), onProgress)
+    await deleteVdi(this.#cluster, vdiSpecs(parseVolumeName(vdi)), onProgress)
   }
 
   async snapshotVdi(vdi: string, { tag }: SnapshotCreate): Promise<Vdi> {

@@ -10,13 +10,10 @@ import type { Logger } from '../../log.ts'
 import { addressText, isSameAddress, type Address } from '../../sheep/address.ts'
 import { Cluster } from '../../sheep/cluster.ts'
 import { factsOf } from '../../tree/cluster-facts.ts'
-import type { HowToOpen } from '../../tree/attachments.ts'
 import { ClusterTree } from '../../tree/cluster-tree.ts'
 import type { TreeChange } from '../../tree/node.ts'
 import { savedTimes } from '../../tree/file-times.ts'
 import { FIRST_VOLUME_ID, NodeIds } from '../../tree/node-ids.ts'
-import type { VolumeFile } from '../../tree/volume-file.ts'
-import { parseVolumeName } from '../../tree/volume-name.ts'
 import { openVolume } from '../../volume/open-volume.ts'
 import { realWorld } from '../real-world.ts'
 import { attachAtStart } from './attach-at-start.ts'
@@ -87,9 +84,9 @@ export class MountCore {
     this.tree = new ClusterTree({
       clock: this.cluster.clock,
       facts: factsOf(this.cluster),
-      openVolume: (vdi, { nodeId, ...how }) => {
+      openVolume: (vdi, { nodeId, ...how }, waiter) => {
         const ownGateways = nodeId === undefined ? [] : state.gateways // others lock through the same sheep
-        return openVolume(this.cluster, vdi, { ...how, log, ownGateways })
+        return openVolume(this.cluster, vdi, { ...how, log, ownGateways, waiter })
       },
       owner: { uid: spec.uid, gid: spec.gid },
       volumeMode: spec.volumeMode,
@@ -100,6 +97,9 @@ export class MountCore {
         },
       },
       ids: new NodeIds(state.nextNodeId),
+      onAttachment: (event) => {
+        if (this.#isAttached) send({ kind: 'attachment', event })
+      },
       log,
     })
     this.tree.watch((change) => {
@@ -170,10 +170,6 @@ export class MountCore {
     else await service?.mounted.unmount().catch(() => service.mounted.abort())
   }
 
-  attach(name: string, how: Omit<HowToOpen, 'nodeId'>): Promise<VolumeFile> {
-    return this.tree.attachments.attach(parseVolumeName(name), how)
-  }
-
   /** Tells the supervisor what a successor would need. */
   publish(): void {
     if (this.#isAttached) this.#send({ kind: 'state', state: this.#state() })
@@ -193,9 +189,6 @@ export class MountCore {
       return
     }
     this.publish()
-    if (change.kind === 'entry-removed' && change.reason !== undefined) {
-      this.#send({ kind: 'detached', volume: change.name, reason: change.reason })
-    }
     if (change.kind !== 'attributes') return
     const volume = this.tree.attachments.node(change.node)?.name
     if (volume !== undefined) this.#send({ kind: 'grown', volume, size: change.size })

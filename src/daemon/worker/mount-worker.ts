@@ -5,24 +5,25 @@ import type { Volume, VolumePut } from '../../api/schema/volume.ts'
 import { SheepfsError } from '../../errors.ts'
 import type { Mounted } from '../../fuse/engine.ts'
 import type { Address } from '../../sheep/address.ts'
+import type { Waiter } from '../../sheep/waiter.ts'
 import type { VolumeFile } from '../../tree/volume-file.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
+import type { OnProgress } from '../../volume/manage/delete-vdi.ts'
 import { ClusterService } from './cluster-service.ts'
 import { MountCore, type WorkerSurroundings } from './mount-core.ts'
 import { presentVolume } from './present-volume.ts'
+import { Turns } from './turns.ts'
 import type { WorkerMethods, WorkerMetrics, WorkerReport, WorkerStart } from '../worker-protocol.ts'
 
 /** What a supervisor can ask of a worker, done on the mount it serves. */
 export class MountWorker implements WorkerMethods {
   readonly #core: MountCore
   readonly #surroundings: WorkerSurroundings
-  readonly #service: ClusterService
+  readonly #turns = new Turns()
 
   private constructor(core: MountCore, surroundings: WorkerSurroundings) {
     this.#core = core
     this.#surroundings = surroundings
-    const { attachments } = core.tree
-    this.#service = new ClusterService(core.cluster, (volume) => attachments.find(volume) !== undefined)
   }
 
   /** Resolves when the mount serves requests. Errors: of the cluster, the volumes and the engine. */
@@ -68,24 +69,25 @@ export class MountWorker implements WorkerMethods {
     return Promise.resolve(this.#core.tree.attachments.list().map((file) => this.#present(file)))
   }
 
-  async attach(name: string, options: VolumePut): Promise<{ volume: Volume; isNew: boolean }> {
-    const canonical = parseVolumeName(name).text
-    const isNew = this.#core.tree.attachments.find(canonical) === undefined
-    const file = await this.#core.attach(canonical, {
+  async attach(name: string, options: VolumePut, waiter: Waiter): Promise<{ volume: Volume; isNew: boolean }> {
+    const volume = parseVolumeName(name)
+    const how = {
       readOnly: options.read_only === true,
       breakLock: options.break_lock === true,
       isTemporary: options.temporary === true,
-    })
+    }
+    const { file, isNew } = await this.#core.tree.attachments.attach(volume, how, waiter)
     if (options.read_only !== undefined && options.read_only !== file.volume.isReadOnly) {
       const mode = file.volume.isReadOnly ? 'for reading only' : 'for writing'
-      throw new SheepfsError('busy', `volume "${canonical}" is attached ${mode}: detach it first`)
+      throw new SheepfsError('busy', `volume "${volume.text}" is attached ${mode}: detach it first`)
     }
     if (options.temporary !== true) this.#core.tree.attachments.keep(file)
     return { volume: this.#present(file), isNew }
   }
 
-  detach(name: string, { force, temporary }: DetachOptions): Promise<void> {
-    return this.#core.tree.attachments.detach(parseVolumeName(name), { force, isTemporary: temporary === true })
+  detach(name: string, { force, temporary }: DetachOptions, waiter: Waiter): Promise<void> {
+    const how = { force, isTemporary: temporary === true }
+    return this.#core.tree.attachments.detach(parseVolumeName(name), how, waiter)
   }
 
   setCache(patch: { readonly pageCache?: boolean; readonly objectCache?: boolean }): Promise<void> {
@@ -102,8 +104,8 @@ export class MountWorker implements WorkerMethods {
     return Promise.resolve(attachments.list().reduce((sum, file) => sum + file.handles[old].count, 0))
   }
 
-  setAddresses(addresses: readonly Address[]): Promise<void> {
-    return this.#core.cluster.setAddresses(addresses)
+  setAddresses(addresses: readonly Address[], waiter: Waiter): Promise<void> {
+    return this.#core.cluster.setAddresses(addresses, waiter)
   }
 
   setIoTimeout(timeoutMs: number): Promise<void> {
@@ -111,40 +113,45 @@ export class MountWorker implements WorkerMethods {
     return Promise.resolve()
   }
 
-  cluster(): Promise<ClusterInfo> {
-    return this.#service.info()
+  cluster(waiter: Waiter): Promise<ClusterInfo> {
+    return this.#ask(waiter, (service) => service.info())
   }
 
-  nodes(): Promise<Node[]> {
-    return this.#service.nodes()
+  nodes(waiter: Waiter): Promise<Node[]> {
+    return this.#ask(waiter, (service) => service.nodes())
   }
 
-  vdis(): Promise<Vdi[]> {
-    return this.#service.vdis()
+  vdis(waiter: Waiter): Promise<Vdi[]> {
+    return this.#ask(waiter, (service) => service.vdis())
   }
 
-  createVdi(body: VdiCreate): Promise<Vdi> {
-    return this.#service.createVdi(body)
+  createVdi(body: VdiCreate, waiter: Waiter): Promise<Vdi> {
+    return this.#change(body.name, waiter, (service) => service.createVdi(body))
   }
 
-  deleteVdi(vdi: string): Promise<void> {
-    return this.#service.deleteVdi(vdi, (done, total) => {
+  deleteVdi(vdi: string, waiter: Waiter): Promise<void> {
+    const { attachments } = this.#core.tree
+    const onProgress: OnProgress = (done, total) => {
       this.#surroundings.send({ kind: 'progress', progress: { operation: 'delete', vdi, done, total } })
-    })
+    }
+    return this.#change(vdi, waiter, (service) =>
+      attachments.whileDetached(parseVolumeName(vdi), waiter, () => service.deleteVdi(vdi, onProgress)),
+    )
   }
 
-  snapshotVdi(vdi: string, body: SnapshotCreate): Promise<Vdi> {
-    return this.#service.snapshotVdi(vdi, body)
+  snapshotVdi(vdi: string, body: SnapshotCreate, waiter: Waiter): Promise<Vdi> {
+    return this.#change(vdi, waiter, (service) => service.snapshotVdi(vdi, body))
   }
 
-  cloneVdi(vdi: string, body: CloneCreate): Promise<Vdi> {
-    return this.#service.cloneVdi(vdi, body)
+  cloneVdi(vdi: string, body: CloneCreate, waiter: Waiter): Promise<Vdi> {
+    return this.#change(body.name, waiter, (service) => service.cloneVdi(vdi, body))
   }
 
   /** An attached volume has the new size when this resolves, and the supervisor has been told. */
-  async resizeVdi(vdi: string, body: Resize): Promise<Vdi> {
-    const resized = await this.#service.resizeVdi(vdi, body)
-    await this.#core.tree.attachments.find(parseVolumeName(vdi).text)?.refresh()
+  async resizeVdi(vdi: string, body: Resize, waiter: Waiter): Promise<Vdi> {
+    const resized = await this.#change(vdi, waiter, (service) => service.resizeVdi(vdi, body))
+    const file = this.#core.tree.attachments.find(parseVolumeName(vdi).text)
+    if (file) await waiter.until(file.refresh())
     return resized
   }
 
@@ -163,6 +170,24 @@ export class MountWorker implements WorkerMethods {
   #present(file: VolumeFile): Volume {
     const { start, tree } = this.#core
     return { ...presentVolume(file, start.spec.mountpoint), temporary: tree.attachments.isTemporary(file) }
+  }
+
+  /** Asks the cluster for somebody who waits; what is left to do when he waits no more is done without him. */
+  async #ask<T>(waiter: Waiter, work: (service: ClusterService) => Promise<T>): Promise<T> {
+    const errand = this.#core.cluster.errand(waiter)
+    try {
+      return await waiter.until(work(new ClusterService(errand)))
+    } catch (error) {
+      throw errand.explain(error, '"sheepfsctl vdi list"')
+    } finally {
+      errand.end()
+    }
+  }
+
+  /** Changes a VDI, one change after the other: two snapshots at a time could take each other's tag. */
+  #change<T>(vdi: string, waiter: Waiter, work: (service: ClusterService) => Promise<T>): Promise<T> {
+    const [name = ''] = vdi.split('@')
+    return this.#ask(waiter, (service) => this.#turns.take(name, () => work(service)))
   }
 
   #mounted(): Mounted {

@@ -1,7 +1,8 @@
 import { createLogger, type Logger } from '../../log.ts'
+import { CallAnswers } from './call-answers.ts'
 import { MountWorker } from './mount-worker.ts'
 import { toWireError } from '../wire-error.ts'
-import type { FromWorker, ToWorker, WorkerCall, WorkerMethods, WorkerStart } from '../worker-protocol.ts'
+import type { FromWorker, ToWorker, WorkerStart } from '../worker-protocol.ts'
 
 /*
  * The process that serves one mount. Its supervisor starts it, tells it what to serve and calls it, and when that dies it
@@ -20,15 +21,6 @@ function becomeUser(user: string): void {
   process.setgroups?.([])
   process.setgid?.(user)
   process.setuid?.(user)
-}
-
-async function answer(worker: WorkerMethods, { id, method, args }: WorkerCall): Promise<void> {
-  try {
-    const call = worker[method].bind(worker) as (...args: readonly unknown[]) => Promise<unknown>
-    send({ kind: 'answer', id, value: await call(...args) })
-  } catch (error) {
-    send({ kind: 'refusal', id, error: toWireError(error) })
-  }
 }
 
 /** When the supervisor dies, or says so, this process ends in time, whatever it waits for. Returns what takes that back. */
@@ -67,16 +59,13 @@ async function serve(start: WorkerStart): Promise<void> {
     if (start.spec.user !== undefined) becomeUser(start.spec.user)
     const serving = (worker = await MountWorker.start(start, { log, send, abandoned: starting.signal }))
     if (!process.connected) await serving.abandon()
-    const answers = new Set<Promise<void>>()
+    const answers = new CallAnswers(serving, send)
     process.on('message', (message) => {
-      const call = message as ToWorker
-      if (call.kind !== 'call') return
-      const answered = answer(serving, call).finally(() => answers.delete(answered))
-      answers.add(answered)
+      answers.hear(message as ToWorker)
     })
     send({ kind: 'serving' })
     await serving.ended()
-    await Promise.all(answers) // whoever asked for this end waits for its answer
+    await answers.whenAnswered() // whoever asked for this end waits for its answer
     send({ kind: 'ended', error: undefined })
   } catch (error) {
     process.exitCode = 1

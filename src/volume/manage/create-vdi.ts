@@ -1,6 +1,6 @@
 import { SheepfsError } from '../../errors.ts'
 import { readNodes } from '../../sheep/cluster-info.ts'
-import type { Cluster } from '../../sheep/cluster.ts'
+import type { Requests } from '../../sheep/errand.ts'
 import { vdiText } from '../../sheep/vdi-lookup.ts'
 import { getClusterDefault, parseClusterDefault } from '../../wire/info-ops.ts'
 import { DEFAULT_BLOCK_SIZE_SHIFT, objectCount, StorePolicy, type InodeHeader } from '../../wire/inode.ts'
@@ -40,7 +40,7 @@ const MAX_PARITY = 15
  * Makes an empty VDI. Refused is also what sheep would take and never serve rightly (docs/sheepdog-protocol.md#1.9).
  * Errors: exists, invalid, name-too-long, too-large, no-space.
  */
-export async function createVdi(cluster: Cluster, options: NewVdiOptions): Promise<InodeHeader> {
+export async function createVdi(cluster: Requests, options: NewVdiOptions): Promise<InodeHeader> {
   const name = vdiTextBytes('name', options.name)
   const what = vdiText({ name })
   const storePolicy = options.isHyper === true ? StorePolicy.BTREE : StorePolicy.ARRAY
@@ -73,7 +73,7 @@ export function checkSize(
   throw new SheepfsError('too-large', `${what}: ${size} bytes are more than its index addresses, ${limit} TiB${hint}`)
 }
 
-async function shiftOf(cluster: Cluster, { blockSizeShift: wanted, isHyper }: NewVdiOptions): Promise<number> {
+async function shiftOf(cluster: Requests, { blockSizeShift: wanted, isHyper }: NewVdiOptions): Promise<number> {
   if (isHyper === true) {
     if (wanted === undefined || wanted === DEFAULT_BLOCK_SIZE_SHIFT) return DEFAULT_BLOCK_SIZE_SHIFT
     throw new SheepfsError('invalid', `object size shift ${wanted}: hyper volumes have objects of 4 MiB only, 22`)
@@ -84,14 +84,14 @@ async function shiftOf(cluster: Cluster, { blockSizeShift: wanted, isHyper }: Ne
 }
 
 /** The cluster's; before 1.0 it cannot tell, and has 4 MiB only. */
-async function defaultShift(cluster: Cluster): Promise<number> {
+async function defaultShift(cluster: Requests): Promise<number> {
   const response = await cluster.read(getClusterDefault())
   if (response.result !== Result.SUCCESS) return DEFAULT_BLOCK_SIZE_SHIFT
   return parseClusterDefault(response).blockSizeShift || DEFAULT_BLOCK_SIZE_SHIFT
 }
 
 /** The fields of NEW_VDI. A policy whose low nibble is 0 kills sheep (docs/sheepdog-protocol.md#1.9). */
-async function redundancyOf(cluster: Cluster, wanted: Redundancy): Promise<{ copies: number; copyPolicy: number }> {
+async function redundancyOf(cluster: Requests, wanted: Redundancy): Promise<{ copies: number; copyPolicy: number }> {
   if (wanted.kind === 'copies') {
     const { copies } = wanted
     if (Number.isInteger(copies) && copies >= 1 && copies <= MAX_COPIES) return { copies, copyPolicy: 0 }

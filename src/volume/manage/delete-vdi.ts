@@ -1,5 +1,5 @@
 import { SheepfsError } from '../../errors.ts'
-import type { Cluster } from '../../sheep/cluster.ts'
+import type { Requests } from '../../sheep/errand.ts'
 import { resultError } from '../../sheep/result-error.ts'
 import { readInode } from '../../sheep/vdi-lookup.ts'
 import { indexEntryOffset, MAX_DATA_OBJS, StorePolicy, type InodeHeader } from '../../wire/inode.ts'
@@ -7,7 +7,7 @@ import { writeIndex } from '../../wire/object-ops.ts'
 import { Result } from '../../wire/sd-proto.ts'
 import { deleteVdi as deleteVdiMessage, type VdiSpec } from '../../wire/vdi-ops.ts'
 import { settleAll } from '../settle-all.ts'
-import { acquireVdiLock, releaseVdiLock, type VdiLock } from '../vdi-lock.ts'
+import { acquireVdiLock, releaseVdiLock } from '../vdi-lock.ts'
 import { findVdi, headerText, requireVdi, specOf } from './find-vdi.ts'
 
 /** Told how many of how many objects are released. */
@@ -22,10 +22,10 @@ const ATTEMPTS = 5
 
 /**
  * Deletes a VDI or a snapshot with its objects, as far as no other shares them. Errors: not-found, locked. What is cleared
- * when it fails half-way stays cleared; another attempt goes on from there.
+ * when it fails half-way stays cleared; another attempt goes on from there. Whoever asked for it may go until then.
  */
 export async function deleteVdi(
-  cluster: Cluster,
+  cluster: Requests,
   specs: readonly VdiSpec[],
   onProgress: OnProgress,
 ): Promise<InodeHeader> {
@@ -39,24 +39,21 @@ export async function deleteVdi(
     await sendDelete(cluster, header)
     return header
   } finally {
-    await release(cluster, lock)
+    if (lock) await releaseVdiLock(cluster.lasting, lock)
   }
-}
-
-async function release(cluster: Cluster, lock: VdiLock | undefined): Promise<void> {
-  if (lock) await releaseVdiLock(cluster, lock)
 }
 
 /**
  * Makes every entry of the index 0, which is what lets the cluster release the objects: DEL_VDI with one that is not
  * hides the VDI and keeps its space (docs/sheepdog-protocol.md#2.2).
  */
-async function clearIndex(cluster: Cluster, header: InodeHeader, onProgress: OnProgress): Promise<void> {
+async function clearIndex(cluster: Requests, header: InodeHeader, onProgress: OnProgress): Promise<void> {
   const what = headerText(header)
   const index = await readIndex(cluster, header.vdiId, 0, MAX_DATA_OBJS)
   const runs = [...mappedRuns(index, 0)]
   const total = runs.reduce((sum, { length }) => sum + length, 0)
   let done = 0
+  if (total > 0) cluster.committed?.(`${what} is deleted in part, and no use any more: delete it again`)
   onProgress(done, total)
   const queue = runs.values()
   const clearNext = async (): Promise<void> => {
@@ -88,7 +85,7 @@ function* mappedRuns(entries: Uint32Array, offset: number): Generator<Run> {
  * An update that may have been executed is not repeated blindly: only entries that still are not 0
  * (docs/sheepdog-protocol.md#0, rule 6).
  */
-async function clearRun(cluster: Cluster, vid: number, what: string, run: Run): Promise<void> {
+async function clearRun(cluster: Requests, vid: number, what: string, run: Run): Promise<void> {
   let pending: readonly Run[] = [run]
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     let isLost = false
@@ -104,7 +101,7 @@ async function clearRun(cluster: Cluster, vid: number, what: string, run: Run): 
   throw new SheepfsError('io', `index of ${what}: the cluster lost the request ${ATTEMPTS} times`)
 }
 
-async function readIndex(cluster: Cluster, vid: number, first: number, count: number): Promise<Uint32Array> {
+async function readIndex(cluster: Requests, vid: number, first: number, count: number): Promise<Uint32Array> {
   const entries = new Uint32Array(count)
   await readInode(cluster, vid, indexEntryOffset(first), new Uint8Array(entries.buffer))
   return entries
@@ -114,14 +111,14 @@ async function readIndex(cluster: Cluster, vid: number, first: number, count: nu
  * False when the VDI is gone. Throws stale when its name means another inode by now: after a snapshot it is one that nobody
  * asked to delete.
  */
-async function requireSame(cluster: Cluster, header: InodeHeader): Promise<boolean> {
+async function requireSame(cluster: Requests, header: InodeHeader): Promise<boolean> {
   const present = await findVdi(cluster, specOf(header))
   if (!present) return false
   if (present.vdiId === header.vdiId) return true
   throw new SheepfsError('stale', `${headerText(header)} was replaced by another while it was being deleted`)
 }
 
-async function sendDelete(cluster: Cluster, header: InodeHeader): Promise<void> {
+async function sendDelete(cluster: Requests, header: InodeHeader): Promise<void> {
   const what = headerText(header)
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     if (!(await requireSame(cluster, header))) return

@@ -1,11 +1,11 @@
 import { isSheepfsError, SheepfsError } from '../../errors.ts'
-import type { Cluster } from '../../sheep/cluster.ts'
+import type { Requests } from '../../sheep/errand.ts'
 import { lookupVdi, readInodeHeader, vdiText } from '../../sheep/vdi-lookup.ts'
 import type { InodeHeader } from '../../wire/inode.ts'
 import type { VdiSpec } from '../../wire/vdi-ops.ts'
 
 /** The inode that a name, tag or snapshot id means now; undefined when there is none. */
-export async function findVdi(cluster: Cluster, spec: VdiSpec): Promise<InodeHeader | undefined> {
+export async function findVdi(cluster: Requests, spec: VdiSpec): Promise<InodeHeader | undefined> {
   try {
     const { vid } = await lookupVdi(cluster, spec)
     return await readInodeHeader(cluster, vid)
@@ -16,7 +16,7 @@ export async function findVdi(cluster: Cluster, spec: VdiSpec): Promise<InodeHea
 }
 
 /** The first of several meanings that is there (see `vdiSpecs` of `tree/volume-name.ts`). Errors: not-found. */
-export async function requireVdi(cluster: Cluster, specs: readonly VdiSpec[]): Promise<InodeHeader> {
+export async function requireVdi(cluster: Requests, specs: readonly VdiSpec[]): Promise<InodeHeader> {
   for (const spec of specs) {
     const header = await findVdi(cluster, spec)
     if (header) return header

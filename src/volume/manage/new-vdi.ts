@@ -1,5 +1,5 @@
 import { SheepfsError } from '../../errors.ts'
-import type { Cluster } from '../../sheep/cluster.ts'
+import type { Requests } from '../../sheep/errand.ts'
 import { resultError } from '../../sheep/result-error.ts'
 import type { InodeHeader } from '../../wire/inode.ts'
 import type { Message } from '../../wire/message.ts'
@@ -13,7 +13,7 @@ const ATTEMPTS = 5
  * what `findMade` finds. Errors: what the cluster answers.
  */
 export async function sendNewVdi(
-  cluster: Cluster,
+  cluster: Requests,
   what: string,
   message: () => Message,
   findMade: () => Promise<InodeHeader | undefined>,

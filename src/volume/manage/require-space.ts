@@ -1,6 +1,6 @@
 import { SheepfsError } from '../../errors.ts'
 import { readNodes, readStoreSpace } from '../../sheep/cluster-info.ts'
-import type { Cluster } from '../../sheep/cluster.ts'
+import type { Requests } from '../../sheep/errand.ts'
 import { INODE_SIZE } from '../../wire/inode.ts'
 
 /** The inode that becomes the snapshot may be written whole, and that of the new working VDI is. */
@@ -11,7 +11,7 @@ const NEEDED = 2 * INODE_SIZE
  * stops in between, and the VDI is gone but for its snapshot (docs/sheepdog-protocol.md#7). Errors: no-space when any
  * node has less than that takes.
  */
-export async function requireSpace(cluster: Cluster, what: string): Promise<void> {
+export async function requireSpace(cluster: Requests, what: string): Promise<void> {
   const nodes = (await readNodes(cluster)).filter(({ nrVnodes }) => nrVnodes > 0)
   const stores = await Promise.all(nodes.map((node) => readStoreSpace(cluster, node)))
   if (stores.every((store) => store === undefined || store.free >= NEEDED)) return

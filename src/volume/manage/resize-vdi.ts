@@ -1,5 +1,5 @@
 import { SheepfsError } from '../../errors.ts'
-import type { Cluster } from '../../sheep/cluster.ts'
+import type { Requests } from '../../sheep/errand.ts'
 import { resultError } from '../../sheep/result-error.ts'
 import type { InodeHeader } from '../../wire/inode.ts'
 import { writeVdiSize } from '../../wire/object-ops.ts'
@@ -12,7 +12,7 @@ import { headerText, requireVdi } from './find-vdi.ts'
 const ATTEMPTS = 5
 
 /** Grows a working VDI. Errors: not-found, not-permitted (it cannot shrink), read-only (a snapshot), too-large, invalid. */
-export async function resizeVdi(cluster: Cluster, specs: readonly VdiSpec[], size: number): Promise<InodeHeader> {
+export async function resizeVdi(cluster: Requests, specs: readonly VdiSpec[], size: number): Promise<InodeHeader> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const header = await requireVdi(cluster, specs)
     const what = headerText(header)

@@ -1,5 +1,5 @@
 import { SheepfsError } from '../../errors.ts'
-import type { Cluster } from '../../sheep/cluster.ts'
+import type { Requests } from '../../sheep/errand.ts'
 import { resultError } from '../../sheep/result-error.ts'
 import { vdiText } from '../../sheep/vdi-lookup.ts'
 import { SD_MAX_VDI_TAG_LEN, StorePolicy, TAG_OFFSET, type InodeHeader } from '../../wire/inode.ts'
@@ -17,7 +17,7 @@ import { vdiTextBytes } from './vdi-text.ts'
  * Makes a snapshot of the working VDI `name`, and resolves with its inode. Errors: not-found, exists (the tag),
  * not-supported (hyper volumes), invalid, name-too-long, no-space.
  */
-export async function snapshotVdi(cluster: Cluster, name: Uint8Array, tagText: string): Promise<InodeHeader> {
+export async function snapshotVdi(cluster: Requests, name: Uint8Array, tagText: string): Promise<InodeHeader> {
   const tag = vdiTextBytes('tag', tagText)
   const what = `snapshot ${vdiText({ name, tag })}`
   const taken = await findVdi(cluster, { name, tag })
@@ -36,7 +36,7 @@ export async function snapshotVdi(cluster: Cluster, name: Uint8Array, tagText: s
       () => findVdi(cluster, { name, tag }),
     )
   } catch (error) {
-    await removeTag(cluster, working).catch(() => undefined) // only the first failure tells the reason
+    await removeTag(cluster.lasting, working).catch(() => undefined) // only the first failure tells the reason
     throw error
   }
 }
@@ -45,7 +45,7 @@ export async function snapshotVdi(cluster: Cluster, name: Uint8Array, tagText: s
  * Makes the VDI `nameText` of a snapshot. Errors: not-found, exists, invalid (a working VDI: cloning one makes its objects
  * read-only), not-supported (hyper volumes), name-too-long.
  */
-export async function cloneVdi(cluster: Cluster, specs: readonly VdiSpec[], nameText: string): Promise<InodeHeader> {
+export async function cloneVdi(cluster: Requests, specs: readonly VdiSpec[], nameText: string): Promise<InodeHeader> {
   const name = vdiTextBytes('name', nameText)
   const base = await requireVdi(cluster, specs)
   const what = `clone ${vdiText({ name })} of ${headerText(base)}`
@@ -86,12 +86,12 @@ function refuseHyper(what: string, { storePolicy }: InodeHeader): void {
 }
 
 /** A working VDI with a tag is an oddity that the next snapshot overwrites. */
-async function removeTag(cluster: Cluster, working: InodeHeader): Promise<void> {
+async function removeTag(cluster: Requests, working: InodeHeader): Promise<void> {
   const present = await findVdi(cluster, { name: working.name })
   if (present?.vdiId === working.vdiId) await writeTag(cluster, working.vdiId, new Uint8Array(0))
 }
 
-async function writeTag(cluster: Cluster, vid: number, tag: Uint8Array): Promise<void> {
+async function writeTag(cluster: Requests, vid: number, tag: Uint8Array): Promise<void> {
   const field = new Uint8Array(SD_MAX_VDI_TAG_LEN)
   field.set(tag)
   const { result } = await cluster.change(writeObject(inodeOid(vid), TAG_OFFSET, field))
