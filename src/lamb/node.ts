@@ -7,6 +7,7 @@ import { Result } from '../wire/sd-proto.ts'
 import type { ClusterRecord, ClusterSettings } from './cluster-file.ts'
 import { Faults } from './faults.ts'
 import { Locks } from './locks.ts'
+import { ObjectCache } from './object-cache.ts'
 import type { ObjectStore } from './object-store.ts'
 import { References } from './references.ts'
 import type { Release } from './release.ts'
@@ -35,6 +36,7 @@ export interface NodeOptions {
   readonly release: Release
   /** Zones that the cluster pretends to have: limits replicas and erasure-coded strips. */
   readonly zones: () => number
+  /** Each gateway has an object cache. */
   readonly hasObjectCache: boolean
   readonly seed: number
   readonly logger: Logger
@@ -51,6 +53,8 @@ export class LambNode {
   readonly references: References
   readonly slabs = new Slabs()
   readonly statistics = new Statistics()
+  /** By number of the gateway, those in use. */
+  readonly objectCaches = new Map<number, ObjectCache>()
   address: NodeAddress = { addr: new Uint8Array(16), ports: [], space: 0, zone: 0 }
   #clusterQueue: Promise<unknown> = Promise.resolve()
   #isClosed = false
@@ -68,6 +72,14 @@ export class LambNode {
     const { settings } = this.cluster
     if (!settings) throw new SheepfsError('not-formatted', `the cluster in ${this.options.directory} is not formatted`)
     return settings
+  }
+
+  /** Of a gateway; undefined where sheep have none. */
+  objectCache(gateway: number): ObjectCache | undefined {
+    if (!this.options.hasObjectCache) return undefined
+    const cache = this.objectCaches.get(gateway) ?? new ObjectCache()
+    this.objectCaches.set(gateway, cache)
+    return cache
   }
 
   /** True when LOCK_VDI locks. */
@@ -105,6 +117,7 @@ export class LambNode {
     this.store.clear()
     this.table.clear()
     this.locks.clear()
+    this.objectCaches.clear()
     this.cluster.format(settings)
   }
 

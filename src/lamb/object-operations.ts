@@ -89,11 +89,6 @@ export function discard(node: LambNode, request: Request): Reply {
   return discardObject(node, vidOf(oid), oid.index) ? SUCCESS : NO_OBJ
 }
 
-/** FLUSH_VDI: INVALID_PARMS says that there is no cache to flush. */
-export function flushVdi(node: LambNode): Reply {
-  return node.options.hasObjectCache ? SUCCESS : { result: Result.INVALID_PARMS }
-}
-
 /** EXIST: in the store of this very node. */
 export function exist(node: LambNode, request: Request): Reply {
   return node.store.exists(oidOf(request)) ? SUCCESS : NO_OBJ
@@ -109,7 +104,8 @@ export function oidsExist(node: LambNode, request: Request): Reply {
   return { result: Result.SUCCESS, payload: Buffer.concat(missing) }
 }
 
-function writeRefusal(node: LambNode, request: Request, oid: ObjectId): number {
+/** Why nothing is written; SUCCESS when something may be. */
+export function writeRefusal(node: LambNode, request: Request, oid: ObjectId): number {
   // A sheep stores memory it never got, and crashes soon after (docs/sheepdog-protocol.md#1.9).
   if (request.payload.length !== request.dataLength) return Result.INVALID_PARMS
   if (node.isHalted) return Result.HALT
@@ -128,7 +124,7 @@ function isErasureCoded(node: LambNode, oid: ObjectId): boolean {
   return kindOf(oid) === 'data' && (node.table.get(vidOf(oid))?.copyPolicy ?? 0) !== 0
 }
 
-function objectSize(node: LambNode, oid: ObjectId): number {
+export function objectSize(node: LambNode, oid: ObjectId): number {
   switch (kindOf(oid)) {
     case 'inode':
       return INODE_SIZE

@@ -1,7 +1,8 @@
-import { Opcode, Result } from '../wire/sd-proto.ts'
+import { Opcode } from '../wire/sd-proto.ts'
 import { getVdiAttribute } from './attribute-operations.ts'
 import * as cluster from './cluster-operations.ts'
 import type { LambNode } from './node.ts'
+import { deleteCaches, flushAndDeleteCache, flushVdi, throughCache } from './object-cache.ts'
 import * as objects from './object-operations.ts'
 import type { Reply, Request } from './request.ts'
 import { ServerOpcode } from './server-opcode.ts'
@@ -20,13 +21,12 @@ export interface Operation {
 
 const forced = { isForced: true } as const
 const clusterWide = { isClusterWide: true } as const
-const succeed = (): Reply => ({ result: Result.SUCCESS })
 
 /** What the lamb answers, by opcode (docs/sheepdog-protocol.md#2.1). */
 export const operations: ReadonlyMap<number, Operation> = new Map<number, Operation>([
-  [Opcode.CREATE_AND_WRITE_OBJ, { name: 'CREATE_AND_WRITE_OBJ', run: objects.createObject }],
-  [Opcode.READ_OBJ, { name: 'READ_OBJ', run: objects.readObject }],
-  [Opcode.WRITE_OBJ, { name: 'WRITE_OBJ', run: objects.writeObject }],
+  [Opcode.CREATE_AND_WRITE_OBJ, { name: 'CREATE_AND_WRITE_OBJ', run: throughCache(objects.createObject) }],
+  [Opcode.READ_OBJ, { name: 'READ_OBJ', run: throughCache(objects.readObject) }],
+  [Opcode.WRITE_OBJ, { name: 'WRITE_OBJ', run: throughCache(objects.writeObject) }],
   [Opcode.REMOVE_OBJ, { name: 'REMOVE_OBJ', run: objects.removeObject }],
   [Opcode.DISCARD_OBJ, { name: 'DISCARD_OBJ', run: objects.discard }],
   [Opcode.NEW_VDI, { name: 'NEW_VDI', run: vdis.newVdi, ...clusterWide }],
@@ -34,7 +34,7 @@ export const operations: ReadonlyMap<number, Operation> = new Map<number, Operat
   [Opcode.RELEASE_VDI, { name: 'RELEASE_VDI', run: vdis.releaseVdi, ...clusterWide }],
   [Opcode.GET_VDI_INFO, { name: 'GET_VDI_INFO', run: vdis.getVdiInfo, ...clusterWide }],
   [Opcode.READ_VDIS, { name: 'READ_VDIS', run: vdis.readVdis, ...forced }],
-  [Opcode.FLUSH_VDI, { name: 'FLUSH_VDI', run: objects.flushVdi }],
+  [Opcode.FLUSH_VDI, { name: 'FLUSH_VDI', run: flushVdi }],
   [Opcode.DEL_VDI, { name: 'DEL_VDI', run: vdis.delVdi, ...clusterWide }],
   [Opcode.GET_CLUSTER_DEFAULT, { name: 'GET_CLUSTER_DEFAULT', run: cluster.getClusterDefault, ...forced }],
   [Opcode.GET_NODE_LIST, { name: 'GET_NODE_LIST', run: cluster.getNodeList, ...forced }],
@@ -43,9 +43,9 @@ export const operations: ReadonlyMap<number, Operation> = new Map<number, Operat
   [Opcode.STAT_CLUSTER, { name: 'STAT_CLUSTER', run: cluster.statCluster, ...forced }],
   [Opcode.GET_VDI_ATTR, { name: 'GET_VDI_ATTR', run: getVdiAttribute, ...clusterWide }],
   [Opcode.STAT_RECOVERY, { name: 'STAT_RECOVERY', run: cluster.statRecovery }],
-  [Opcode.FLUSH_DEL_CACHE, { name: 'FLUSH_DEL_CACHE', run: succeed }],
+  [Opcode.FLUSH_DEL_CACHE, { name: 'FLUSH_DEL_CACHE', run: flushAndDeleteCache }],
   [Opcode.GET_VDI_COPIES, { name: 'GET_VDI_COPIES', run: vdis.getVdiCopies, ...forced }],
-  [Opcode.DELETE_CACHE, { name: 'DELETE_CACHE', run: succeed }],
+  [Opcode.DELETE_CACHE, { name: 'DELETE_CACHE', run: deleteCaches, ...clusterWide }],
   [Opcode.MD_INFO, { name: 'MD_INFO', run: cluster.mdInfo }],
   [Opcode.STAT, { name: 'STAT', run: cluster.stat }],
   [Opcode.EXIST, { name: 'EXIST', run: objects.exist, ...forced }],

@@ -27,7 +27,7 @@ export interface LambOptions {
   readonly store: string
   /** Default 127.0.0.1. */
   readonly host?: string | undefined
-  /** Default 7000; 0: any free one. Further gateways get the ports after it. */
+  /** Default 7000. Further gateways get the ports after it; with 0 all get any free one. */
   readonly port?: number | undefined
   /** Sheep that the cluster seems to have, all serving the same store. Default 1. */
   readonly gateways?: number | undefined
@@ -43,11 +43,18 @@ export interface LambOptions {
   readonly zones?: number | undefined
   /** What the lamb passes for. Default 1.0. */
   readonly release?: ReleaseName | undefined
-  /** FLUSH_VDI succeeds, as on 0.9 with an object cache. */
+  /** Each gateway has an object cache, as sheep up to 0.9 with -w. */
   readonly hasObjectCache?: boolean | undefined
   /** Of the random order of execution and of the faults. Default 1. */
   readonly seed?: number | undefined
   readonly logger?: Logger | undefined
+}
+
+/** Where a lamb listens: its first gateway, and the ports of all. */
+export interface ListeningAt {
+  readonly host: string
+  readonly port: number
+  readonly ports: readonly number[]
 }
 
 /** The embedded sheep: a cluster of one node, in this process. For tests and for trying out, not for production. */
@@ -84,7 +91,7 @@ export class Lamb {
    * Opens the store and listens. Errors: `busy` when another lamb serves the store or the port is taken, `invalid` for a
    * store it cannot use.
    */
-  async open(): Promise<{ host: string; port: number }> {
+  async open(): Promise<ListeningAt> {
     try {
       return await this.#open()
     } catch (error) {
@@ -99,7 +106,7 @@ export class Lamb {
     await this.#closing
   }
 
-  async #open(): Promise<{ host: string; port: number }> {
+  async #open(): Promise<ListeningAt> {
     const { store, host = '127.0.0.1', port = SD_PORT, gateways = 1, vdis = [], isUnformatted = false } = this.#options
     mkdirSync(store, { recursive: true })
     refuseForeignDirectory(store)
@@ -109,12 +116,14 @@ export class Lamb {
     if (!this.#node.cluster.settings && !isUnformatted) this.#node.format(settingsOf(this.#options))
     const first = await this.#listen({ host, port }, 0)
     const ports = [first.port]
-    for (let i = 1; i < gateways; i++) ports.push((await this.#listen({ host, port: first.port + i }, i)).port)
+    for (let i = 1; i < gateways; i++) {
+      ports.push((await this.#listen({ host, port: port === 0 ? 0 : first.port + i }, i)).port)
+    }
     const { used, free } = this.#node.store.space()
     const addr = advertised(first.address)
     this.#node.address = { addr, ports, space: used + free, zone: this.#options.zone ?? addressZone(addr) }
     for (const vdi of vdis) await this.#makeVdi(vdi.name, vdi.size)
-    return { host: first.address, port: first.port }
+    return { host: first.address, port: first.port, ports }
   }
 
   /** A sheep listens in its store too; for the lamb this also keeps a second one away from it. */

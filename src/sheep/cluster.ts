@@ -4,15 +4,17 @@ import type { Logger } from '../log.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
 import type { Message, Response } from '../wire/message.ts'
 import type { ObjectId } from '../wire/object-id.ts'
-import { exist } from '../wire/object-ops.ts'
-import { Flag, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
+import { deleteCache, exist, flushVdi } from '../wire/object-ops.ts'
+import { Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText, type Address } from './address.ts'
 import { Delivery } from './delivery.ts'
 import { Errand, type Requests } from './errand.ts'
 import { Gateways, type Nearness } from './gateways.ts'
+import { ObjectCache } from './object-cache.ts'
 import { Outage, type OutageState, type Patience } from './outage.ts'
 import { RecoveryGuard, targetOf, type Probe } from './recovery-guard.ts'
 import { surveyRecovery } from './recovery-survey.ts'
+import { resultError } from './result-error.ts'
 import { isIdle, settled } from './settle.ts'
 import { DEFAULT_TIMING, type Timing } from './timing.ts'
 import type { Waiter } from './waiter.ts'
@@ -27,7 +29,7 @@ export interface ClusterOptions {
   readonly ioTimeoutMs?: number
   /** How long to wait for what; shortened in tests. */
   readonly timing?: Timing
-  /** Use the gateway's object cache (clusters up to 0.9). */
+  /** Use the gateway's object cache, where it has one (clusters up to 0.9). */
   readonly objectCache?: boolean
   readonly onState?: (state: OutageState) => void
   /** Called with every gateway that is chosen, before anything is sent to it. */
@@ -79,11 +81,10 @@ export class Cluster {
   #isClosed = false
   readonly timing: Timing
   readonly #world: World
-  #objectCache: boolean
+  readonly #cache: ObjectCache
   readonly #onSettings: () => void
 
   constructor(options: ClusterOptions) {
-    this.#objectCache = options.objectCache ?? false
     this.#onSettings = options.onSettings ?? (() => undefined)
     const timing = options.timing ?? DEFAULT_TIMING
     this.timing = timing
@@ -123,7 +124,9 @@ export class Cluster {
         },
       },
     )
-    this.#delivery = new Delivery({ clock, gateways: this.#gateways, guard: this.#guard, log: options.log })
+    this.#cache = new ObjectCache({ isOn: options.objectCache ?? false, empty: (vids) => this.#emptyCaches(vids) })
+    const { log } = options
+    this.#delivery = new Delivery({ clock, gateways: this.#gateways, guard: this.#guard, cache: this.#cache, log })
   }
 
   /**
@@ -150,18 +153,28 @@ export class Cluster {
 
   /** Whether object requests go through the gateway's cache. A cluster without one ignores it. */
   get objectCache(): boolean {
-    return this.#objectCache
+    return this.#cache.isOn
   }
 
-  set objectCache(isOn: boolean) {
-    if (isOn === this.#objectCache) return
-    this.#objectCache = isOn
+  /**
+   * Switches the object cache when all requests have been answered: what a gateway has in its cache is written, and the cache
+   * is empty, before anything goes past it. Errors: unreachable, timeout, io; nothing has changed then.
+   */
+  async setObjectCache(isOn: boolean): Promise<void> {
+    if (isOn === this.objectCache) return
+    await this.#cache.turn(isOn)
     this.#onSettings()
   }
 
-  /** Flags for object requests. */
-  get objectFlags(): number {
-    return this.objectCache ? Flag.CACHE : 0
+  /** The cluster has said that it has no object cache. */
+  giveUpObjectCache(): void {
+    this.#cache.giveUp()
+    this.#onSettings()
+  }
+
+  /** Empties the object caches of a VDI that only this client uses now. Errors: unreachable, timeout, io. */
+  emptyObjectCaches(vid: number): Promise<void> {
+    return this.#cache.emptyOf(vid)
   }
 
   get addresses(): readonly Address[] {
@@ -343,7 +356,8 @@ export class Cluster {
     for (;;) {
       const { epoch } = await this.#guard.admit({ oid, copies, isNew: false })
       const { topology } = this.#delivery
-      const holders = topology?.epoch === epoch ? topology.holders(oid, copies) : []
+      const isKnown = topology?.epoch === epoch && !this.objectCache // home alone knows what is in its cache
+      const holders = isKnown ? topology.holders(oid, copies) : []
       const replicas = await Promise.all(holders.map((address) => this.#readAt(address, message)))
       if (this.#guard.isPresent(epoch)) return replicas.filter((replica) => replica !== undefined)
     }
@@ -417,6 +431,27 @@ export class Cluster {
       }
     } finally {
       patience.end()
+    }
+  }
+
+  /**
+   * Not by FLUSH_DEL_CACHE, which writes back all that is in the cache of one gateway, old objects too (sheepdog 0.9:
+   * sheep/object_cache.c, object_cache_flush_and_delete).
+   */
+  async #emptyCaches(vids: Iterable<number>): Promise<void> {
+    if (this.protoVer === SD_SHEEP_PROTO_VERS[0]) return // 1.0 has none
+    const what = (vid: number): string => `object cache of inode ${vid.toString(16)}`
+    let isPushing = false
+    for (const vid of vids) {
+      const { result } = await this.query(flushVdi(vid))
+      if (result === Result.SUCCESS) isPushing = true
+      else if (result !== Result.INVALID_PARMS) throw resultError(result, what(vid)) // that sheep has none, others may
+    }
+    // the last push may still be under way when it is answered, and deleting then kills it (object_cache.c, do_push_object)
+    if (isPushing) await sleep(this.clock, this.timing.cachePauseMs)
+    for (const vid of vids) {
+      const { result } = await this.query(deleteCache(vid, this.protoVer))
+      if (result !== Result.SUCCESS) throw resultError(result, what(vid))
     }
   }
 

@@ -6,6 +6,7 @@ import { SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import type { Address } from './address.ts'
 import type { Connection } from './connection.ts'
 import type { Gateways, Nearness } from './gateways.ts'
+import type { ObjectCache } from './object-cache.ts'
 import type { RecoveryGuard } from './recovery-guard.ts'
 import { isGatewayLeaving, isTransient, isUndecided, resultError } from './result-error.ts'
 import { loadTopology, probeCluster } from './topology-load.ts'
@@ -47,6 +48,7 @@ export class Delivery {
   readonly #clock: Clock
   readonly #gateways: Gateways
   readonly #guard: RecoveryGuard
+  readonly #cache: ObjectCache
   readonly #log: Logger
   #protoVer: number = SD_SHEEP_PROTO_VERS[0]
   #flags = 0
@@ -58,11 +60,13 @@ export class Delivery {
     readonly clock: Clock
     readonly gateways: Gateways
     readonly guard: RecoveryGuard
+    readonly cache: ObjectCache
     readonly log: Logger
   }) {
     this.#clock = options.clock
     this.#gateways = options.gateways
     this.#guard = options.guard
+    this.#cache = options.cache
     this.#log = options.log
   }
 
@@ -91,7 +95,16 @@ export class Delivery {
   }
 
   /** One try. Rejects with what no other try could mend: closed. */
-  async once(message: Message, route: Route, into?: Uint8Array): Promise<Try> {
+  once(message: Message, route: Route, into?: Uint8Array): Promise<Try> {
+    return this.#cache.pass(message, () => this.#once(message, route, into))
+  }
+
+  /** Failures are believed from now on. */
+  close(): void {
+    this.#isClosed = true
+  }
+
+  async #once(message: Message, route: Route, into?: Uint8Array): Promise<Try> {
     let connection: Connection | undefined
     try {
       connection = await this.#route(route)
@@ -108,15 +121,10 @@ export class Delivery {
     }
   }
 
-  /** Failures are believed from now on. */
-  close(): void {
-    this.#isClosed = true
-  }
-
   #route({ at, near, line }: Route): Promise<Connection> {
     if (line) return line.connect()
     if (at) return this.#gateways.to(at)
-    return near ? this.#gateways.near(near) : this.#gateways.home()
+    return near && !this.#cache.isOn ? this.#gateways.near(near) : this.#gateways.home()
   }
 
   /** Nodes came or went: the list is asked for again, in the background; until it is there the old one does. */

@@ -8,16 +8,7 @@ import type { Waiter } from './waiter.ts'
 /** What a cluster can be asked for: by everything that lasts, or in an errand. */
 export type Requests = Pick<
   Cluster,
-  | 'protoVer'
-  | 'hasLocking'
-  | 'objectFlags'
-  | 'homeAddress'
-  | 'read'
-  | 'change'
-  | 'changeOnce'
-  | 'query'
-  | 'ask'
-  | 'lasting'
+  'protoVer' | 'hasLocking' | 'homeAddress' | 'read' | 'change' | 'changeOnce' | 'query' | 'ask' | 'lasting'
 > & {
   /** Half of it done is worse than all of it: the caller's going does not end it any more. `standing`: what is done. */
   readonly committed?: (standing: string) => void
@@ -52,10 +43,6 @@ export class Errand implements Requests {
 
   get hasLocking(): boolean {
     return this.#cluster.hasLocking
-  }
-
-  get objectFlags(): number {
-    return this.#cluster.objectFlags
   }
 
   get homeAddress(): Address | undefined {

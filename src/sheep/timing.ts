@@ -39,6 +39,8 @@ export interface Timing {
   /** A discarded object that is still there after this is not being removed: something else refers to it. */
   readonly removalLimitMs: number
   readonly removalPauseMs: number
+  /** A gateway that has said that its cache is flushed still uses the last objects of it for a moment. */
+  readonly cachePauseMs: number
 }
 
 export const DEFAULT_TIMING: Timing = {
@@ -61,4 +63,5 @@ export const DEFAULT_TIMING: Timing = {
   missingPauseMs: 200,
   removalLimitMs: 30_000,
   removalPauseMs: 20,
+  cachePauseMs: 500,
 }

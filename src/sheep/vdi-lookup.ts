@@ -26,7 +26,7 @@ export async function lookupVdi(cluster: Requests, spec: VdiSpec): Promise<VdiAn
 
 /** Reads `into.length` bytes at `offset` of an inode, from the home gateway. Errors: stale when it is missing. */
 export async function readInode(cluster: Requests, vid: number, offset: number, into: Uint8Array): Promise<void> {
-  const message = readObject(inodeOid(vid), offset, into.length, cluster.objectFlags)
+  const message = readObject(inodeOid(vid), offset, into.length)
   const response = await cluster.read(message, { into })
   if (response.result === Result.SUCCESS) return
   if (response.result !== Result.NO_OBJ) throw resultError(response.result, `inode ${vid.toString(16)}`)

@@ -8,13 +8,15 @@ export interface CacheOptions {
   readonly beforePageCache?: (isOn: boolean) => void
 }
 
+type CacheFacts = Pick<ClusterFacts, 'objectCache' | 'setObjectCache'>
+
 /** The two switches of a mount. Files that are open keep the page cache as it was when they were opened. */
 export class Caches {
-  readonly #facts: Pick<ClusterFacts, 'objectCache'>
+  readonly #facts: CacheFacts
   readonly #options: CacheOptions
   #pageCache: boolean
 
-  constructor(facts: Pick<ClusterFacts, 'objectCache'>, options: CacheOptions) {
+  constructor(facts: CacheFacts, options: CacheOptions) {
     this.#facts = facts
     this.#options = options
     this.#pageCache = options.pageCache
@@ -36,8 +38,9 @@ export class Caches {
     return this.#facts.objectCache
   }
 
-  setObjectCache(isOn: boolean): void {
-    this.#facts.objectCache = isOn
+  /** Errors: unreachable, timeout, io; then nothing has changed. */
+  setObjectCache(isOn: boolean): Promise<void> {
+    return this.#facts.setObjectCache(isOn)
   }
 }
 

@@ -22,7 +22,9 @@ export interface ClusterFacts {
   readonly addresses: readonly Address[]
   /** Errors: unreachable; the old addresses stay then. */
   setAddresses(addresses: readonly Address[], waiter: Waiter): Promise<void>
-  objectCache: boolean
+  readonly objectCache: boolean
+  /** Errors: unreachable, timeout, io; the cache stays as it is then. */
+  setObjectCache(isOn: boolean): Promise<void>
 }
 
 /** The facts of a cluster, asked for anew each time. */
@@ -40,8 +42,6 @@ export function factsOf(cluster: Cluster): ClusterFacts {
     get objectCache() {
       return cluster.objectCache
     },
-    set objectCache(isOn) {
-      cluster.objectCache = isOn
-    },
+    setObjectCache: (isOn) => cluster.setObjectCache(isOn),
   }
 }

@@ -84,9 +84,7 @@ export function addConfigFiles(
       ...context,
       path: 'config/object_cache',
       show: () => switchText(caches.objectCache),
-      apply: (line) => {
-        caches.setObjectCache(parseSwitch('config/object_cache', line))
-      },
+      apply: (line) => caches.setObjectCache(parseSwitch('config/object_cache', line)),
     }),
   )
   config.add(

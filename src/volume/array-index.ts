@@ -121,7 +121,7 @@ export class ArrayIndex implements VolumeIndex {
   async #send({ publishes, at }: Run, missing: Missing): Promise<Run[]> {
     const first = publishes[0]?.index ?? 0
     const vids = publishes.map((publish) => publish.vid)
-    const message = writeIndex(this.#inode.vid, first, vids, this.#cluster.objectFlags)
+    const message = writeIndex(this.#inode.vid, first, vids)
     const response = await this.#cluster.changeOnce(message, { copies: this.#inode.copies, ...(at && { at }) })
     if (response?.result === Result.SUCCESS) {
       for (const publish of publishes) this.#settle(publish)

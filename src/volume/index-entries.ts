@@ -33,7 +33,7 @@ export async function readEntryReplicas(
   count: number,
 ): Promise<EntryReplica[]> {
   const oid = inodeOid(vid)
-  const message = readObject(oid, indexEntryOffset(first), 4 * count, cluster.objectFlags)
+  const message = readObject(oid, indexEntryOffset(first), 4 * count)
   const replicas = await cluster.readReplicas(message, { oid, copies })
   if (replicas.length === 0) return [{ address: undefined, entries: await readEntries(cluster, vid, first, count) }]
   return replicas.map(({ address, payload }) => {

@@ -18,7 +18,7 @@ export async function readFromObject(core: VolumeCore, index: number, offset: nu
     }
     const oid = dataOid(owner, index)
     const near = { oid, copies: core.header.nrCopies }
-    const message = readObject(oid, offset, into.length, core.cluster.objectFlags)
+    const message = readObject(oid, offset, into.length)
     const { result } = await core.cluster.read(message, { into, near })
     if (result === Result.SUCCESS) return
     const failure = resultError(result, `${core.text}: read of object ${index}`)

@@ -47,7 +47,7 @@ async function writeHeld(write: Write, offset: number, data: Uint8Array): Promis
   if (owner === vid) {
     const range = core.lockRange(offset, offset + data.length)
     hold.narrow(range.start, range.end)
-    const message = writeObject(dataOid(vid, index), offset, data, core.cluster.objectFlags)
+    const message = writeObject(dataOid(vid, index), offset, data)
     const response = await core.change(vid, () => core.cluster.change(message, { copies: core.header.nrCopies }))
     return response !== undefined && isDone(write, vid, response.result)
   }
@@ -66,8 +66,8 @@ async function createHeld(
   const { core, index } = write
   const wasRemoved = owners.base === 0 && (await core.removals.ended(index))
   const isWhole = offset === 0 && data.length === core.objectSize
-  const base = owners.base !== 0 && !isWhole ? { base: dataOid(owners.base, index) } : {}
-  const message = createObject(dataOid(owners.vid, index), offset, data, { ...base, flags: core.cluster.objectFlags })
+  const base = owners.base !== 0 && !isWhole ? dataOid(owners.base, index) : undefined
+  const message = createObject(dataOid(owners.vid, index), offset, data, base)
   const options = { copies: core.header.nrCopies, wasRemoved }
   const response = await core.change(owners.vid, () => core.cluster.change(message, options))
   if (!response || !(await isDone(write, owners.vid, response.result))) return false

@@ -35,6 +35,7 @@ export async function openVolume(cluster: Cluster, spec: VdiSpec, options: OpenV
   try {
     const lock = isWritable ? await acquireVdiLock(asked, spec, options) : undefined
     try {
+      if (lock) await cluster.emptyObjectCaches(lock.vid)
       return await openInode(cluster, spec, lock ?? (await lookupVdi(asked, spec)), options)
     } catch (error) {
       if (lock) await releaseVdiLock(cluster, lock)

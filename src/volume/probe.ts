@@ -11,7 +11,7 @@ const EMPTY = new Uint8Array(0)
  * if not, goes over to its successor and resolves with true. Updates of the inode itself are accepted by snapshots too.
  */
 export async function hasBecomeSnapshot(core: VolumeCore, vid: number): Promise<boolean> {
-  const message = writeObject(dataOid(vid, 0), 0, EMPTY, core.cluster.objectFlags)
+  const message = writeObject(dataOid(vid, 0), 0, EMPTY)
   const response = await core.change(vid, () => core.cluster.change(message))
   if (response?.result === Result.READONLY) {
     await core.recover(vid)

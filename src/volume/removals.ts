@@ -97,7 +97,7 @@ export class Removals {
   async #isGone(index: number): Promise<boolean> {
     const { vdiId, copyPolicy, nrCopies } = this.#header()
     const oid = dataOid(vdiId, index)
-    const { result } = await this.#cluster.read(readObject(oid, 0, 1, this.#cluster.objectFlags))
+    const { result } = await this.#cluster.read(readObject(oid, 0, 1))
     if (result !== Result.NO_OBJ) return false
     return !erasureStrips(copyPolicy) || !(await this.#cluster.isHeld(oid, nrCopies))
   }

@@ -140,7 +140,7 @@ async function repair(core: VolumeCore, { header, index }: Incarnation, i: numbe
     return true
   }
   const base = dataOid(core.vid, i)
-  const message = createObject(dataOid(header.vdiId, i), 0, EMPTY, { base, flags: core.cluster.objectFlags })
+  const message = createObject(dataOid(header.vdiId, i), 0, EMPTY, base)
   const missing = new Missing(core.cluster)
   for (;;) {
     const { result } = await core.cluster.change(message)

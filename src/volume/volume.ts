@@ -1,7 +1,7 @@
 import { SheepfsError } from '../errors.ts'
 import { resultError } from '../sheep/result-error.ts'
 import { objectCount } from '../wire/inode.ts'
-import { flushDelCache, flushVdi, writeVdiSize } from '../wire/object-ops.ts'
+import { flushVdi, writeVdiSize } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { readFromObject } from './object-read.ts'
 import { writeToObject } from './object-write.ts'
@@ -209,7 +209,7 @@ export class Volume {
     const { cluster, failure, lock } = this.#core
     try {
       if (!failure) await this.sync()
-      if (cluster.objectCache) await cluster.change(flushDelCache(this.vid, cluster.protoVer))
+      if (cluster.objectCache && lock) await this.#emptyCaches()
     } finally {
       this.#isClosed = true
       this.#core.removals.endSuspicion()
@@ -224,11 +224,19 @@ export class Volume {
     this.#core.incarnation = { index, header: { ...header, vdiSize: size } }
   }
 
+  /** All of it is on the cluster: only whoever uses the VDI next could read old data from what stays. */
+  async #emptyCaches(): Promise<void> {
+    const { cluster, log, text } = this.#core
+    await cluster.emptyObjectCaches(this.vid).catch((error: unknown) => {
+      log.warn({ err: error }, `${text}: the object caches could not be emptied`)
+    })
+  }
+
   async #flushCache(): Promise<void> {
     const { result } = await this.#core.cluster.change(flushVdi(this.vid))
     if (result === Result.SUCCESS) return
     if (result !== Result.INVALID_PARMS) throw resultError(result, `${this.#core.text}: flush`)
-    this.#core.cluster.objectCache = false
+    this.#core.cluster.giveUpObjectCache()
     this.#core.log.warn('the cluster has no object cache: object_cache is switched off')
   }
 

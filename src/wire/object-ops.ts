@@ -8,14 +8,13 @@ import { u64, viewOf } from './field.ts'
  * READ_OBJ: `length` bytes at `offset` of an object. Never flag WRITE (docs/sheepdog-protocol.md#0, rule 2). Result
  * NO_OBJ when missing.
  */
-export function readObject(oid: ObjectId, offset: number, length: number, flags = 0): Message {
-  const message = newMessage(Opcode.READ_OBJ, { flags, wanted: length })
-  return withObject(message, oid, offset)
+export function readObject(oid: ObjectId, offset: number, length: number): Message {
+  return withObject(newMessage(Opcode.READ_OBJ, { wanted: length }), oid, offset)
 }
 
 /** WRITE_OBJ: into an object that exists. Results NO_OBJ, READONLY. */
-export function writeObject(oid: ObjectId, offset: number, payload: Uint8Array, flags = 0): Message {
-  return withObject(newMessage(Opcode.WRITE_OBJ, { flags, payload }), oid, offset)
+export function writeObject(oid: ObjectId, offset: number, payload: Uint8Array): Message {
+  return withObject(newMessage(Opcode.WRITE_OBJ, { payload }), oid, offset)
 }
 
 /**
@@ -23,14 +22,8 @@ export function writeObject(oid: ObjectId, offset: number, payload: Uint8Array, 
  * most one may be in flight per object (docs/sheepdog-protocol.md#0, rule 4). Results READONLY; NO_OBJ when the base is
  * missing.
  */
-export function createObject(
-  oid: ObjectId,
-  offset: number,
-  payload: Uint8Array,
-  options: { base?: ObjectId; flags?: number } = {},
-): Message {
-  const { base, flags = 0 } = options
-  const message = newMessage(Opcode.CREATE_AND_WRITE_OBJ, { flags: base ? flags | Flag.COW : flags, payload })
+export function createObject(oid: ObjectId, offset: number, payload: Uint8Array, base?: ObjectId): Message {
+  const message = newMessage(Opcode.CREATE_AND_WRITE_OBJ, { flags: base ? Flag.COW : 0, payload })
   if (base) {
     ReqObj.cowOidIndex.set(message.header, base.index)
     ReqObj.cowOidHigh.set(message.header, base.high)
@@ -50,13 +43,13 @@ export function removeObject(oid: ObjectId): Message {
  * Index update: entries `first`… of the inode of `vid` become `vids`. Only entries that this very update changes may be
  * in it, and it must not be in flight twice (docs/sheepdog-protocol.md#0, rules 5 and 6).
  */
-export function writeIndex(vid: number, first: number, vids: readonly number[], flags = 0): Message {
+export function writeIndex(vid: number, first: number, vids: readonly number[]): Message {
   const payload = new Uint8Array(4 * vids.length)
   const view = viewOf(payload)
   vids.forEach((entry, i) => {
     view.setUint32(4 * i, entry, true)
   })
-  return writeObject(inodeOid(vid), indexEntryOffset(first), payload, flags)
+  return writeObject(inodeOid(vid), indexEntryOffset(first), payload)
 }
 
 /** Writes vdi_size, 8 bytes, into the inode of `vid`: grows the VDI. */
@@ -71,16 +64,22 @@ export function flushVdi(vid: number): Message {
   return withObject(newMessage(Opcode.FLUSH_VDI, {}), inodeOid(vid), 0)
 }
 
-/** FLUSH_DEL_CACHE: flushes and drops the gateway's cache of `vid`. `protoVer` is the internal version. */
+/** FLUSH_DEL_CACHE: writes back and drops the gateway's cache of `vid`. `protoVer` is the internal version. */
 export function flushDelCache(vid: number, protoVer: number): Message {
-  const message = withObject(newMessage(Opcode.FLUSH_DEL_CACHE, {}), inodeOid(vid), 0)
-  Req.protoVer.set(message.header, protoVer)
-  return message
+  return internal(withObject(newMessage(Opcode.FLUSH_DEL_CACHE, {}), inodeOid(vid), 0), protoVer)
+}
+
+/** DELETE_CACHE: drops the caches of `vid`, of all gateways. `protoVer` is the internal version. */
+export function deleteCache(vid: number, protoVer: number): Message {
+  return internal(withObject(newMessage(Opcode.DELETE_CACHE, {}), inodeOid(vid), 0), protoVer)
 }
 
 /** EXIST: whether the asked sheep itself stores the object. `protoVer` is the internal version. */
 export function exist(oid: ObjectId, protoVer: number = SD_SHEEP_PROTO_VERS[0]): Message {
-  const message = withObject(newMessage(Opcode.EXIST, {}), oid, 0)
+  return internal(withObject(newMessage(Opcode.EXIST, {}), oid, 0), protoVer)
+}
+
+function internal(message: Message, protoVer: number): Message {
   Req.protoVer.set(message.header, protoVer)
   return message
 }

@@ -27,8 +27,8 @@ const GATEWAY: Readonly<Record<number, 0 | 1>> = {
 
 test('normal and shared locks over two gateways go as captured', { timeout: 20_000 }, async (t) => {
   const format = { copies: 2, flags: 0x0c }
-  const { client: first, port } = await startLamb(t, { format, gateways: 2, port: 7860 })
-  const second = await WireClient.connect(port + 1)
+  const { client: first, ports } = await startLamb(t, { format, gateways: 2 })
+  const second = await WireClient.connect(ports[1] ?? 0)
   await first.call(newVdi({ name: Buffer.from('shared'), size: 64 << 20 }))
   for (const vector of readVectors(101, 116)) {
     const client = GATEWAY[vector.seq] === 0 ? first : second

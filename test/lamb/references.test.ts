@@ -61,7 +61,7 @@ test(
     await fill(client, base, 0, 'a')
     await fill(client, base, 1, 'b')
     const working = await derive(client, 'v', base, true)
-    await client.call(createObject(dataOid(working, 0), 0, Buffer.alloc(0), { base: dataOid(base, 0) }))
+    await client.call(createObject(dataOid(working, 0), 0, Buffer.alloc(0), dataOid(base, 0)))
     await client.call(writeIndex(working, 0, [working, base]))
     assert.deepEqual(await readReference(client, working, 1), [0, 0])
     await copyOnWrite(client, working, base, 1)

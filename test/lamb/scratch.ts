@@ -16,14 +16,14 @@ export async function scratchDirectory(t: TestContext): Promise<string> {
 export async function startLamb(
   t: TestContext,
   options: Partial<LambOptions> = {},
-): Promise<{ lamb: Lamb; client: WireClient; port: number; store: string }> {
+): Promise<{ lamb: Lamb; client: WireClient; port: number; ports: readonly number[]; store: string }> {
   const store = options.store ?? (await scratchDirectory(t))
   const lamb = new Lamb({ port: 0, ...options, store })
-  const { port } = await lamb.open()
+  const { port, ports } = await lamb.open()
   const client = await WireClient.connect(port)
   t.after(async () => {
     client.close()
     await lamb.close()
   })
-  return { lamb, client, port, store }
+  return { lamb, client, port, ports, store }
 }

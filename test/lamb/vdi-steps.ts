@@ -38,9 +38,7 @@ export async function fill(client: WireClient, vid: number, index: number, byte:
 
 /** Copies an inherited object on write and publishes it. */
 export async function copyOnWrite(client: WireClient, vid: number, base: number, index: number): Promise<void> {
-  const copied = await client.call(
-    createObject(dataOid(vid, index), 0, Buffer.from('new'), { base: dataOid(base, index) }),
-  )
+  const copied = await client.call(createObject(dataOid(vid, index), 0, Buffer.from('new'), dataOid(base, index)))
   assert.equal(copied.result, 0)
   assert.equal((await client.call(writeIndex(vid, index, [vid]))).result, 0)
 }

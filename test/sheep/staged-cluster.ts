@@ -28,6 +28,7 @@ export const FAST: Timing = {
   missingPauseMs: 5,
   removalLimitMs: 2000,
   removalPauseMs: 2,
+  cachePauseMs: 1,
 }
 
 /** A model cluster with its sheep, and clients of it, all ended with the test. */

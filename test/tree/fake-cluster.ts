@@ -86,6 +86,11 @@ export class FakeCluster implements ClusterFacts {
   nodesNow: NodeRecord[] = [{ addr: LOCAL, port: 7000, nrVnodes: 128, zone: 0, space: 0, disks: [] }]
   addresses: readonly Address[] = [{ host: '127.0.0.1', port: 7000 }]
   objectCache = false
+
+  setObjectCache(isOn: boolean): Promise<void> {
+    this.objectCache = isOn
+    return Promise.resolve()
+  }
   questions = 0
   state: number = Result.WAIT_FOR_FORMAT
   /** What every question waits for first. */

@@ -21,6 +21,11 @@ const INTERNAL = 0x0a
 
 const demo = { name: Buffer.from('demo') }
 const shared = { name: Buffer.from('shared') }
+/** As it is sent under a shared lock. */
+function shareLocked(message: Message): Message {
+  Req.flags.set(message.header, Req.flags.get(message.header) | Flag.TGT)
+  return message
+}
 const ofDemo = { copies: 1, blockSizeShift: 22 }
 
 /** What each captured request means, in the words of the builders. `payload` is the captured one. */
@@ -62,10 +67,10 @@ const REQUESTS: Readonly<Record<number, (payload: Uint8Array) => Message>> = {
   51: () => vdi.getVdiInfo({ ...demo, snapId: 1 }),
   56: () => object.readObject(inodeOid(DEMO), INODE_INDEX_END, 40),
   60: () => object.writeIndex(DEMO, 9, [0]),
-  61: (payload) => object.createObject(dataOid(DEMO_WORKING, 1), 1024, payload, { base: dataOid(DEMO, 1) }),
+  61: (payload) => object.createObject(dataOid(DEMO_WORKING, 1), 1024, payload, dataOid(DEMO, 1)),
   63: () => object.writeIndex(DEMO_WORKING, 1, [DEMO_WORKING]),
   65: () => object.readObject(ledgerOid(DEMO, 1), 0, 16),
-  66: (payload) => object.createObject(dataOid(DEMO_WORKING, 8), 0, payload, { base: dataOid(DEMO, 8) }),
+  66: (payload) => object.createObject(dataOid(DEMO_WORKING, 8), 0, payload, dataOid(DEMO, 8)),
   72: () => object.writeIndex(DEMO_WORKING, 3, [0]),
   73: () => object.writeVdiSize(DEMO_WORKING, 128 * MIB),
   74: () => vdi.newVdi({ ...ofDemo, name: Buffer.from('copy'), size: 64 * MIB, baseVid: DEMO }),
@@ -86,11 +91,11 @@ const REQUESTS: Readonly<Record<number, (payload: Uint8Array) => Message>> = {
   101: () => vdi.lockVdi(shared),
   104: () => vdi.releaseVdi(SHARED),
   106: () => vdi.lockVdi(shared, vdi.LockType.SHARED),
-  108: () => object.readObject(inodeOid(SHARED), 0, 1, Flag.TGT),
-  109: () => object.readObject(inodeOid(SHARED), 0, INODE_INDEX_END, Flag.TGT),
-  111: (payload) => object.createObject(dataOid(SHARED, 0), 0, payload, { flags: Flag.TGT }),
-  112: () => object.writeIndex(SHARED, 0, [SHARED], Flag.TGT),
-  113: (payload) => object.writeObject(dataOid(SHARED, 0), 0, payload, Flag.TGT),
+  108: () => shareLocked(object.readObject(inodeOid(SHARED), 0, 1)),
+  109: () => shareLocked(object.readObject(inodeOid(SHARED), 0, INODE_INDEX_END)),
+  111: (payload) => shareLocked(object.createObject(dataOid(SHARED, 0), 0, payload)),
+  112: () => shareLocked(object.writeIndex(SHARED, 0, [SHARED])),
+  113: (payload) => shareLocked(object.writeObject(dataOid(SHARED, 0), 0, payload)),
   116: () => vdi.releaseVdi(SHARED, vdi.LockType.SHARED),
   117: () => vdi.newVdi({ name: Buffer.from('ecvol'), size: 64 * MIB, copies: 3, copyPolicy: 0x11 }),
   119: (payload) => object.createObject(dataOid(ERASURE, 0), 300, payload),

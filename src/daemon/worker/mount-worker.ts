@@ -90,12 +90,11 @@ export class MountWorker implements WorkerMethods {
     return this.#core.tree.attachments.detach(parseVolumeName(name), how, waiter)
   }
 
-  setCache(patch: { readonly pageCache?: boolean; readonly objectCache?: boolean }): Promise<void> {
+  async setCache(patch: { readonly pageCache?: boolean; readonly objectCache?: boolean }): Promise<void> {
     const { caches } = this.#core.tree
     if (patch.pageCache !== undefined) caches.setPageCache(patch.pageCache)
-    if (patch.objectCache !== undefined) caches.setObjectCache(patch.objectCache)
+    if (patch.objectCache !== undefined) await caches.setObjectCache(patch.objectCache)
     this.#core.publish()
-    return Promise.resolve()
   }
 
   openInOldMode(): Promise<number> {
