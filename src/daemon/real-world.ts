@@ -20,7 +20,7 @@ class TcpStream implements Stream {
       onread: { buffer: () => receiver.buffer(), callback: (length) => receiver.received(length) },
     })
     this.#socket.once('connect', () => {
-      receiver.connected()
+      receiver.connected(peerOf(this.#socket))
     })
     this.#socket.on('error', (error) => {
       receiver.ended(error)
@@ -55,6 +55,12 @@ class TcpStream implements Stream {
       this.#socket.uncork()
     })
   }
+}
+
+/** An IPv4 address as such, also where an IPv6 socket shows it. */
+function peerOf({ remoteAddress, remotePort }: Socket): Address | undefined {
+  if (remoteAddress === undefined || remotePort === undefined) return undefined // ended already
+  return { host: remoteAddress.replace(/^::ffff:(?=\d+\.)/, ''), port: remotePort }
 }
 
 /** The machine's clock and its network. */

@@ -38,6 +38,8 @@ export interface AttachedVolume {
   readonly size?: number
   /** As it was told of last. */
   readonly times?: SavedTimes | undefined
+  /** The sheep that holds its lock for the mount, as the cluster names it. */
+  readonly lockOwner?: string | undefined
   /** A first worker goes on without it when it cannot be attached: it was attached at run time, by a predecessor. */
   readonly isOptional?: boolean
   /** It is detached when nobody has it open any more. */

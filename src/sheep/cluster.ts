@@ -186,6 +186,11 @@ export class Cluster {
     return this.#gateways.homeAddress
   }
 
+  /** Numeric, where the address of the gateway in use may be a name. */
+  get homePeer(): Address | undefined {
+    return this.#gateways.homePeer
+  }
+
   get state(): OutageState {
     return this.#outage.state
   }

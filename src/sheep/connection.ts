@@ -56,8 +56,11 @@ export class Connection {
   #timer: Timer | undefined
   #opening: { readonly resolve: () => void; readonly reject: (error: SheepfsError) => void } | undefined
 
+  #peer: Address
+
   private constructor(address: Address, options: ConnectionOptions, onClosed: OnClosed) {
     this.address = address
+    this.#peer = address
     this.#options = options
     this.#onClosed = onClosed
     this.#framer = new Framer({
@@ -68,7 +71,8 @@ export class Connection {
       },
     })
     this.#stream = options.world.dial(address, {
-      connected: () => {
+      connected: (peer) => {
+        this.#peer = peer ?? address
         this.#begin()
       },
       buffer: () => this.#framer.buffer(),
@@ -95,6 +99,11 @@ export class Connection {
         connection.#lose('timeout', `no connection within ${connectTimeoutMs / 1000} s`)
       })
     })
+  }
+
+  /** Where it leads to: a name may stand for several sheep, and is no name that the cluster knows. */
+  get peer(): Address {
+    return this.#peer
   }
 
   /** Requests without a response. */

@@ -8,7 +8,7 @@ import type { Waiter } from './waiter.ts'
 /** What a cluster can be asked for: by everything that lasts, or in an errand. */
 export type Requests = Pick<
   Cluster,
-  'protoVer' | 'hasLocking' | 'homeAddress' | 'read' | 'change' | 'changeOnce' | 'query' | 'ask' | 'lasting'
+  'protoVer' | 'hasLocking' | 'homePeer' | 'read' | 'change' | 'changeOnce' | 'query' | 'ask' | 'lasting'
 > & {
   /** Half of it done is worse than all of it: the caller's going does not end it any more. `standing`: what is done. */
   readonly committed?: (standing: string) => void
@@ -45,8 +45,8 @@ export class Errand implements Requests {
     return this.#cluster.hasLocking
   }
 
-  get homeAddress(): Address | undefined {
-    return this.#cluster.homeAddress
+  get homePeer(): Address | undefined {
+    return this.#cluster.homePeer
   }
 
   get lasting(): Requests {

@@ -54,6 +54,11 @@ export class Gateways {
     return this.#home?.address
   }
 
+  /** Where the connection to home leads to. */
+  get homePeer(): Address | undefined {
+    return this.#home?.connection?.peer ?? this.#home?.address
+  }
+
   /** Requests in flight on all connections. */
   get inFlight(): number {
     let sum = 0
@@ -177,7 +182,7 @@ export class Gateways {
 
   #setHome(home: Sheep): void {
     this.#home = home
-    this.#watcher.onHome(home.address)
+    this.#watcher.onHome(home.connection?.peer ?? home.address)
   }
 
   async #firstToAnswer(addresses: readonly Address[]): Promise<Sheep> {

@@ -22,7 +22,8 @@ export interface Stream {
 
 /** What a stream tells its owner. */
 export interface Receiver {
-  connected(): void
+  /** `peer`: the numeric address of the other side, where the one dialled may be a name. */
+  connected(peer?: Address): void
   /** Where the next bytes go; asked for before every receipt. */
   buffer(): Uint8Array
   /** So many bytes have been put into the last buffer. False: no more are wanted. */

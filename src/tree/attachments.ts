@@ -20,6 +20,8 @@ export interface HowToOpen {
   readonly breakLock?: boolean
   /** The node id it had in a predecessor of this process, which may still hold the lock of the VDI. */
   readonly nodeId?: number
+  /** The sheep that held the lock for it. */
+  readonly lockOwner?: string | undefined
   /** Its times there. */
   readonly times?: SavedTimes | undefined
 }

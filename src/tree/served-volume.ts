@@ -6,6 +6,7 @@ export type ServedVolume = Pick<
   | 'size'
   | 'objectSize'
   | 'isReadOnly'
+  | 'lockOwner'
   | 'hasOtherWriters'
   | 'allocatedBytes'
   | 'fixedMs'

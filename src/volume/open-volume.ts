@@ -2,7 +2,6 @@ import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Cluster } from '../sheep/cluster.ts'
 import type { Waiter } from '../sheep/waiter.ts'
-import type { Address } from '../sheep/address.ts'
 import { lookupVdi, readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
 import type { VdiAnswer, VdiSpec } from '../wire/vdi-ops.ts'
 import { loadIndex } from './load-index.ts'
@@ -17,8 +16,10 @@ export interface OpenVolumeOptions {
   readonly readOnly?: boolean
   /** Take the VDI's lock from whoever has it. */
   readonly breakLock?: boolean
-  /** The VDI's lock may still be held through one of these sheep, by a predecessor of this process. */
-  readonly ownGateways?: readonly Address[]
+  /** The VDI's lock may still be held through one of these sheep (`host:port`), by a predecessor of this process. */
+  readonly ownOwners?: readonly string[]
+  /** Called when another sheep may hold the lock than before: the VDI has got another inode. */
+  readonly onLock?: () => void
   /** Who waits for it; when he waits no more, nothing of it stays. */
   readonly waiter?: Waiter
 }
@@ -50,7 +51,7 @@ async function openInode(
   cluster: Cluster,
   spec: VdiSpec,
   held: VdiLock | VdiAnswer,
-  { log, waiter }: OpenVolumeOptions,
+  { log, waiter, onLock }: OpenVolumeOptions,
 ): Promise<Volume> {
   const text = vdiText(spec)
   const header = await readInodeHeader(cluster, held.vid).catch((error: unknown) => {
@@ -60,8 +61,8 @@ async function openInode(
   checkLayout(header, text)
   const index = await loadIndex(cluster, header)
   waiter?.signal.throwIfAborted()
-  const lock = 'gateway' in held && !header.isSnapshot ? held : undefined
-  const core = new VolumeCore({ cluster, spec, incarnation: { header, index }, lock, log })
+  const lock = 'owner' in held && !header.isSnapshot ? held : undefined
+  const core = new VolumeCore({ cluster, spec, incarnation: { header, index }, lock, onLock, log })
   if (lock) core.removals.suspectFormer()
   return new Volume(core)
 }

@@ -63,8 +63,8 @@ async function lockSuccessor(core: VolumeCore): Promise<VdiLock> {
     const { vid } = await lookupVdi(core.cluster, spec)
     if (vid !== core.vid) {
       checkSnapshots(core)
-      const ownGateways = core.nextLock?.gateway ? [core.nextLock.gateway] : []
-      core.nextLock = await acquireVdiLock(core.cluster, spec, { ownGateways })
+      const ownOwners = core.nextLock?.owner === undefined ? [] : [core.nextLock.owner]
+      core.nextLock = await acquireVdiLock(core.cluster, spec, { ownOwners })
       return core.nextLock
     }
   } catch (error) {
@@ -83,6 +83,7 @@ async function exchangeLock(core: VolumeCore, lock: VdiLock): Promise<void> {
   const { lock: old } = core
   core.lock = lock
   core.nextLock = undefined
+  core.onLock()
   if (!old) return
   await releaseVdiLock(core.cluster, old).catch((error: unknown) => {
     core.log.warn({ err: error }, `${core.text}: the lock of the snapshot could not be released`)

@@ -1,5 +1,5 @@
 import { SheepfsError } from '../errors.ts'
-import { type Address, addressText } from '../sheep/address.ts'
+import { addressText } from '../sheep/address.ts'
 import type { Requests } from '../sheep/errand.ts'
 import { resultError } from '../sheep/result-error.ts'
 import { lookupVdi, vdiText } from '../sheep/vdi-lookup.ts'
@@ -16,17 +16,18 @@ const MAX_STATES = 2 ** 20
 export interface LockOptions {
   /** Take the lock from whoever has it. */
   readonly breakLock?: boolean
-  /** A lock that is held through one of these is our own, taken by a predecessor of this process. */
-  readonly ownGateways?: readonly Address[]
+  /** A lock that one of these has is our own, taken by a predecessor of this process; `host:port`. */
+  readonly ownOwners?: readonly string[]
 }
 
-/**
- * The lock of a vid. It belongs to the sheep through which it was taken (docs/sheepdog-protocol.md#6.2); undefined where
- * the cluster keeps no locks.
- */
+/** The lock of a vid. */
 export interface VdiLock {
   readonly vid: number
-  readonly gateway: Address | undefined
+  /**
+   * The sheep through which it was taken (docs/sheepdog-protocol.md#6.2), as the cluster names it: the address it is reached
+   * by may be another. Undefined where the cluster keeps no locks.
+   */
+  readonly owner: string | undefined
 }
 
 /**
@@ -34,24 +35,24 @@ export interface VdiLock {
  * locked, saying through which sheep it is held and how to break it; not-found.
  */
 export async function acquireVdiLock(cluster: Requests, spec: VdiSpec, options: LockOptions = {}): Promise<VdiLock> {
-  if (!cluster.hasLocking) return { vid: (await lookupVdi(cluster, spec)).vid, gateway: undefined }
-  const ownGateways = [...(options.ownGateways ?? [])]
+  if (!cluster.hasLocking) return { vid: (await lookupVdi(cluster, spec)).vid, owner: undefined }
+  const ownOwners = new Set(options.ownOwners)
   for (let isBreaking = options.breakLock === true; ;) {
     const before = await readLock(cluster, (await lookupVdi(cluster, spec)).vid)
-    const gateway = cluster.homeAddress
+    const gateway = cluster.homePeer
     const response = await cluster.changeOnce(lockVdi(spec))
     if (!response) {
       // it may have been taken before the connection broke, through either of these, unless somebody had it before
-      const possible = before.owner === undefined ? [gateway, cluster.homeAddress] : []
-      for (const address of possible) if (address) ownGateways.push(address)
+      const possible = before.owner === undefined ? [gateway, cluster.homePeer] : []
+      for (const address of possible) if (address) ownOwners.add(addressText(address))
       continue
     }
-    if (response.result === Result.SUCCESS) return { vid: parseVdiAnswer(response).vid, gateway: cluster.homeAddress }
-    if (response.result !== Result.VDI_LOCKED) throw resultError(response.result, vdiText(spec))
-    const { vid } = await lookupVdi(cluster, spec)
+    const isTaken = response.result === Result.SUCCESS
+    if (!isTaken && response.result !== Result.VDI_LOCKED) throw resultError(response.result, vdiText(spec))
+    const vid = isTaken ? parseVdiAnswer(response).vid : (await lookupVdi(cluster, spec)).vid
     const lock = await readLock(cluster, vid)
-    const own = ownGateways.find((address) => addressText(address) === lock.owner)
-    if (own) return { vid, gateway: own }
+    if (lock.owner !== undefined && (isTaken || ownOwners.has(lock.owner))) return { vid, owner: lock.owner }
+    if (isTaken) continue // broken by somebody before it could be looked at
     if (!isBreaking) throw lockedError(spec, lock)
     isBreaking = false
     await cluster.change(releaseVdi(vid, lock.isShared ? LockType.SHARED : LockType.NORMAL))
@@ -59,10 +60,10 @@ export async function acquireVdiLock(cluster: Requests, spec: VdiSpec, options: 
 }
 
 /** Gives a lock back, unless it was broken and others hold it by now. */
-export async function releaseVdiLock(cluster: Requests, { vid, gateway }: VdiLock): Promise<void> {
-  if (!gateway) return
-  const { owner } = await readLock(cluster, vid)
-  if (owner === addressText(gateway)) await cluster.change(releaseVdi(vid))
+export async function releaseVdiLock(cluster: Requests, { vid, owner }: VdiLock): Promise<void> {
+  if (owner === undefined) return
+  const lock = await readLock(cluster, vid)
+  if (lock.owner === owner) await cluster.change(releaseVdi(vid))
 }
 
 interface Lock {

@@ -38,6 +38,7 @@ export class VolumeCore {
   readonly removals: Removals
   /** Held while the volume may be written to; undefined when it is attached for reading. */
   lock: VdiLock | undefined
+  readonly onLock: () => void
   /** The lock of the inode that comes next, when it was taken and going over to it failed. */
   nextLock: VdiLock | undefined
   /** Changes of the inode acknowledged so far, and how many of them are known not to have been lost to a snapshot. */
@@ -54,9 +55,12 @@ export class VolumeCore {
     spec: VdiSpec
     incarnation: Incarnation
     lock: VdiLock | undefined
+    /** Called when `lock` is another. */
+    onLock?: (() => void) | undefined
     log: Logger
   }) {
     this.lock = options.lock
+    this.onLock = options.onLock ?? (() => undefined)
     this.cluster = options.cluster
     this.removals = new Removals(options.cluster, () => this.header)
     this.spec = options.spec

@@ -45,7 +45,12 @@ export class Volume {
 
   /** Whether the VDI's lock is held; never in a cluster without locking. */
   get isLocked(): boolean {
-    return this.#core.lock?.gateway !== undefined
+    return this.lockOwner !== undefined
+  }
+
+  /** The sheep that holds the VDI's lock for this client, as the cluster names it. */
+  get lockOwner(): string | undefined {
+    return this.#core.lock?.owner
   }
 
   /** Whether the VDI was deleted or rolled back underneath: nothing can be read or written any more. */

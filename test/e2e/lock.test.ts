@@ -45,12 +45,12 @@ describe('the lock of an attached VDI', { skip: missing('fuse', 'root'), timeout
     await (await startSheepfs(stage, { sheep, attach: [name] })).stop()
   })
 
-  test('is taken over by a new worker where its predecessor held it, and nowhere else', async () => {
+  test('is taken over by a new worker where its predecessor held it by whatever name, and nowhere else', async () => {
     const [own, foreign] = [await sheep.createVdi(MIB), await sheep.createVdi(MIB)]
     const mount = {
       name: 'm',
       mountpoint: await stage.mountpoint(),
-      sheep: [addressText(sheep.address)],
+      sheep: [addressText({ ...sheep.address, host: 'localhost' })],
       volumes: [own],
     }
     const daemon = await startSheepfsd(stage, { mounts: [mount] })

@@ -22,6 +22,8 @@ export class FakeVolume implements ServedVolume {
   /** What close waits for. */
   closing: Promise<void> = Promise.resolve()
 
+  readonly lockOwner = undefined
+
   constructor(options: { size?: number; isReadOnly?: boolean } = {}) {
     this.bytes = new Uint8Array(options.size ?? 1000)
     this.isReadOnly = options.isReadOnly ?? false

@@ -57,14 +57,14 @@ async function untilOpen({ cluster, log }: Context): Promise<void> {
 
 /** The worker of a daemon that was killed may still hold the lock, and is about to give it back. */
 async function attach(
-  { name, nodeId, readOnly, times, isTemporary = false }: AttachedVolume,
+  { name, nodeId, readOnly, times, lockOwner, isTemporary = false }: AttachedVolume,
   attachments: Attachments,
   { isSuccessor }: { isSuccessor: boolean },
 ): Promise<void> {
   for (const until = performance.now() + LOCK_PATIENCE_MS; ;) {
     const waiter = new Waiter({ clock: realWorld.clock, limitMs: isSuccessor ? Infinity : WAIT_LIMIT_MS })
     try {
-      await attachments.attach(parseVolumeName(name), { readOnly, nodeId, times, isTemporary }, waiter)
+      await attachments.attach(parseVolumeName(name), { readOnly, nodeId, times, lockOwner, isTemporary }, waiter)
       return
     } catch (error) {
       const isWaitedFor = isSuccessor && isNoAnswer(error)

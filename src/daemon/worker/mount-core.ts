@@ -84,9 +84,17 @@ export class MountCore {
     this.tree = new ClusterTree({
       clock: this.cluster.clock,
       facts: factsOf(this.cluster),
-      openVolume: (vdi, { nodeId, ...how }, waiter) => {
-        const ownGateways = nodeId === undefined ? [] : state.gateways // others lock through the same sheep
-        return openVolume(this.cluster, vdi, { ...how, log, ownGateways, waiter })
+      openVolume: (vdi, { nodeId, lockOwner, ...how }, waiter) => {
+        const ownOwners = lockOwner === undefined ? state.gateways.map(addressText) : [lockOwner]
+        return openVolume(this.cluster, vdi, {
+          ...how,
+          log,
+          waiter,
+          ownOwners: nodeId === undefined ? [] : ownOwners, // others lock through the same sheep
+          onLock: () => {
+            this.publish()
+          },
+        })
       },
       owner: { uid: spec.uid, gid: spec.gid },
       volumeMode: spec.volumeMode,
@@ -213,6 +221,7 @@ export class MountCore {
         size: file.volume.size,
         isTemporary: tree.attachments.isTemporary(file),
         times: savedTimes(file.times),
+        lockOwner: file.volume.lockOwner,
       })),
       nextNodeId: tree.ids.next,
       pageCache: tree.caches.pageCache,
