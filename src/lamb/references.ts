@@ -59,6 +59,11 @@ export class References {
     return true
   }
 
+  /** Whether nothing is waiting. */
+  get isIdle(): boolean {
+    return this.#queue.length === 0
+  }
+
   /** Does at once what is waiting. */
   drain(): void {
     this.#timer?.cancel()

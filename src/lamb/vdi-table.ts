@@ -18,9 +18,9 @@ export interface VdiEntry {
 /** The vids of the node. Rebuilt from the inodes at the start, as a sheep does. */
 export class VdiTable {
   readonly #states = new Map<number, VdiEntry>()
-  /** Bit v of byte v >> 3: the vid was ever used. */
-  readonly inUse = new Uint8Array(VDI_BITMAP_SIZE)
-  readonly deleted = new Uint8Array(VDI_BITMAP_SIZE)
+  /** Vids that were ever used. */
+  readonly #inUse = new Set<number>()
+  readonly #deleted = new Set<number>()
 
   load(store: ObjectStore): void {
     const head = new Uint8Array(INODE_HEAD_SIZE)
@@ -46,8 +46,8 @@ export class VdiTable {
 
   clear(): void {
     this.#states.clear()
-    this.inUse.fill(0)
-    this.deleted.fill(0)
+    this.#inUse.clear()
+    this.#deleted.clear()
   }
 
   get(vid: number): VdiEntry | undefined {
@@ -64,37 +64,46 @@ export class VdiTable {
   }
 
   markUsed(vid: number): void {
-    setBit(this.inUse, vid)
+    this.#inUse.add(vid)
+  }
+
+  /** As READ_VDIS tells the vids that were ever used. */
+  get inUse(): Uint8Array {
+    return bitmapOf(this.#inUse)
+  }
+
+  /** As READ_DEL_VDIS tells those that were deleted. */
+  get deleted(): Uint8Array {
+    return bitmapOf(this.#deleted)
   }
 
   /** The vid stays in use: it is never given again. */
   markDeleted(vid: number): void {
-    setBit(this.deleted, vid)
+    this.#deleted.add(vid)
     const state = this.#states.get(vid)
     if (state) state.isDeleted = true
   }
 
   /** The first vid at or after `hash` that was never used; undefined when all are. */
   freeVid(hash: number): number | undefined {
-    for (let vid = hash; vid <= MAX_VID; vid++) if (!hasBit(this.inUse, vid)) return vid
-    for (let vid = 1; vid < hash; vid++) if (!hasBit(this.inUse, vid)) return vid
+    for (let vid = hash; vid <= MAX_VID; vid++) if (!this.#inUse.has(vid)) return vid
+    for (let vid = 1; vid < hash; vid++) if (!this.#inUse.has(vid)) return vid
     return undefined
   }
 
   /** The vids that a name with this hash may have, newest first. */
   candidates(hash: number): number[] {
     const vids: number[] = []
-    for (let vid = hash; hasBit(this.inUse, vid) && vids.length < MAX_VID; vid = vid === MAX_VID ? 1 : vid + 1) {
+    for (let vid = hash; this.#inUse.has(vid) && vids.length < MAX_VID; vid = vid === MAX_VID ? 1 : vid + 1) {
       vids.push(vid)
     }
     return vids.reverse()
   }
 }
 
-function hasBit(bitmap: Uint8Array, vid: number): boolean {
-  return (((bitmap[vid >> 3] ?? 0) >> (vid & 7)) & 1) === 1
-}
-
-function setBit(bitmap: Uint8Array, vid: number): void {
-  bitmap[vid >> 3] = (bitmap[vid >> 3] ?? 0) | (1 << (vid & 7))
+/** Bit v of byte v >> 3 stands for vid v. */
+function bitmapOf(vids: ReadonlySet<number>): Uint8Array {
+  const bitmap = new Uint8Array(VDI_BITMAP_SIZE)
+  for (const vid of vids) bitmap[vid >> 3] = (bitmap[vid >> 3] ?? 0) | (1 << (vid & 7))
+  return bitmap
 }

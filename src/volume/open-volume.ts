@@ -34,34 +34,39 @@ export async function openVolume(cluster: Cluster, spec: VdiSpec, options: OpenV
   const asked = errand ?? cluster
   const isWritable = readOnly !== true && isWorkingVdi(spec)
   try {
-    const lock = isWritable ? await acquireVdiLock(asked, spec, options) : undefined
-    try {
-      if (lock) await cluster.emptyObjectCaches(lock.vid)
-      return await openInode(cluster, spec, lock ?? (await lookupVdi(asked, spec)), options)
-    } catch (error) {
-      if (lock) await releaseVdiLock(cluster, lock)
-      throw error
+    for (;;) {
+      const lock = isWritable ? await acquireVdiLock(asked, spec, options) : undefined
+      let volume: Volume | undefined
+      try {
+        if (lock) await cluster.emptyObjectCaches(lock.vid)
+        volume = await openInode(cluster, spec, lock ?? (await lookupVdi(asked, spec)), options)
+      } finally {
+        if (lock && !volume) await releaseVdiLock(cluster, lock)
+      }
+      if (volume) return volume
     }
   } finally {
     errand?.end()
   }
 }
 
+/** Undefined when the working VDI has become a snapshot since it was looked up. */
 async function openInode(
   cluster: Cluster,
   spec: VdiSpec,
   held: VdiLock | VdiAnswer,
   { log, waiter, onLock }: OpenVolumeOptions,
-): Promise<Volume> {
+): Promise<Volume | undefined> {
   const text = vdiText(spec)
   const header = await readInodeHeader(cluster, held.vid).catch((error: unknown) => {
     if (!isSheepfsError(error, 'stale')) throw error
     throw new SheepfsError('not-found', `${text}: no such VDI (its inode is missing)`, { cause: error })
   })
+  if (header.isSnapshot && isWorkingVdi(spec)) return undefined
   checkLayout(header, text)
   const index = await loadIndex(cluster, header)
   waiter?.signal.throwIfAborted()
-  const lock = 'owner' in held && !header.isSnapshot ? held : undefined
+  const lock = 'owner' in held ? held : undefined
   const core = new VolumeCore({ cluster, spec, incarnation: { header, index }, lock, onLock, log })
   if (lock) core.removals.suspectFormer()
   return new Volume(core)

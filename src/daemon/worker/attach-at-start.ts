@@ -1,16 +1,20 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { sleep } from '../../clock.ts'
 import { isSheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Cluster } from '../../sheep/cluster.ts'
 import { WAIT_LIMIT_MS, Waiter } from '../../sheep/waiter.ts'
 import type { Attachments } from '../../tree/attachments.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
-import { realWorld } from '../real-world.ts'
-import type { AttachedVolume, WorkerStart } from '../worker-protocol.ts'
+import type { AttachedVolume, MountState } from '../worker-protocol.ts'
 
 const RETRY_PAUSE_MS = 1000
 /** What a killed predecessor holds it gives back within this. */
 const LOCK_PATIENCE_MS = 6000
+
+interface Start {
+  readonly generation: number
+  readonly state: Pick<MountState, 'gateways' | 'volumes'>
+}
 
 interface Context {
   readonly cluster: Cluster
@@ -22,7 +26,7 @@ interface Context {
  * Connects to the cluster and attaches the volumes that a worker starts with. A first worker fails when the cluster or a
  * volume is not there, or does not answer; a successor has files open: it waits for the cluster, and goes on without what is lost.
  */
-export async function attachAtStart({ generation, state }: WorkerStart, context: Context): Promise<void> {
+export async function attachAtStart({ generation, state }: Start, context: Context): Promise<void> {
   const isSuccessor = generation > 1
   if (isSuccessor) {
     await untilOpen(context)
@@ -31,7 +35,7 @@ export async function attachAtStart({ generation, state }: WorkerStart, context:
   await Promise.all(
     state.volumes.map(async (volume) => {
       try {
-        await attach(volume, context.attachments, { isSuccessor })
+        await attach(volume, context, { isSuccessor })
       } catch (error) {
         const isNeeded = volume.isOptional !== true || !isSheepfsError(error) || isNoAnswer(error)
         if (!isSuccessor && isNeeded) throw error
@@ -42,7 +46,7 @@ export async function attachAtStart({ generation, state }: WorkerStart, context:
   )
 }
 
-async function untilOpen({ cluster, log }: Context): Promise<void> {
+async function untilOpen({ cluster, log }: Pick<Context, 'cluster' | 'log'>): Promise<void> {
   for (;;) {
     try {
       await cluster.open()
@@ -50,7 +54,7 @@ async function untilOpen({ cluster, log }: Context): Promise<void> {
     } catch (error) {
       if (!isSheepfsError(error) || error.code === 'closed') throw error
       log.warn(`waiting for the cluster: ${error.message}`)
-      await pause(RETRY_PAUSE_MS)
+      await sleep(cluster.clock, RETRY_PAUSE_MS)
     }
   }
 }
@@ -58,19 +62,19 @@ async function untilOpen({ cluster, log }: Context): Promise<void> {
 /** The worker of a daemon that was killed may still hold the lock, and is about to give it back. */
 async function attach(
   { name, nodeId, readOnly, times, lockOwner, isTemporary = false }: AttachedVolume,
-  attachments: Attachments,
+  { cluster: { clock }, attachments }: Context,
   { isSuccessor }: { isSuccessor: boolean },
 ): Promise<void> {
-  for (const until = performance.now() + LOCK_PATIENCE_MS; ;) {
-    const waiter = new Waiter({ clock: realWorld.clock, limitMs: isSuccessor ? Infinity : WAIT_LIMIT_MS })
+  for (const until = clock.now() + LOCK_PATIENCE_MS; ;) {
+    const waiter = new Waiter({ clock, limitMs: isSuccessor ? Infinity : WAIT_LIMIT_MS })
     try {
       await attachments.attach(parseVolumeName(name), { readOnly, nodeId, times, lockOwner, isTemporary }, waiter)
       return
     } catch (error) {
       const isWaitedFor = isSuccessor && isNoAnswer(error)
-      const isGivenBack = isSheepfsError(error, 'locked') && performance.now() < until
+      const isGivenBack = isSheepfsError(error, 'locked') && clock.now() < until
       if (!isWaitedFor && !isGivenBack) throw error
-      await pause(RETRY_PAUSE_MS)
+      await sleep(clock, RETRY_PAUSE_MS)
     } finally {
       waiter.end()
     }

@@ -7,7 +7,7 @@ import type { HandleKeeper } from '../../fuse/kernel/open-files.ts'
 import { Session } from '../../fuse/kernel/session.ts'
 import type { Negotiated } from '../../fuse/kernel/negotiation.ts'
 import type { Logger } from '../../log.ts'
-import { addressText, isSameAddress, type Address } from '../../sheep/address.ts'
+import { addressText, type Address } from '../../sheep/address.ts'
 import { Cluster } from '../../sheep/cluster.ts'
 import { factsOf } from '../../tree/cluster-facts.ts'
 import { ClusterTree } from '../../tree/cluster-tree.ts'
@@ -17,6 +17,7 @@ import { FIRST_VOLUME_ID, NodeIds } from '../../tree/node-ids.ts'
 import { openVolume } from '../../volume/open-volume.ts'
 import { realWorld } from '../real-world.ts'
 import { attachAtStart } from './attach-at-start.ts'
+import { withGateway } from './remembered-gateways.ts'
 import { loadEngine } from '../choose-engine.ts'
 import type { FromWorker, MountState, WorkerStart } from '../worker-protocol.ts'
 
@@ -24,9 +25,6 @@ import type { FromWorker, MountState, WorkerStart } from '../worker-protocol.ts'
 const DEVICE_FD = 3
 /** Without a supervisor the cluster is waited for only as long as this. */
 const ORPHAN_IO_TIMEOUT_MS = 2000
-/** Gateways whose late executions a successor waits for: the present one, and those before it that may still be busy. */
-const REMEMBERED_GATEWAYS = 4
-
 export interface WorkerSurroundings {
   readonly log: Logger
   /** Aborts when nobody waits any more for the mount to be served. */
@@ -294,8 +292,7 @@ export class MountCore {
   }
 
   #rememberGateway(address: Address): void {
-    const others = this.#gateways.filter((known) => !isSameAddress(known, address))
-    this.#gateways = [address, ...others].slice(0, REMEMBERED_GATEWAYS)
+    this.#gateways = withGateway(this.#gateways, address)
     this.log.debug({ sheep: addressText(address) }, 'gateway')
     this.publish()
   }

@@ -1,0 +1,173 @@
+import { isSheepfsError } from '../../../src/errors.ts'
+import { createVdi } from '../../../src/lamb/vdi-create.ts'
+import { ClusterFlag } from '../../../src/wire/info-ops.ts'
+import { deleteVdi } from '../../../src/volume/manage/delete-vdi.ts'
+import { cloneVdi, snapshotVdi } from '../../../src/volume/manage/snapshot-vdi.ts'
+import type { Random } from '../../sheep/random.ts'
+import { openVolume } from '../../../src/volume/open-volume.ts'
+import { silentLogger } from '../../../src/log.ts'
+import { UNIT, type Contents } from '../contents.ts'
+import type { SimulatedCluster } from '../simulated-cluster.ts'
+import { rest, type Actor, type Scene } from './actor.ts'
+
+const log = silentLogger()
+
+/** Takes snapshots of the VDI from another host, looks at them, clones and deletes some. */
+export const snapshotter: Actor = {
+  name: 'snapshotter',
+  act: async (scene, random, steps) => {
+    const { stage, cluster, vdi } = scene
+    const client = await stage.openClient('snapshotter', addressesOf(cluster), random)
+    const name = Buffer.from(vdi)
+    for (let times = 0; times < Math.ceil(steps / 8); times++) {
+      await rest(scene, random, 6000)
+      const tag = `s${random.below(2 ** 31)}`
+      const isTaken = await byOther(scene, `snapshot ${tag}`, () => snapshotVdi(client, name, tag))
+      if (!isTaken) continue
+      const dice = random.next()
+      if (dice < 0.3)
+        await byOther(scene, `clone of ${tag}`, () => cloneVdi(client, [{ name, tag: Buffer.from(tag) }], `c${tag}`))
+      else if (dice < 0.45) {
+        const specs = [{ name, tag: Buffer.from(tag) }]
+        await byOther(scene, `deletion of ${tag}`, () => deleteVdi(client, specs, () => undefined))
+      }
+    }
+    stage.endClient(client)
+  },
+}
+
+/** Deletes the VDI and makes it anew from its snapshot, under whoever has it attached. */
+export const rollback: Actor = {
+  name: 'rollback',
+  act: async (scene, random) => {
+    const { stage, cluster, vdi } = scene
+    await rest(scene, random, 5000)
+    const client = await stage.openClient('rollback', addressesOf(cluster), random)
+    const name = Buffer.from(vdi)
+    const isTaken = await byOther(scene, 'snapshot before', () => snapshotVdi(client, name, 'before'))
+    if (!isTaken) return
+    await rest(scene, random, 3000)
+    stage.past.add('rollback')
+    if ((cluster.settings.flags & ClusterFlag.LOCKING) === 0) {
+      await byOther(scene, 'deletion', () => deleteVdi(client, [{ name }], () => undefined))
+      await byOther(scene, 'clone', () => cloneVdi(client, [{ name, tag: Buffer.from('before') }], vdi))
+    }
+    stage.endClient(client)
+  },
+}
+
+/** Wants to write to the VDI too, from another host; where there are locks it must not get it while we have it. */
+export const rival: Actor = {
+  name: 'rival',
+  act: async (scene, random, steps) => {
+    const { stage, cluster, mount, vdi } = scene
+    if ((cluster.settings.flags & ClusterFlag.LOCKING) === 0) return
+    const client = await stage.openClient('rival', addressesOf(cluster), random)
+    for (let times = 0; times < steps / 2; times++) {
+      await rest(scene, random, 6000)
+      // after a snapshot the VDI has an inode that nobody has locked yet: whoever comes first has it
+      stage.past.add('rival')
+      try {
+        const volume = await openVolume(client, { name: Buffer.from(vdi) }, { log })
+        if (volume.vid !== mount.vid) stage.past.add('taken over')
+        else if (mount.isWriting) {
+          const isBlind = !client.hasLocking || mount.cluster?.hasLocking === false
+          stage.report('two writers', 'a rival has got the lock of the VDI', isBlind ? 'locking not seen' : undefined)
+        }
+        await volume.close()
+      } catch (error) {
+        if (!isSheepfsError(error)) stage.checkError('rival', error)
+      }
+    }
+    stage.endClient(client)
+  },
+}
+
+/** Formats the cluster underneath; a VDI of the same name is made and written by somebody else. */
+export const formatter: Actor = {
+  name: 'formatter',
+  act: async (scene, random) => {
+    const { stage, cluster } = scene
+    await rest(scene, random, 6000)
+    while (!cluster.isCalm) await stage.agenda.pause(100)
+    stage.past.add('format')
+    stage.trace.say(stage.agenda.now, () => '** format')
+    cluster.reformat()
+    await makeVdi(scene, cluster, scene.contents.units)
+    const contents = scene.contents.copy(`${scene.vdi} after the format`)
+    await watchForeign(scene, cluster, contents, random)
+  },
+}
+
+/** Points the mount to another cluster that has a VDI of the same name. */
+export const mover: Actor = {
+  name: 'mover',
+  act: async (scene, random) => {
+    const { stage, mount, other } = scene
+    if (!other) return
+    await rest(scene, random, 6000)
+    stage.past.add('other cluster')
+    stage.trace.say(stage.agenda.now, () => '** other cluster')
+    await mount.setAddresses(addressesOf(other)).catch(() => undefined)
+    await watchForeign(scene, other, scene.contents.copy(`${scene.vdi} of ${other.name}`), random)
+  },
+}
+
+/** Makes a VDI as an administrator does, in no time. */
+export async function makeVdi(
+  scene: Pick<Scene, 'vdi' | 'objectUnits'>,
+  cluster: SimulatedCluster,
+  units: number,
+): Promise<void> {
+  await createVdi(cluster.core, {
+    name: Buffer.from(scene.vdi),
+    size: units * UNIT,
+    baseVid: 0,
+    copies: 0,
+    copyPolicy: 0,
+    storePolicy: 0,
+    blockSizeShift: Math.log2(scene.objectUnits * UNIT),
+    isSnapshot: false,
+  })
+}
+
+/** Nothing that was meant for the mount's VDI may appear in another one of its name. */
+async function watchForeign(
+  scene: Scene,
+  cluster: SimulatedCluster,
+  contents: Contents,
+  random: Random,
+): Promise<void> {
+  const { stage, vdi } = scene
+  await stage.agenda.pause(random.next() * 40_000)
+  const client = await stage.openClient('watcher', addressesOf(cluster), random)
+  const volume = await openVolume(client, { name: Buffer.from(vdi) }, { log, readOnly: true })
+  const bytes = new Uint8Array(volume.size)
+  await volume.read(0, bytes)
+  for (let at = 0; at < bytes.length; at += UNIT) {
+    if (bytes.subarray(at, at + 4).some((byte) => byte !== 0)) {
+      stage.report('foreign bytes', `unit ${at / UNIT} of ${contents.name} was written by the mount of another VDI`)
+    }
+  }
+  await volume.close()
+  stage.endClient(client)
+}
+
+/** False when it failed, as what others do at the same time may make it. */
+async function byOther(scene: Scene, what: string, work: () => Promise<unknown>): Promise<boolean> {
+  const { stage } = scene
+  stage.trace.say(stage.agenda.now, () => what)
+  try {
+    await stage.timed(what, { ioTimeoutMs: Infinity }, work)
+    stage.trace.say(stage.agenda.now, () => `${what} is done`)
+    return true
+  } catch (error) {
+    if (!isSheepfsError(error)) stage.checkError(what, error)
+    stage.trace.say(stage.agenda.now, () => `${what} failed: ${String(error)}`)
+    return false
+  }
+}
+
+export function addressesOf(cluster: SimulatedCluster): SimulatedCluster['sheep'][number]['address'][] {
+  return cluster.sheep.map(({ address }) => address)
+}

@@ -1,0 +1,123 @@
+import type { Finding } from './finding.ts'
+
+/** A fault of the client that is known and not mended yet, and by what a finding is told to be one of it. */
+interface KnownFault {
+  readonly name: string
+  /** A seed that finds it, and nothing else before. */
+  readonly seed: number
+  readonly isShownBy: (finding: Finding) => boolean
+}
+
+const after =
+  (cause: string) =>
+  ({ circumstance }: Finding): boolean =>
+    circumstance.includes(cause)
+
+const isOfOtherVdi = ({ past }: Finding): boolean => past.includes('format') || past.includes('other cluster')
+
+/**
+ * What the simulation has found and has still to be mended, most telling first: the first that fits is the one. A fault
+ * that is mended goes from here to `MENDED_SEEDS`.
+ */
+export const KNOWN_FAULTS: readonly KnownFault[] = [
+  {
+    name: 'a format underneath, or a move to a cluster of a lower epoch, lets requests wait for ever',
+    seed: 222,
+    isShownBy: (finding) => finding.symptom === 'waits' && isOfOtherVdi(finding),
+  },
+  {
+    name: 'another cluster at the same address, or a format, is taken for the same',
+    seed: 12,
+    isShownBy: isOfOtherVdi,
+  },
+  {
+    name: 'an empty STAT_CLUSTER of a sheep that starts is taken for a cluster without locks',
+    seed: 210,
+    isShownBy: after('locking not seen'),
+  },
+  {
+    name: 'locks that are lost when the whole cluster restarts are not taken again',
+    seed: 98,
+    isShownBy: ({ symptom, past }) => symptom === 'two writers' && past.includes('restart of all'),
+  },
+  {
+    name: 'two snapshots at once roll the VDI back',
+    seed: 310,
+    isShownBy: after('snapshot of a snapshot'),
+  },
+  {
+    name: 'with fewer zones than strips, recovery takes stale strips',
+    seed: 589,
+    isShownBy: after('stale strip'),
+  },
+  {
+    name: 'a disk that is unplugged or plugged in lets a recovery without an epoch undo writes',
+    seed: 226,
+    isShownBy: after('fetch without an epoch'),
+  },
+  {
+    name: 'a removal that takes longer than 30 s takes away what was created meanwhile',
+    seed: 902,
+    isShownBy: after('removal of a new object'),
+  },
+  {
+    name: 'removals hold creates up without a bound',
+    seed: 590,
+    isShownBy: (finding) => finding.symptom === 'waits' && after('an object without an entry')(finding),
+  },
+  {
+    name: 'NO_OBJ and NO_VDI while holders are away are believed',
+    seed: 84,
+    isShownBy: after('holders away'),
+  },
+  {
+    name: 'attached for reading, a discard elsewhere is an error, or zeros',
+    seed: 19,
+    isShownBy: ({ symptom }) => symptom === 'error io of a distant reader' || symptom === 'zeros for a distant reader',
+  },
+  {
+    name: 'publishes ignore io_timeout',
+    seed: 1702,
+    isShownBy: ({ symptom }) => symptom === 'ignores io_timeout',
+  },
+  {
+    name: 'a short node list, or none in a successor, leaves nobody to ask when the configured sheep are away',
+    seed: 2285,
+    isShownBy: (finding) => finding.symptom === 'waits' && after('no other sheep known')(finding),
+  },
+  {
+    name: 'a rollback underneath is not noticed by every request, nor by a successor',
+    seed: 169,
+    isShownBy: ({ past }) => past.includes('rollback'),
+  },
+  {
+    name: 'what a snapshot has lost of the index is not repaired when the worker is killed before its next look',
+    seed: 11583,
+    isShownBy: (finding) => after('publish lost to a snapshot')(finding) && finding.past.includes('worker killed'),
+  },
+  {
+    name: 'a successor gives a volume up after a failure that passes',
+    seed: 7404,
+    isShownBy: ({ message }) => message.includes('could not be attached again'),
+  },
+  {
+    name: 'the lock of an inode that became a snapshot stays when the worker is killed before it goes over',
+    seed: 302,
+    isShownBy: ({ symptom }) => symptom === 'lock of a snapshot left',
+  },
+  {
+    name: 'a snapshot that is deleted before the volume goes over to the next inode makes it stale',
+    seed: 124,
+    isShownBy: after('deletion of a snapshot'),
+  },
+]
+
+/** The fault that a finding shows; undefined: a new one. */
+export function knownFault(finding: Finding): KnownFault | undefined {
+  return KNOWN_FAULTS.find(({ isShownBy }) => isShownBy(finding))
+}
+
+/** Seeds of faults that are mended: they find nothing any more. */
+export const MENDED_SEEDS: readonly { readonly seed: number; readonly name: string }[] = [
+  { seed: 97, name: 'a VDI of which a snapshot was taken while it was being attached was attached as the snapshot' },
+]
