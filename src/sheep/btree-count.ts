@@ -11,9 +11,8 @@ import {
 } from '../wire/btree.ts'
 import { inodeOid, vidOf, type ObjectId } from '../wire/object-id.ts'
 import { readObject } from '../wire/object-ops.ts'
-import { Result } from '../wire/sd-proto.ts'
 import type { Requests } from './errand.ts'
-import { resultError } from './result-error.ts'
+import { expectSuccess } from './result-error.ts'
 
 /**
  * Counts the objects of a hyper volume: its own and the inherited ones. Reads the used part of every leaf, 8 bytes an
@@ -59,8 +58,7 @@ async function readBytes(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const into = new Uint8Array(length)
   if (length === 0) return into
-  const { result } = await cluster.read(readObject(oid, offset, length), { into })
-  if (result !== Result.SUCCESS) throw resultError(result, textOf(oid))
+  expectSuccess(await cluster.read(readObject(oid, offset, length), { into }), textOf(oid))
   return into
 }
 

@@ -11,12 +11,12 @@ import {
 import { addrText, type NodeRecord } from '../wire/node-record.ts'
 import { Result } from '../wire/sd-proto.ts'
 import type { Requests } from './errand.ts'
-import { resultError } from './result-error.ts'
+import { expectSuccess } from './result-error.ts'
 
 /** The nodes in (address, port) order. Errors: unreachable, timeout, io. */
 export async function readNodes(cluster: Requests): Promise<NodeRecord[]> {
   const response = await cluster.query(getNodeList(cluster.protoVer))
-  if (response.result !== Result.SUCCESS) throw resultError(response.result, 'node list')
+  expectSuccess(response, 'node list')
   return parseNodeList(response)
 }
 

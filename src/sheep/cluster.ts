@@ -14,7 +14,7 @@ import { ObjectCache } from './object-cache.ts'
 import { Outage, type OutageState, type Patience } from './outage.ts'
 import { RecoveryGuard, targetOf, type Probe } from './recovery-guard.ts'
 import { surveyRecovery } from './recovery-survey.ts'
-import { resultError } from './result-error.ts'
+import { expectSuccess, resultError } from './result-error.ts'
 import { isIdle, settled } from './settle.ts'
 import { DEFAULT_TIMING, type Timing } from './timing.ts'
 import type { Waiter } from './waiter.ts'
@@ -455,8 +455,7 @@ export class Cluster {
     // the last push may still be under way when it is answered, and deleting then kills it (object_cache.c, do_push_object)
     if (isPushing) await sleep(this.clock, this.timing.cachePauseMs)
     for (const vid of vids) {
-      const { result } = await this.query(deleteCache(vid, this.protoVer))
-      if (result !== Result.SUCCESS) throw resultError(result, what(vid))
+      expectSuccess(await this.query(deleteCache(vid, this.protoVer)), what(vid))
     }
   }
 

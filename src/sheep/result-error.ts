@@ -46,6 +46,16 @@ export function resultError(result: number, what: string): SheepfsError {
   return new SheepfsError(CODES[name] ?? 'io', `${what}: ${text === undefined ? name : `${text} (${name})`}`)
 }
 
+/** Errors: as `resultError` says, unless it is SUCCESS. */
+export function expectSuccess({ result }: { readonly result: number }, what: string): void {
+  if (result !== Result.SUCCESS) throw resultError(result, what)
+}
+
+/** Whether an object that should be there may yet be: nodes come and go, and disks (docs/sheepdog-protocol.md#5.2). */
+export function mayAppear(result: number): boolean {
+  return result === Result.NO_OBJ || result === Result.EIO
+}
+
 /** Results that go away by themselves: the request is sent again (docs/sheepdog-protocol.md#13.2). */
 const TRANSIENT = new Set<number>([
   Result.STARTUP,

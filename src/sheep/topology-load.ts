@@ -6,7 +6,7 @@ import { Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText } from './address.ts'
 import { askInEpoch } from './ask-in-epoch.ts'
 import type { Connection } from './connection.ts'
-import { resultError } from './result-error.ts'
+import { expectSuccess, resultError } from './result-error.ts'
 import { toTopology, type Topology } from './topology.ts'
 
 /**
@@ -17,7 +17,7 @@ export async function probeCluster(connection: Connection): Promise<{ protoVer: 
   for (const protoVer of SD_SHEEP_PROTO_VERS) {
     const { result } = await connection.exchange(getNodeList(protoVer))
     if (result === Result.VER_MISMATCH) continue
-    if (result !== Result.SUCCESS) throw resultError(result, `sheep ${addressText(connection.address)}`)
+    expectSuccess({ result }, `sheep ${addressText(connection.address)}`)
     return { protoVer, flags: await clusterFlags(connection, protoVer) }
   }
   throw new SheepfsError(
@@ -40,7 +40,7 @@ export async function loadTopology(
   { clock, protoVer, flags }: { readonly clock: Clock; readonly protoVer: number; readonly flags: number },
 ): Promise<Topology> {
   const response = await askInEpoch(connection, getNodeList(protoVer))
-  if (response.result !== Result.SUCCESS) throw resultError(response.result, 'node list')
+  expectSuccess(response, 'node list')
   const nodes = parseNodeList(response)
   const building = Ring.build(nodes, (flags & ClusterFlag.DISK_MODE) !== 0)
   return toTopology(response.epoch, nodes, await inSlices(building, clock))

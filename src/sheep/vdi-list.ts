@@ -1,10 +1,9 @@
 import { INODE_HEADER_SIZE, MAX_DATA_OBJS, objectCount, StorePolicy, type InodeHeader } from '../wire/inode.ts'
-import { Result } from '../wire/sd-proto.ts'
 import { readDelVdis, readVdis, VDI_BITMAP_SIZE, vidsOf } from '../wire/vdi-ops.ts'
 import { isSheepfsError } from '../errors.ts'
 import { countTreeEntries } from './btree-count.ts'
 import type { Requests } from './errand.ts'
-import { resultError } from './result-error.ts'
+import { expectSuccess } from './result-error.ts'
 import { readInode, readInodeHeader } from './vdi-lookup.ts'
 
 /** What `dog vdi list` tells of one VDI or snapshot. */
@@ -42,7 +41,7 @@ export async function summarizeVdi(cluster: Requests, header: InodeHeader): Prom
 
 async function listVids(cluster: Requests): Promise<number[]> {
   const used = await cluster.query(readVdis())
-  if (used.result !== Result.SUCCESS) throw resultError(used.result, 'VDI list')
+  expectSuccess(used, 'VDI list')
   const deleted = await cluster.query(readDelVdis())
   const isGone = deleted.payload.length === VDI_BITMAP_SIZE ? deleted.payload : new Uint8Array(VDI_BITMAP_SIZE)
   return [...vidsOf(used.payload)].filter((vid) => (((isGone[vid >> 3] ?? 0) >> (vid & 7)) & 1) === 0)

@@ -5,7 +5,7 @@ import { inodeOid } from '../wire/object-id.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { getVdiInfo, parseVdiAnswer, type VdiAnswer, type VdiSpec } from '../wire/vdi-ops.ts'
 import type { Requests } from './errand.ts'
-import { resultError } from './result-error.ts'
+import { expectSuccess, resultError } from './result-error.ts'
 
 /** `VDI "name"`, with `@tag` or `@id` for snapshots, for messages. */
 export function vdiText(spec: VdiSpec): string {
@@ -20,7 +20,7 @@ export function vdiText(spec: VdiSpec): string {
  */
 export async function lookupVdi(cluster: Requests, spec: VdiSpec): Promise<VdiAnswer> {
   const response = await cluster.read(getVdiInfo(spec))
-  if (response.result !== Result.SUCCESS) throw resultError(response.result, vdiText(spec))
+  expectSuccess(response, vdiText(spec))
   return parseVdiAnswer(response)
 }
 

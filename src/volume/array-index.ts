@@ -1,5 +1,5 @@
 import type { Cluster } from '../sheep/cluster.ts'
-import { resultError } from '../sheep/result-error.ts'
+import { mayAppear, resultError } from '../sheep/result-error.ts'
 import type { Address } from '../sheep/address.ts'
 import { writeIndex } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
@@ -129,7 +129,7 @@ export class ArrayIndex implements VolumeIndex {
     }
     if (response) {
       const failure = resultError(response.result, `index update of inode ${this.#inode.vid.toString(16)}`)
-      if (response.result !== Result.NO_OBJ && response.result !== Result.EIO) throw failure
+      if (!mayAppear(response.result)) throw failure
       await missing.wait(() => failure)
     }
     return this.#undone(publishes)

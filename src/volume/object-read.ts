@@ -1,4 +1,4 @@
-import { resultError } from '../sheep/result-error.ts'
+import { mayAppear, resultError } from '../sheep/result-error.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { readObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
@@ -22,7 +22,7 @@ export async function readFromObject(core: VolumeCore, index: number, offset: nu
     const { result } = await core.cluster.read(message, { into, near })
     if (result === Result.SUCCESS) return
     const failure = resultError(result, `${core.text}: read of object ${index}`)
-    if (result !== Result.NO_OBJ && result !== Result.EIO) throw failure
+    if (!mayAppear(result)) throw failure
     await core.checkAlive()
     if ((await core.index.owner(index)) !== owner) continue
     missing ??= new Missing(core.cluster)

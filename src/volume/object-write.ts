@@ -1,4 +1,4 @@
-import { resultError } from '../sheep/result-error.ts'
+import { mayAppear, resultError } from '../sheep/result-error.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { createObject, writeObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
@@ -83,7 +83,7 @@ async function isDone({ core, index, missing }: Write, vid: number, result: numb
     return false
   }
   const failure = resultError(result, `${core.text}: write of object ${index}`)
-  if (result !== Result.NO_OBJ && result !== Result.EIO) throw failure
+  if (!mayAppear(result)) throw failure
   await core.checkAlive()
   await missing.wait(() => failure)
   return false

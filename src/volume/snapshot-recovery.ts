@@ -1,5 +1,5 @@
 import { SheepfsError, isSheepfsError } from '../errors.ts'
-import { resultError } from '../sheep/result-error.ts'
+import { expectSuccess, mayAppear, resultError } from '../sheep/result-error.ts'
 import { lookupVdi, readInodeHeader } from '../sheep/vdi-lookup.ts'
 import { StorePolicy, type InodeHeader } from '../wire/inode.ts'
 import { dataOid } from '../wire/object-id.ts'
@@ -117,8 +117,7 @@ async function isDescendant(core: VolumeCore, header: InodeHeader): Promise<bool
 async function keepSize(core: VolumeCore, header: InodeHeader): Promise<InodeHeader> {
   const { vdiSize } = core.header
   if (header.vdiSize >= vdiSize) return header
-  const { result } = await core.cluster.change(writeVdiSize(header.vdiId, vdiSize))
-  if (result !== Result.SUCCESS) throw resultError(result, `${core.text}: size after a snapshot`)
+  expectSuccess(await core.cluster.change(writeVdiSize(header.vdiId, vdiSize)), `${core.text}: size after a snapshot`)
   return { ...header, vdiSize }
 }
 
@@ -148,7 +147,7 @@ async function repair(core: VolumeCore, { header, index }: Incarnation, i: numbe
     if (result === Result.READONLY) return false
     if (result === Result.SUCCESS) break
     const failure = resultError(result, `${core.text}: repair of object ${i} after a snapshot`)
-    if (result !== Result.NO_OBJ && result !== Result.EIO) throw failure
+    if (!mayAppear(result)) throw failure
     await missing.wait(() => failure)
   }
   await index.publish(i, header.vdiId)

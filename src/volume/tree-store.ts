@@ -1,6 +1,6 @@
 import { SheepfsError } from '../errors.ts'
 import type { Cluster } from '../sheep/cluster.ts'
-import { resultError } from '../sheep/result-error.ts'
+import { mayAppear, resultError } from '../sheep/result-error.ts'
 import {
   BTREE_HEAD_SIZE,
   BTREE_ROOT_OFFSET,
@@ -128,8 +128,9 @@ export class TreeStore {
     for (;;) {
       const { result } = await send()
       if (result === Result.SUCCESS) return
-      if (result !== Result.NO_OBJ) throw resultError(result, this.#text(oid))
-      await missing.wait(() => this.#missing(oid))
+      const failure = result === Result.NO_OBJ ? this.#missing(oid) : resultError(result, this.#text(oid))
+      if (!mayAppear(result)) throw failure
+      await missing.wait(() => failure)
     }
   }
 

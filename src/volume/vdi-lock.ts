@@ -1,7 +1,7 @@
 import { SheepfsError } from '../errors.ts'
 import { addressText } from '../sheep/address.ts'
 import type { Requests } from '../sheep/errand.ts'
-import { resultError } from '../sheep/result-error.ts'
+import { expectSuccess, resultError } from '../sheep/result-error.ts'
 import { lookupVdi, vdiText } from '../sheep/vdi-lookup.ts'
 import { getVdiCopies, LockState, VDI_STATE_SIZE, VdiState } from '../wire/info-ops.ts'
 import { addrText } from '../wire/node-record.ts'
@@ -76,7 +76,7 @@ async function readLock(cluster: Requests, vid: number): Promise<Lock> {
   for (let room = FIRST_STATES; room <= MAX_STATES; room *= 2) {
     const { result, payload } = await cluster.read(getVdiCopies(cluster.protoVer, room))
     if (result === Result.BUFFER_SMALL) continue
-    if (result !== Result.SUCCESS) throw resultError(result, 'lock state')
+    expectSuccess({ result }, 'lock state')
     return findLock(payload, vid)
   }
   throw new SheepfsError('io', `the cluster has more than ${MAX_STATES} VDIs`)

@@ -1,5 +1,5 @@
 import { SheepfsError } from '../errors.ts'
-import { resultError } from '../sheep/result-error.ts'
+import { expectSuccess, resultError } from '../sheep/result-error.ts'
 import { objectCount } from '../wire/inode.ts'
 import { flushVdi, writeVdiSize } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
@@ -179,8 +179,7 @@ export class Volume {
     }
     const { vid } = this
     const isSent = await this.#core.update(vid, async () => {
-      const { result } = await this.#core.cluster.change(writeVdiSize(vid, size))
-      if (result !== Result.SUCCESS) throw resultError(result, `${text}: grow`)
+      expectSuccess(await this.#core.cluster.change(writeVdiSize(vid, size)), `${text}: grow`)
       this.#adoptSize(size)
     })
     if (!isSent) return this.#growNow(size)

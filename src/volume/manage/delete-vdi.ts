@@ -1,6 +1,6 @@
 import { SheepfsError } from '../../errors.ts'
 import type { Requests } from '../../sheep/errand.ts'
-import { resultError } from '../../sheep/result-error.ts'
+import { expectSuccess, resultError } from '../../sheep/result-error.ts'
 import { readInode } from '../../sheep/vdi-lookup.ts'
 import { indexEntryOffset, MAX_DATA_OBJS, StorePolicy, type InodeHeader } from '../../wire/inode.ts'
 import { writeIndex } from '../../wire/object-ops.ts'
@@ -92,7 +92,7 @@ async function clearRun(cluster: Requests, vid: number, what: string, run: Run):
     for (const { first, length } of pending) {
       const response = await cluster.changeOnce(writeIndex(vid, first, new Array<number>(length).fill(0)))
       if (!response) isLost = true
-      else if (response.result !== Result.SUCCESS) throw resultError(response.result, `index of ${what}`)
+      else expectSuccess(response, `index of ${what}`)
     }
     if (!isLost) return
     pending = [...mappedRuns(await readIndex(cluster, vid, run.first, run.length), run.first)]

@@ -1,9 +1,8 @@
 import { SheepfsError } from '../../errors.ts'
 import type { Requests } from '../../sheep/errand.ts'
-import { resultError } from '../../sheep/result-error.ts'
+import { expectSuccess } from '../../sheep/result-error.ts'
 import type { InodeHeader } from '../../wire/inode.ts'
 import { writeVdiSize } from '../../wire/object-ops.ts'
-import { Result } from '../../wire/sd-proto.ts'
 import type { VdiSpec } from '../../wire/vdi-ops.ts'
 import { checkSize } from './create-vdi.ts'
 import { headerText, requireVdi } from './find-vdi.ts'
@@ -22,8 +21,7 @@ export async function resizeVdi(cluster: Requests, specs: readonly VdiSpec[], si
       throw new SheepfsError('not-permitted', `${what} has ${header.vdiSize} bytes: it can grow, not shrink to ${size}`)
     }
     if (size === header.vdiSize) return header
-    const { result } = await cluster.change(writeVdiSize(header.vdiId, size))
-    if (result !== Result.SUCCESS) throw resultError(result, `size of ${what}`)
+    expectSuccess(await cluster.change(writeVdiSize(header.vdiId, size)), `size of ${what}`)
     // a snapshot made meanwhile leaves the size in the snapshot: the next turn sees a working VDI of the old size
   }
   throw new SheepfsError('io', `the size did not change in ${ATTEMPTS} attempts`)

@@ -1,12 +1,11 @@
 import { SheepfsError } from '../../errors.ts'
 import type { Requests } from '../../sheep/errand.ts'
-import { resultError } from '../../sheep/result-error.ts'
+import { expectSuccess } from '../../sheep/result-error.ts'
 import { vdiText } from '../../sheep/vdi-lookup.ts'
 import { SD_MAX_VDI_TAG_LEN, StorePolicy, TAG_OFFSET, type InodeHeader } from '../../wire/inode.ts'
 import type { Message } from '../../wire/message.ts'
 import { inodeOid } from '../../wire/object-id.ts'
 import { writeObject } from '../../wire/object-ops.ts'
-import { Result } from '../../wire/sd-proto.ts'
 import { newVdi, type VdiSpec } from '../../wire/vdi-ops.ts'
 import { findVdi, headerText, requireVdi } from './find-vdi.ts'
 import { sendNewVdi } from './new-vdi.ts'
@@ -94,6 +93,5 @@ async function removeTag(cluster: Requests, working: InodeHeader): Promise<void>
 async function writeTag(cluster: Requests, vid: number, tag: Uint8Array): Promise<void> {
   const field = new Uint8Array(SD_MAX_VDI_TAG_LEN)
   field.set(tag)
-  const { result } = await cluster.change(writeObject(inodeOid(vid), TAG_OFFSET, field))
-  if (result !== Result.SUCCESS) throw resultError(result, `tag of inode ${vid.toString(16)}`)
+  expectSuccess(await cluster.change(writeObject(inodeOid(vid), TAG_OFFSET, field)), `tag of inode ${vid.toString(16)}`)
 }
