@@ -4,9 +4,11 @@ import type { Cluster } from '../sheep/cluster.ts'
 import type { Waiter } from '../sheep/waiter.ts'
 import { lookupVdi, readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
 import type { VdiAnswer, VdiSpec } from '../wire/vdi-ops.ts'
+import { HeldLock } from './held-lock.ts'
 import { loadIndex } from './load-index.ts'
 import { checkLayout } from './volume-layout.ts'
 import { acquireVdiLock, releaseVdiLock, type VdiLock } from './vdi-lock.ts'
+import { recoverFromSnapshot } from './snapshot-recovery.ts'
 import { VolumeCore } from './volume-core.ts'
 import { Volume } from './volume.ts'
 
@@ -66,8 +68,8 @@ async function openInode(
   checkLayout(header, text)
   const index = await loadIndex(cluster, header)
   waiter?.signal.throwIfAborted()
-  const lock = 'owner' in held ? held : undefined
-  const core = new VolumeCore({ cluster, spec, incarnation: { header, index }, lock, onLock, log })
+  const lock = 'owner' in held ? new HeldLock(held, { cluster, log, onChange: onLock }) : undefined
+  const core = new VolumeCore({ cluster, spec, incarnation: { header, index }, lock, recoverFromSnapshot, log })
   if (lock) core.removals.suspectFormer()
   return new Volume(core)
 }

@@ -26,11 +26,12 @@ export async function hasBecomeSnapshot(core: VolumeCore, vid: number): Promise<
  * repaired.
  */
 export async function confirmUpdates(core: VolumeCore): Promise<void> {
-  let wanted = core.updates
-  while (core.confirmedUpdates < wanted) {
-    const seen = core.updates
-    if (await hasSuccessor(core)) wanted = core.updates
-    else core.confirmedUpdates = Math.max(core.confirmedUpdates, seen)
+  const { updates } = core
+  let wanted = updates.acknowledged
+  while (!updates.areConfirmed(wanted)) {
+    const seen = updates.acknowledged
+    if (await hasSuccessor(core)) wanted = updates.acknowledged
+    else updates.confirm(seen)
   }
 }
 

@@ -9,5 +9,5 @@ export async function reloadIncarnation(core: VolumeCore): Promise<void> {
   const { vid } = await lookupVdi(core.cluster, core.spec)
   const header = await whileMissing(core.cluster, () => readInodeHeader(core.cluster, vid))
   checkLayout(header, core.text)
-  core.incarnation = { header, index: await loadIndex(core.cluster, header) }
+  core.adopt({ header, index: await loadIndex(core.cluster, header) })
 }

@@ -7,7 +7,6 @@ import { createObject, writeVdiSize } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { loadIndex } from './load-index.ts'
 import { Missing, whileMissing } from './missing.ts'
-import { acquireVdiLock, releaseVdiLock, type VdiLock } from './vdi-lock.ts'
 import { checkLayout } from './volume-layout.ts'
 import { settleAll } from './settle-all.ts'
 import type { Incarnation, VolumeCore } from './volume-core.ts'
@@ -25,15 +24,13 @@ const MAX_ANCESTORS = 10_000
  */
 export async function recoverFromSnapshot(core: VolumeCore): Promise<void> {
   for (;;) {
-    const lock = await lockSuccessor(core) // a lock belongs to an inode, not to a name
-    const went = await goOver(core, lock.vid)
-    if (went) {
-      await exchangeLock(core, lock)
+    const vid = await findSuccessor(core)
+    if (await goOver(core, vid)) {
+      await core.lock?.goOver(core.spec)
       return
     }
     core.log.info(`${core.text}: another snapshot was taken before the first was dealt with`)
-    await releaseVdiLock(core.cluster, lock)
-    core.nextLock = undefined
+    await core.lock?.releaseNext()
   }
 }
 
@@ -47,9 +44,8 @@ async function goOver(core: VolumeCore, vid: number): Promise<boolean> {
     const isRepaired = await settleAll(group.map((index) => repair(core, to, index)))
     if (isRepaired.includes(false)) return false
   }
-  core.incarnation = to
-  core.removals.clear()
-  core.updates += lost.length
+  core.adopt(to)
+  core.updates.acknowledge(lost.length)
   core.log.info(
     { from: from.toString(16), to: vid.toString(16), repaired: lost.length },
     `${core.text}: a snapshot was taken; writing goes on in the new inode`,
@@ -57,15 +53,13 @@ async function goOver(core: VolumeCore, vid: number): Promise<boolean> {
   return true
 }
 
-async function lockSuccessor(core: VolumeCore): Promise<VdiLock> {
-  const spec = { name: core.spec.name }
+/** The vid of the inode that comes next, locked. */
+async function findSuccessor(core: VolumeCore): Promise<number> {
   try {
-    const { vid } = await lookupVdi(core.cluster, spec)
+    const { vid } = await lookupVdi(core.cluster, { name: core.spec.name })
     if (vid !== core.vid) {
       checkSnapshots(core)
-      const ownOwners = core.nextLock?.owner === undefined ? [] : [core.nextLock.owner]
-      core.nextLock = await acquireVdiLock(core.cluster, spec, { ownOwners })
-      return core.nextLock
+      return (await core.lock?.acquireNext(core.spec)) ?? vid
     }
   } catch (error) {
     if (!isSheepfsError(error, 'not-found')) throw error
@@ -77,17 +71,6 @@ async function lockSuccessor(core: VolumeCore): Promise<VdiLock> {
 function checkSnapshots({ header, text }: VolumeCore): void {
   if (header.storePolicy !== StorePolicy.BTREE) return
   throw new SheepfsError('read-only', `${text} takes no writes: it is a hyper volume and was made a snapshot`)
-}
-
-async function exchangeLock(core: VolumeCore, lock: VdiLock): Promise<void> {
-  const { lock: old } = core
-  core.lock = lock
-  core.nextLock = undefined
-  core.onLock()
-  if (!old) return
-  await releaseVdiLock(core.cluster, old).catch((error: unknown) => {
-    core.log.warn({ err: error }, `${core.text}: the lock of the snapshot could not be released`)
-  })
 }
 
 /** The new inode is written after it is announced, so that for a moment it may be missing. */

@@ -4,11 +4,12 @@ import type { Cluster } from '../sheep/cluster.ts'
 import { readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
 import { erasureStrips, type InodeHeader } from '../wire/inode.ts'
 import type { VdiSpec } from '../wire/vdi-ops.ts'
+import { ChangeGate } from './change-gate.ts'
+import type { HeldLock } from './held-lock.ts'
 import { whileMissing } from './missing.ts'
 import { RangeLocks } from './range-locks.ts'
 import { Removals } from './removals.ts'
-import { recoverFromSnapshot } from './snapshot-recovery.ts'
-import type { VdiLock } from './vdi-lock.ts'
+import { UpdateCount } from './update-count.ts'
 import type { VolumeIndex } from './volume-index.ts'
 
 /**
@@ -26,6 +27,16 @@ export interface Incarnation {
   readonly index: VolumeIndex
 }
 
+export interface VolumeCoreOptions {
+  readonly cluster: Cluster
+  readonly spec: VdiSpec
+  readonly incarnation: Incarnation
+  readonly lock: HeldLock | undefined
+  /** Goes over to the inode that comes after a snapshot. Errors: read-only, stale; those of `FINAL` end the volume. */
+  readonly recoverFromSnapshot: (core: VolumeCore) => Promise<void>
+  readonly log: Logger
+}
+
 /**
  * What the parts of a volume share: its present inode, the order of changes, and the way through a snapshot taken by
  * somebody else. While that is under way nothing that changes the VDI is sent.
@@ -36,35 +47,21 @@ export class VolumeCore {
   readonly log: Logger
   readonly locks = new RangeLocks()
   readonly removals: Removals
+  readonly updates = new UpdateCount()
   /** Held while the volume may be written to; undefined when it is attached for reading. */
-  lock: VdiLock | undefined
-  readonly onLock: () => void
-  /** The lock of the inode that comes next, when it was taken and going over to it failed. */
-  nextLock: VdiLock | undefined
-  /** Changes of the inode acknowledged so far, and how many of them are known not to have been lost to a snapshot. */
-  updates = 0
-  confirmedUpdates = 0
+  readonly lock: HeldLock | undefined
+  readonly #recoverFromSnapshot: (core: VolumeCore) => Promise<void>
+  readonly #gate = new ChangeGate()
   #incarnation: Incarnation
-  #recovering: Promise<void> | undefined
   #failure: SheepfsError | undefined
-  #sending = 0
-  #onDrained: (() => void) | undefined
 
-  constructor(options: {
-    cluster: Cluster
-    spec: VdiSpec
-    incarnation: Incarnation
-    lock: VdiLock | undefined
-    /** Called when `lock` is another. */
-    onLock?: (() => void) | undefined
-    log: Logger
-  }) {
+  constructor(options: VolumeCoreOptions) {
     this.lock = options.lock
-    this.onLock = options.onLock ?? (() => undefined)
     this.cluster = options.cluster
     this.removals = new Removals(options.cluster, () => this.header)
     this.spec = options.spec
     this.log = options.log
+    this.#recoverFromSnapshot = options.recoverFromSnapshot
     this.#incarnation = options.incarnation
   }
 
@@ -94,13 +91,10 @@ export class VolumeCore {
     return this.#failure
   }
 
-  /** A later inode of the same VDI, or the same after it has grown. */
-  set incarnation(incarnation: Incarnation) {
+  /** Works on a later inode of the same VDI from now on, or on the same after it has grown. */
+  adopt(incarnation: Incarnation): void {
+    if (incarnation.header.vdiId !== this.vid) this.removals.clear()
     this.#incarnation = incarnation
-  }
-
-  get incarnation(): Incarnation {
-    return this.#incarnation
   }
 
   /** The range to hold for a change of `start` to `end` of an object. */
@@ -113,17 +107,12 @@ export class VolumeCore {
    * Sends something that changes the VDI with inode `vid`. Resolves with undefined, and sends nothing, when that is not
    * the volume's inode any more.
    */
-  async change<T>(vid: number, send: () => Promise<T>): Promise<T | undefined> {
-    while (this.#recovering) await this.#recovering
-    if (this.#failure) throw this.#failure
-    if (vid !== this.vid) return undefined
-    this.#sending++
-    try {
-      return await send()
-    } finally {
-      this.#sending--
-      if (this.#sending === 0) this.#onDrained?.()
+  change<T>(vid: number, send: () => Promise<T>): Promise<T | undefined> {
+    const isPresent = (): boolean => {
+      if (this.#failure) throw this.#failure
+      return vid === this.vid
     }
+    return this.#gate.pass(isPresent, send)
   }
 
   /**
@@ -133,7 +122,7 @@ export class VolumeCore {
   async update(vid: number, send: () => Promise<unknown>): Promise<boolean> {
     const isSent = await this.change(vid, async () => {
       await send()
-      this.updates++
+      this.updates.acknowledge(1)
       return true
     })
     return isSent ?? false
@@ -141,12 +130,9 @@ export class VolumeCore {
 
   /** The inode `vid` has turned out to be a snapshot: goes over to its successor. Errors: read-only, stale. */
   recover(vid: number): Promise<void> {
-    if (this.#recovering) return this.#recovering
-    if (vid !== this.vid) return Promise.resolve()
-    this.#recovering = this.#recover().finally(() => {
-      this.#recovering = undefined
-    })
-    return this.#recovering
+    const recovering = this.#gate.closedFor
+    if (recovering) return recovering
+    return vid === this.vid ? this.#gate.close(() => this.#recover()) : Promise.resolve()
   }
 
   /** The VDI is not what it was: everything from now on fails with `failure`. */
@@ -169,14 +155,8 @@ export class VolumeCore {
   }
 
   async #recover(): Promise<void> {
-    if (this.#sending > 0) {
-      await new Promise<void>((resolve) => {
-        this.#onDrained = resolve
-      })
-      this.#onDrained = undefined
-    }
     try {
-      await recoverFromSnapshot(this)
+      await this.#recoverFromSnapshot(this)
     } catch (error) {
       if (isSheepfsError(error) && FINAL.has(error.code)) this.fail(error)
       throw error

@@ -7,7 +7,6 @@ import { readFromObject } from './object-read.ts'
 import { writeToObject } from './object-write.ts'
 import { confirmUpdates } from './probe.ts'
 import { reloadIncarnation } from './reload-incarnation.ts'
-import { releaseVdiLock } from './vdi-lock.ts'
 import { settleAll } from './settle-all.ts'
 import type { VolumeCore } from './volume-core.ts'
 import { maxObjects, splitRange } from './volume-layout.ts'
@@ -128,7 +127,7 @@ export class Volume {
   async sync(): Promise<void> {
     this.#check()
     if (this.isReadOnly) return
-    if (this.#core.confirmedUpdates < this.#core.updates) {
+    if (!this.#core.updates.areConfirmed()) {
       await confirmUpdates(this.#core)
       await this.#core.checkAlive()
     }
@@ -217,7 +216,7 @@ export class Volume {
     } finally {
       this.#isClosed = true
       this.#core.removals.endSuspicion()
-      if (lock) await releaseVdiLock(cluster, this.#core.lock ?? lock)
+      await lock?.release()
     }
   }
 
@@ -225,7 +224,7 @@ export class Volume {
     const { header, index } = this.#core
     if (size <= header.vdiSize) return
     index.grow(objectCount(size, header.blockSizeShift))
-    this.#core.incarnation = { index, header: { ...header, vdiSize: size } }
+    this.#core.adopt({ index, header: { ...header, vdiSize: size } })
   }
 
   /** All of it is on the cluster: only whoever uses the VDI next could read old data from what stays. */

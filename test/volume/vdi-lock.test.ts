@@ -6,7 +6,8 @@ import { silentLogger } from '../../src/log.ts'
 import { Cluster } from '../../src/sheep/cluster.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
 import { ClusterFlag } from '../../src/wire/info-ops.ts'
-import { Opcode } from '../../src/wire/sd-proto.ts'
+import { snapshotVdi } from '../../src/volume/manage/snapshot-vdi.ts'
+import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 import { scratchDirectory } from '../lamb/scratch.ts'
 import { FAST } from '../sheep/staged-cluster.ts'
 
@@ -59,6 +60,19 @@ for (const host of ['localhost', '127.0.0.1', '127.0.0.2']) {
     await (await openVolume(next, SPEC, { log: silentLogger() })).close()
   })
 }
+
+test('a volume that was closed before it came to its next inode leaves no lock', LIMIT, async (t) => {
+  const { lamb, open } = await locking(t)
+  const volume = await openVolume(await open('127.0.0.1'), SPEC, { log: silentLogger() })
+  const other = await open('127.0.0.1')
+  await volume.write(0, Buffer.from('before'))
+  await snapshotVdi(other, SPEC.name, 'tag')
+  lamb.faults.addRule({ opcode: Opcode.READ_OBJ, kind: 'inode', action: { result: Result.EIO } })
+  await assert.rejects(volume.write(0, Buffer.from('after')), { code: 'io' })
+  await assert.rejects(volume.close(), { code: 'io' })
+  lamb.faults.clearRules()
+  await (await openVolume(other, SPEC, { log: silentLogger() })).close()
+})
 
 test('a lock whose answer was lost is taken for our own where the sheep is known by a name', LIMIT, async (t) => {
   const { lamb, open } = await locking(t)
