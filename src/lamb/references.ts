@@ -64,6 +64,11 @@ export class References {
     return this.#queue.length === 0
   }
 
+  /** Whether a reference of the object is waiting to be dropped. */
+  isWaiting(vid: number, index: number): boolean {
+    return this.#queue.some((reference) => reference.vid === vid && reference.index === index)
+  }
+
   /** Does at once what is waiting. */
   drain(): void {
     this.#timer?.cancel()

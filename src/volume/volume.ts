@@ -168,7 +168,12 @@ export class Volume {
     this.#checkWritable()
     const { header, text } = this.#core
     if (size === this.size) return
-    const { vdiSize } = await this.#core.checkAlive() // another client may have made it larger
+    const { vid } = this
+    const { vdiSize, isSnapshot } = await this.#core.checkAlive() // another client may have made it larger
+    if (isSnapshot) {
+      await this.#core.recover(vid)
+      return this.#growNow(size)
+    }
     if (size < Math.max(this.size, vdiSize)) {
       throw new SheepfsError('not-permitted', `${text} has ${vdiSize} bytes and cannot be made smaller`)
     }
@@ -176,7 +181,6 @@ export class Volume {
     if (!Number.isSafeInteger(size) || count > maxObjects(header.storePolicy)) {
       throw new SheepfsError('too-large', `${text}: ${size} bytes are more than its index can address`)
     }
-    const { vid } = this
     const isSent = await this.#core.update(vid, async () => {
       expectSuccess(await this.#core.cluster.change(writeVdiSize(vid, size)), `${text}: grow`)
       this.#adoptSize(size)

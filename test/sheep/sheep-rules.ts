@@ -2,10 +2,10 @@ import { viewOf } from '../../src/wire/field.ts'
 import { VDI_STATE_SIZE } from '../../src/wire/info-ops.ts'
 import { indexEntryOffset, INODE_HEADER_SIZE } from '../../src/wire/inode.ts'
 import { MAX_NODE_LIST_SIZE } from '../../src/wire/node-record.ts'
-import { kindOf, oidText, vidOf } from '../../src/wire/object-id.ts'
+import { kindOf, oidText, vidOf, type ObjectId } from '../../src/wire/object-id.ts'
 import { FIRST_INTERNAL_OPCODE, Flag, Opcode, ReqObj } from '../../src/wire/sd-proto.ts'
 import { VDI_BITMAP_SIZE } from '../../src/wire/vdi-ops.ts'
-import { isIndexUpdate, type ModelCluster } from './model-cluster.ts'
+import { isIndexUpdate } from './model-cluster.ts'
 import { opcodeName, type SheepRequest } from './sheep-request.ts'
 
 const CARRIES_PAYLOAD = new Set<number>([
@@ -31,19 +31,28 @@ const WANTED = new Map<number, (length: number) => boolean>([
 
 const NEVER_SENT = new Set<number>([Opcode.REMOVE_OBJ, 0xc8, 0xc1, 0x84, 0x85, 0x9a, 0xa3, 0xa4, 0xa5, 0xa6])
 
+/** What of a cluster's state the rules look at. */
+interface KnownState {
+  has(oid: ObjectId): boolean
+  /** A removal of the object is under way. */
+  isRemoving(oid: ObjectId): boolean
+  /** Entry `index` of the array of `vid`. */
+  entry(vid: number, index: number): number
+}
+
 /**
  * The rules of docs/sheepdog-protocol.md#0 that can be checked from the other end of the wire, over all gateways of one
  * cluster. What breaks one is noted in `violations`; tests expect that to be empty.
  */
 export class SheepRules {
-  readonly #model: ModelCluster
+  readonly #model: KnownState
   readonly #creating = new Set<string>()
   readonly #publishing = new Map<string, number>()
   /** Publishes of entries that were unchanged when they arrived. */
   readonly #unchanged = new WeakMap<SheepRequest, number[]>()
   readonly violations: string[] = []
 
-  constructor(model: ModelCluster) {
+  constructor(model: KnownState) {
     this.#model = model
   }
 

@@ -58,7 +58,9 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
   {
     name: 'a removal that takes longer than 30 s takes away what was created meanwhile',
     seed: 902,
-    isShownBy: after('removal of a new object'),
+    isShownBy: (finding) =>
+      finding.past.includes('slow removals') &&
+      (finding.symptom === 'rule 8 broken' || after('removal of a new object')(finding)),
   },
   {
     name: 'removals hold creates up without a bound',

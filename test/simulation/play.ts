@@ -12,6 +12,8 @@ import { Stage } from './stage.ts'
 import type { Trace } from './trace.ts'
 
 const VDI = 'vdi'
+/** What the client takes for one that never ends. */
+const SLOW_REMOVAL_MS = 30_000
 const log = silentLogger()
 
 /** Plays a course to its end. Rejects with a Finding when something is wrong with what the client did. */
@@ -23,6 +25,7 @@ export async function play(course: Course, trace: Trace): Promise<void> {
     core.faults.snapshotPauseMs = course.snapshotPauseMs
     core.faults.removalDelayMs = course.removalDelayMs
   }
+  if (course.removalDelayMs > SLOW_REMOVAL_MS) stage.past.add('slow removals')
   const contents = new Contents(VDI, course, stage.ids)
   const plan = {
     name: 'us',

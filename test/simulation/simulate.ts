@@ -14,6 +14,7 @@ Plays what may befall a cluster and its client, in virtual time, and looks wheth
   --minutes M       as many as fit
   --processes N     at once; as many as there are processors by default
   --parts P:S,...   only these actors of one schedule, with so many steps each, as a failure prints them
+  --stop            end with the first new fault
   --trace           print everything that happens in one schedule`
 
 /** Schedules that a process is given at once. */
@@ -28,6 +29,7 @@ const { values: options } = parseArgs({
     processes: { type: 'string', default: String(availableParallelism()) },
     parts: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    stop: { type: 'boolean', default: false },
     worker: { type: 'boolean', default: false },
   },
 })
@@ -66,7 +68,7 @@ async function playMany(first: number): Promise<boolean> {
   let given = 0
   const next = (): { from: number; count: number } | undefined => {
     const isOver = options.minutes === undefined ? given >= most : performance.now() >= until
-    if (isOver) return undefined
+    if (isOver || (options.stop && runs.some(isNew))) return undefined
     const chunk = { from: first + given, count: Math.min(CHUNK, most - given) }
     given += chunk.count
     return chunk
@@ -107,6 +109,10 @@ function work(): void {
       process.send?.('idle')
     })()
   })
+}
+
+function isNew({ found }: SeedRun): boolean {
+  return found !== undefined && found.fault === undefined
 }
 
 /** True when all that was found is known. */

@@ -8,6 +8,7 @@ import { encodeNodeRecord, parseAddr, type NodeRecord } from '../../src/wire/nod
 import { kindOf, vidOf, type ObjectId } from '../../src/wire/object-id.ts'
 import { Ring } from '../../src/wire/ring.ts'
 import type { Random } from '../sheep/random.ts'
+import { SheepRules } from '../sheep/sheep-rules.ts'
 import type { Agenda } from './agenda.ts'
 import { Host } from './host.ts'
 import type { Network } from './network.ts'
@@ -59,6 +60,9 @@ export class SimulatedCluster implements ClusterRecord {
   readonly sheep: readonly SimulatedSheep[]
   readonly store: SpreadStore
   readonly core: LambNode
+  readonly rules: SheepRules
+  /** Told when the client breaks a rule of the protocol. */
+  onViolation: (what: string) => void = () => undefined
   settings: ClusterSettings
   #epochs: EpochMembers[] = []
   readonly #layouts = new Map<number, Layout>()
@@ -91,6 +95,11 @@ export class SimulatedCluster implements ClusterRecord {
       hasObjectCache: false,
       seed: random.below(2 ** 31),
       logger: silentLogger(),
+    })
+    this.rules = new SheepRules({
+      has: (oid) => this.store.exists(oid),
+      isRemoving: ({ index, high }) => this.core.references.isWaiting(high, index),
+      entry: (vid, index) => this.store.entry(vid, index),
     })
     this.core.address = { addr: ADDR, ports: this.sheep.map(({ address }) => address.port), space: 0, zone: 0 }
     this.#epochs = [this.#epochOf(this.sheep)]
@@ -212,6 +221,12 @@ export class SimulatedCluster implements ClusterRecord {
     this.#wake()
     if (!this.isCalm) return
     for (const { disk } of this.members) disk.stale.clear()
+  }
+
+  /** Does what the rules look at; what is broken by it is told. */
+  checkRules(look: (rules: SheepRules) => void): void {
+    look(this.rules)
+    for (const violation of this.rules.violations.splice(0)) this.onViolation(violation)
   }
 
   /** An object was asked for and not found. */

@@ -6,7 +6,7 @@ import type { Address } from '../../src/sheep/address.ts'
 import { Flag, Opcode, Req, ReqObj, ReqVdi, Result, Rsp, SD_HEADER_SIZE } from '../../src/wire/sd-proto.ts'
 import { readOid } from '../../src/wire/object-id.ts'
 import { Random } from '../sheep/random.ts'
-import { opcodeName } from '../sheep/sheep-request.ts'
+import { opcodeName, type SheepRequest } from '../sheep/sheep-request.ts'
 import { Disk } from './disk.ts'
 import { keyOf } from './object-key.ts'
 import type { Listener, Peer } from './network.ts'
@@ -45,6 +45,8 @@ export type Mishap =
 /** A request under way, and the connection it came on. */
 interface Served {
   readonly request: Request
+  /** The same as the rules see it. */
+  readonly seen: SheepRequest
   readonly id: number
   readonly peer: Peer
   isConnected: boolean
@@ -125,7 +127,10 @@ export class SimulatedSheep implements Listener {
     this.#isFrozen = false
     this.cluster.network.unlisten(this.address, this)
     this.#say(() => 'killed')
-    for (const served of this.#served) this.#executeInPart(served)
+    for (const served of this.#served) {
+      this.#executeInPart(served)
+      this.cluster.rules.finish(served.seen)
+    }
     this.#served.clear()
     this.#held = []
     this.recovery.stop()
@@ -177,6 +182,9 @@ export class SimulatedSheep implements Listener {
 
   #take(served: Served): void {
     this.#served.add(served)
+    this.cluster.checkRules((rules) => {
+      rules.arrive(served.seen)
+    })
     this.#say(() => `< ${describe(served)}`)
     const mishap = this.mishap?.(served.request)
     if (this.#isFrozen) this.#held.push(served)
@@ -217,12 +225,18 @@ export class SimulatedSheep implements Listener {
     // what it asks of others is only taken when it knows as much as they
     if (GATEWAY_OPS.has(request.opcode)) this.adoptEpoch(this.cluster.epoch)
     const { store, core } = this.cluster
+    const ownReply = ownAnswer(this, request)
     if (request.opcode === Opcode.NEW_VDI) this.#noticeRebase(request)
     if (request.opcode === Opcode.DEL_VDI && ReqVdi.snapId.get(request.header) !== 0) {
       this.cluster.scar('deletion of a snapshot')
     }
+    if (!ownReply) {
+      this.cluster.checkRules((rules) => {
+        rules.execute(served.seen)
+      })
+    }
     store.gateway = this
-    const reply = ownAnswer(this, request) ?? dispatch(core, request)
+    const reply = ownReply ?? dispatch(core, request)
     store.gateway = undefined
     if (reply instanceof Promise) {
       void reply.then((done) => {
@@ -246,6 +260,7 @@ export class SimulatedSheep implements Listener {
   }
 
   #answer(served: Served, reply: Reply): void {
+    this.cluster.rules.finish(served.seen)
     if (this.#served.delete(served) && served.isConnected) {
       this.#say(() => `> ${describe(served)} = 0x${reply.result.toString(16)}`)
       served.peer.send(this.#encode(served, reply))
@@ -317,8 +332,16 @@ function parse(chunks: readonly Uint8Array[], peer: Peer, gateway: number): Serv
     const payload = hasPayload ? (chunks[++at] ?? new Uint8Array(0)) : new Uint8Array(0)
     if (hasPayload && payload.length !== dataLength) throw new RangeError(`${payload.length} of ${dataLength} bytes`)
     const opcode = Req.opcode.get(header)
-    const request = { header, opcode, flags, dataLength, payload, gateway }
-    requests.push({ request, id: Req.id.get(header), peer, isConnected: true })
+    const id = Req.id.get(header)
+    const oid = readOid(header, ReqObj.oid.offset)
+    const offset = ReqObj.offset.get(header)
+    requests.push({
+      request: { header, opcode, flags, dataLength, payload, gateway },
+      seen: { header, opcode, flags, id, dataLength, oid, base: undefined, offset, payload },
+      id,
+      peer,
+      isConnected: true,
+    })
   }
   return requests
 }

@@ -180,12 +180,20 @@ export class SpreadStore implements ObjectStore {
     })
   }
 
+  /** Entry `index` of the array of `vid`; NaN when its replicas do not agree. */
+  entry(vid: number, index: number): number {
+    const entries = this.#present(inodeOid(vid)).map(({ strip }) => {
+      const entry = new Uint8Array(4)
+      strip.image.read(indexEntryOffset(index), entry)
+      return viewOf(entry).getUint32(0, true)
+    })
+    const [first = 0] = entries
+    return entries.every((entry) => entry === first) ? first : NaN
+  }
+
   /** The VDI's own entry says that the object is there. */
   #isInUse(oid: ObjectId): boolean {
-    const entry = new Uint8Array(4)
-    if (kindOf(oid) !== 'data') return false
-    this.read(inodeOid(vidOf(oid)), indexEntryOffset(oid.index), entry)
-    return viewOf(entry).getUint32(0, true) === vidOf(oid)
+    return kindOf(oid) === 'data' && this.entry(vidOf(oid), oid.index) === vidOf(oid)
   }
 
   /** The gateway reads, changes and codes anew whole stripes. */

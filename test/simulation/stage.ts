@@ -67,6 +67,10 @@ export class Stage {
 
   addCluster(plan: ClusterPlan): SimulatedCluster {
     const cluster = new SimulatedCluster(plan, this.network, this.newRandom())
+    cluster.onViolation = (what) => {
+      const [, rule = 'a rule'] = /(rule \d+)/.exec(what) ?? []
+      this.report(`${rule} broken`, what)
+    }
     this.clusters.push(cluster)
     return cluster
   }

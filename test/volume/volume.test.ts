@@ -274,6 +274,14 @@ test('what another client has grown meanwhile is not cut off', LIMIT, async (con
   assert.equal(model.content(vid).length, 8 * OBJECT_SIZE)
 })
 
+test('a snapshot that was taken unnoticed does not grow with the volume', LIMIT, async (context) => {
+  const { volume, model, vid } = await attached(context, 4)
+  await model.snapshot('vdi', 's1')
+  await volume.grow(8 * OBJECT_SIZE)
+  assert.equal(model.content(vid).length, 4 * OBJECT_SIZE)
+  assert.equal(model.content(volume.vid).length, 8 * OBJECT_SIZE)
+})
+
 test('a VDI that was deleted underneath is stale for good', LIMIT, async (context) => {
   const { volume, model, vid } = await attached(context)
   await volume.write(0, filled(10, 1))

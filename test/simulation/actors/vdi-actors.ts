@@ -6,13 +6,16 @@ import { cloneVdi, snapshotVdi } from '../../../src/volume/manage/snapshot-vdi.t
 import type { Random } from '../../sheep/random.ts'
 import { openVolume } from '../../../src/volume/open-volume.ts'
 import { silentLogger } from '../../../src/log.ts'
+import type { Cluster } from '../../../src/sheep/cluster.ts'
+import type { VdiSpec } from '../../../src/wire/vdi-ops.ts'
 import { UNIT, type Contents } from '../contents.ts'
 import type { SimulatedCluster } from '../simulated-cluster.ts'
+import type { Stage } from '../stage.ts'
 import { rest, type Actor, type Scene } from './actor.ts'
 
 const log = silentLogger()
 
-/** Takes snapshots of the VDI from another host, looks at them, clones and deletes some. */
+/** Takes snapshots of the VDI from another host, looks whether they stay as they are, clones and deletes some. */
 export const snapshotter: Actor = {
   name: 'snapshotter',
   act: async (scene, random, steps) => {
@@ -22,18 +25,44 @@ export const snapshotter: Actor = {
     for (let times = 0; times < Math.ceil(steps / 8); times++) {
       await rest(scene, random, 6000)
       const tag = `s${random.below(2 ** 31)}`
+      const spec = { name, tag: Buffer.from(tag) }
       const isTaken = await byOther(scene, `snapshot ${tag}`, () => snapshotVdi(client, name, tag))
       if (!isTaken) continue
+      const before = await contentOf(client, spec)
+      await rest(scene, random, 6000)
+      const after = await contentOf(client, spec)
+      checkSame(stage, before, after, tag)
       const dice = random.next()
-      if (dice < 0.3)
-        await byOther(scene, `clone of ${tag}`, () => cloneVdi(client, [{ name, tag: Buffer.from(tag) }], `c${tag}`))
+      if (dice < 0.3) await byOther(scene, `clone of ${tag}`, () => cloneVdi(client, [spec], `c${tag}`))
       else if (dice < 0.45) {
-        const specs = [{ name, tag: Buffer.from(tag) }]
-        await byOther(scene, `deletion of ${tag}`, () => deleteVdi(client, specs, () => undefined))
+        await byOther(scene, `deletion of ${tag}`, () => deleteVdi(client, [spec], () => undefined))
       }
     }
     stage.endClient(client)
   },
+}
+
+/**
+ * A snapshot stays as it was: but for what was under way while it was taken, and then reached it in place of the VDI
+ * (docs/sheepdog-protocol.md#5.7).
+ */
+function checkSame(stage: Stage, before: Uint8Array | undefined, after: Uint8Array | undefined, tag: string): void {
+  if (!before || !after || stage.circumstance().includes('publish lost to a snapshot')) return
+  if (Buffer.compare(before, after.subarray(0, before.length)) !== 0) stage.report('a snapshot has changed', tag)
+}
+
+/** All bytes of a snapshot; undefined when they cannot be read now. */
+async function contentOf(client: Cluster, spec: VdiSpec): Promise<Uint8Array | undefined> {
+  try {
+    const volume = await openVolume(client, spec, { log })
+    const content = new Uint8Array(volume.size)
+    await volume.read(0, content)
+    await volume.close()
+    return content
+  } catch (error) {
+    if (isSheepfsError(error)) return undefined
+    throw error
+  }
 }
 
 /** Deletes the VDI and makes it anew from its snapshot, under whoever has it attached. */

@@ -1,7 +1,6 @@
 import { isSheepfsError } from '../../../src/errors.ts'
 import type { Random } from '../../sheep/random.ts'
-import { indexEntryOffset } from '../../../src/wire/inode.ts'
-import { dataOid, inodeOid } from '../../../src/wire/object-id.ts'
+import { dataOid } from '../../../src/wire/object-id.ts'
 import { UNIT } from '../contents.ts'
 import { keyOf } from '../object-key.ts'
 import type { Mount } from '../mount.ts'
@@ -208,10 +207,8 @@ function explainWait(
 ): string {
   const vid = mount.vid ?? 0
   for (let index = Math.floor(first / objectUnits); index <= (first + count - 1) / objectUnits; index++) {
-    const entry = new Uint8Array(4)
-    cluster.store.read(inodeOid(vid), indexEntryOffset(index), entry)
     const oid = dataOid(vid, index)
-    const isThere = entry.every((byte) => byte === 0) && cluster.store.exists(oid)
+    const isThere = cluster.store.entry(vid, index) === 0 && cluster.store.exists(oid)
     if (isThere || (cluster.store.removedAt.get(keyOf(oid)) ?? -1) > since) return 'an object without an entry'
   }
   return ''
