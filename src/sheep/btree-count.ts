@@ -11,7 +11,7 @@ import {
 } from '../wire/btree.ts'
 import { inodeOid, vidOf, type ObjectId } from '../wire/object-id.ts'
 import { readObject } from '../wire/object-ops.ts'
-import type { Requests } from './errand.ts'
+import type { Requests } from './requests.ts'
 import { expectSuccess } from './result-error.ts'
 
 /**

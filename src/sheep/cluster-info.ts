@@ -10,7 +10,7 @@ import {
 } from '../wire/info-ops.ts'
 import { addrText, type NodeRecord } from '../wire/node-record.ts'
 import { Result } from '../wire/sd-proto.ts'
-import type { Requests } from './errand.ts'
+import type { Requests } from './requests.ts'
 import { expectSuccess } from './result-error.ts'
 
 /** The nodes in (address, port) order. Errors: unreachable, timeout, io. */

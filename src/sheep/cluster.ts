@@ -1,20 +1,22 @@
-import { sleep, type Clock } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
 import type { Message, Response } from '../wire/message.ts'
 import type { ObjectId } from '../wire/object-id.ts'
-import { deleteCache, exist, flushVdi } from '../wire/object-ops.ts'
-import { Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
+import { exist } from '../wire/object-ops.ts'
+import { SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText, type Address } from './address.ts'
 import { Delivery } from './delivery.ts'
-import { Errand, type Requests } from './errand.ts'
+import type { Connection } from './connection.ts'
+import { Errand } from './errand.ts'
 import { Gateways, type Nearness } from './gateways.ts'
 import { ObjectCache } from './object-cache.ts'
-import { Outage, type OutageState, type Patience } from './outage.ts'
-import { RecoveryGuard, targetOf, type Probe } from './recovery-guard.ts'
+import { Outage, type OutageState } from './outage.ts'
+import { PatientRequests, type Replica } from './patient-requests.ts'
+import { RecoveryGuard } from './recovery-guard.ts'
 import { surveyRecovery } from './recovery-survey.ts'
-import { expectSuccess, resultError } from './result-error.ts'
+import type { Caller, ChangeOptions, RequestOptions, Requests } from './requests.ts'
 import { isIdle, settled } from './settle.ts'
 import { DEFAULT_TIMING, type Timing } from './timing.ts'
 import type { Waiter } from './waiter.ts'
@@ -38,46 +40,16 @@ export interface ClusterOptions {
   readonly onSettings?: () => void
 }
 
-/** How often a node is asked what it has of an object. */
-const REPLICA_TRIES = 3
-
-export interface ChangeOptions {
-  /** Of the VDI that the object belongs to: where it is known, nodes that do not hold the object cost nothing. */
-  readonly copies?: number
-  /** The only gateway to try; without it, home. */
-  readonly at?: Address
-  /** The object to be created has been there before: a recovery under way could bring it back. */
-  readonly wasRemoved?: boolean
-  /** Whose request it is: it goes over his connection, and ends with his waiting. */
-  readonly errand?: Errand
-}
-
-/** What one holder of an object has of it. */
-export interface Replica {
-  readonly address: Address
-  readonly payload: Uint8Array
-}
-
-export interface RequestOptions {
-  /** A read that any holder of the object may answer; without it the home gateway is asked. */
-  readonly near?: Nearness
-  /** Where the payload of a success is received; as long as what is wanted. */
-  readonly into?: Uint8Array
-  /** Whose request it is; `near` does not count then. */
-  readonly errand?: Errand
-}
-
 /**
  * A client of one cluster: sends requests to the sheep that suits, again after a loss or a transient result, for as long
  * as `ioTimeoutMs` allows. Knows nothing of volumes.
  */
-export class Cluster {
+export class Cluster implements Requests {
   readonly #gateways: Gateways
   readonly #outage: Outage
   readonly #guard: RecoveryGuard
   readonly #delivery: Delivery
-  /** Nothing is changed before: what a predecessor had sent may still be under way. */
-  #fence: Promise<unknown> | undefined
+  readonly #requests: PatientRequests
   #isClosed = false
   readonly timing: Timing
   readonly #world: World
@@ -85,48 +57,48 @@ export class Cluster {
   readonly #onSettings: () => void
 
   constructor(options: ClusterOptions) {
-    this.#onSettings = options.onSettings ?? (() => undefined)
-    const timing = options.timing ?? DEFAULT_TIMING
-    this.timing = timing
-    const { world } = options
+    const { world, log, timing = DEFAULT_TIMING } = options
     const { clock } = world
-    this.#world = world
-    this.#outage = new Outage({
-      timeoutMs: options.ioTimeoutMs ?? Infinity,
+    const protoVer = (): number => this.protoVer
+    const timeoutMs = options.ioTimeoutMs ?? Infinity
+    const outage = new Outage({ timeoutMs, timing, clock, log, onChange: options.onState ?? (() => undefined) })
+    const guard = new RecoveryGuard({
       timing,
       clock,
-      log: options.log,
-      onChange: options.onState ?? (() => undefined),
+      log,
+      send: (message) => this.#requests.probe(message),
+      survey: (topology, limitMs) => surveyRecovery(topology, { world, protoVer: protoVer(), limitMs }),
     })
-    this.#guard = new RecoveryGuard({
-      timing,
-      clock,
-      log: options.log,
-      send: (message) => this.#sendUnguarded(message),
-      survey: (topology, limitMs) => surveyRecovery(topology, { world, protoVer: this.protoVer, limitMs }),
-    })
-    this.#gateways = new Gateways(
+    const gateways = new Gateways(
       options.addresses,
       {
         world,
         timing,
         connectTimeoutMs: timing.connectTimeoutMs,
-        deadlineMs: () => Math.min(timing.deadlineMs, Math.max(this.#outage.timeoutMs, timing.shortestDeadlineMs)),
-        trimsZeros: () => this.protoVer <= SD_SHEEP_PROTO_VERS[2],
-        protoVer: () => this.protoVer,
+        deadlineMs: () => Math.min(timing.deadlineMs, Math.max(outage.timeoutMs, timing.shortestDeadlineMs)),
+        trimsZeros: () => protoVer() <= SD_SHEEP_PROTO_VERS[2],
+        protoVer,
       },
       {
-        log: options.log,
+        log,
         onHome: options.onGateway ?? (() => undefined),
         onSilence: (address, isSilent) => {
-          if (isSilent) this.#outage.noticeSilence(addressText(address), clock.date() - timing.silenceMs)
-          else this.#outage.endSilence(addressText(address))
+          outage.noteSilence(addressText(address), isSilent)
         },
       },
     )
-    this.#cache = new ObjectCache({ isOn: options.objectCache ?? false, empty: (vids) => this.#emptyCaches(vids) })
-    const { log } = options
-    this.#delivery = new Delivery({ clock, gateways: this.#gateways, guard: this.#guard, cache: this.#cache, log })
+    const query = (message: Message): Promise<Response> => this.query(message)
+    const cache = new ObjectCache({ isOn: options.objectCache ?? false, clock, timing, protoVer, query })
+    const delivery = new Delivery({ clock, gateways, guard, cache, log })
+    this.#requests = new PatientRequests({ clock, timing, outage, guard, gateways, delivery })
+    this.#outage = outage
+    this.#guard = guard
+    this.#gateways = gateways
+    this.#cache = cache
+    this.#delivery = delivery
+    this.#world = world
+    this.timing = timing
+    this.#onSettings = options.onSettings ?? (() => undefined)
   }
 
   /**
@@ -224,28 +196,11 @@ export class Cluster {
    * answers; the old ones stay then.
    */
   async setAddresses(addresses: readonly Address[], waiter?: Waiter): Promise<void> {
-    const patience = this.#outage.patience(waiter)
-    try {
-      while (!(await this.#takeAddresses(addresses, { patience, waiter })));
-    } finally {
-      patience.end()
-    }
-    this.#onSettings()
-  }
-
-  async #takeAddresses(
-    addresses: readonly Address[],
-    { patience, waiter }: { readonly patience: Patience; readonly waiter: Waiter | undefined },
-  ): Promise<boolean> {
-    try {
+    await this.#outage.untilReached(waiter, async () => {
       await this.#gateways.reconfigure(addresses, waiter)
       return true
-    } catch (error) {
-      const isAway = isSheepfsError(error, 'unreachable') || isSheepfsError(error, 'timeout')
-      if (!isAway || waiter?.isPatient !== true) throw error
-      await patience.wait(error)
-      return false
-    }
+    })
+    this.#onSettings()
   }
 
   /**
@@ -257,83 +212,47 @@ export class Cluster {
     const settling = gateways.map((address) =>
       settled(address, this.protoVer, { world: this.#world, timing: this.timing }),
     )
-    this.#fence = Promise.all(settling).finally(() => {
-      this.#fence = undefined
-    })
+    this.#requests.fence(Promise.all(settling))
   }
 
-  /**
-   * Sends a request that changes nothing, as often as it takes. Resolves with any result that is not transient; a holder's
-   * failure is not believed before home has said the same, nor is what one says that had not answered in the present epoch
-   * before: it may be no holder any more, and not know it.
-   */
-  async read(message: Message, options: RequestOptions = {}): Promise<Response> {
-    if (this.#fence)
-      await Promise.race([this.#fence, sleep(this.clock, this.timing.settleSilentMs, { isBackground: true })])
-    const { errand, into } = options
-    const patience = this.#outage.patience(errand?.waiter)
-    try {
-      for (let near = this.objectCache || errand ? undefined : options.near; ; near = undefined) {
-        const { response, sent, failure } = await this.#delivery.once(message, { near, line: errand }, into)
-        if (response && (!near || (response.result === Result.SUCCESS && this.#guard.isPresent(sent)))) return response
-        if (failure) await patience.wait(failure)
-      }
-    } finally {
-      patience.end()
-    }
+  /** As `PatientRequests` has it. */
+  read(message: Message, options: RequestOptions = {}): Promise<Response> {
+    return this.#requests.read(message, options)
   }
 
-  /**
-   * Sends a request that may be executed again (a write of the same bytes), as often as it takes; again only when the
-   * lost gateway is done with the first copy. The caller holds back overlapping requests until this resolves.
-   */
-  async change(message: Message, options: ChangeOptions = {}): Promise<Response> {
-    const patience = this.#outage.patience(options.errand?.waiter)
-    try {
-      for (let isFirst = true; ; isFirst = false) {
-        const response = await this.#attempt(message, options, { patience, isFirst })
-        if (response) return response
-      }
-    } finally {
-      patience.end()
-    }
+  /** As `PatientRequests` has it. */
+  change(message: Message, options: ChangeOptions = {}): Promise<Response> {
+    return this.#requests.change(message, options)
   }
 
-  /**
-   * Sends a request that must not be executed twice. Resolves with undefined when nobody knows whether it was executed (the
-   * connection was lost, a replica failed, nodes came or went) and the gateway is done with it: the caller looks, with
-   * `readReplicas` where the nodes may not agree.
-   */
-  async changeOnce(message: Message, options: ChangeOptions = {}): Promise<Response | undefined> {
-    const patience = this.#outage.patience(options.errand?.waiter)
-    try {
-      return await this.#attempt(message, options, { patience, isFirst: true })
-    } finally {
-      patience.end()
-    }
+  /** As `PatientRequests` has it. */
+  changeOnce(message: Message, options: ChangeOptions = {}): Promise<Response | undefined> {
+    return this.#requests.changeOnce(message, options)
+  }
+
+  /** As `PatientRequests` has it; none while the object cache is in use, of which home alone knows what is in it. */
+  readReplicas(message: Message, nearness: Nearness): Promise<Replica[]> {
+    return this.objectCache ? Promise.resolve([]) : this.#requests.readReplicas(message, nearness)
   }
 
   /**
    * Sends a question about the cluster to the home gateway, over a new connection when the first is lost. Resolves with any
-   * result, also transient ones: they tell the cluster's state. Does not wait through an outage, unless the errand does.
+   * result, also transient ones: they tell the cluster's state. Does not wait through an outage, unless the caller does.
    * Errors: unreachable, timeout, protocol.
    */
-  async query(message: Message, errand?: Errand): Promise<Response> {
-    const patience = this.#outage.patience(errand?.waiter)
-    const isPatient = errand?.waiter.isPatient === true
-    try {
-      for (let isFirst = true; ; isFirst = false) {
-        try {
-          return await (await (errand ?? { connect: () => this.#gateways.home() }).connect()).exchange(message)
-        } catch (error) {
-          if (!isSheepfsError(error, 'unreachable') && !(isPatient && isSheepfsError(error, 'timeout'))) throw error
-          if (isPatient) await patience.wait(error)
-          else if (!isFirst) throw error
-        }
+  query(message: Message, caller?: Caller): Promise<Response> {
+    const connect = (): Promise<Connection> => (caller ? caller.connect() : this.#gateways.home())
+    let isFirst = true
+    return this.#outage.untilReached(caller?.waiter, async () => {
+      try {
+        return await (await connect()).exchange(message)
+      } catch (error) {
+        const isOver = !isFirst || caller?.waiter.isPatient === true || !isSheepfsError(error, 'unreachable')
+        if (isOver) throw error
+        isFirst = false
+        return undefined
       }
-    } finally {
-      patience.end()
-    }
+    })
   }
 
   /** What a waiter asks for; to be ended. */
@@ -352,31 +271,9 @@ export class Cluster {
     return connection.exchange(message)
   }
 
-  /**
-   * Sends a read to each holder of the object; resolves with what those have that answer, none when the holders are not
-   * known. All of it is of one epoch in which the object stays as it is. Errors: unreachable when the cluster may not be
-   * waited for any longer.
-   */
-  async readReplicas(message: Message, { oid, copies }: Nearness): Promise<Replica[]> {
-    for (;;) {
-      const { epoch } = await this.#guard.admit({ oid, copies, isNew: false })
-      const { topology } = this.#delivery
-      const isKnown = topology?.epoch === epoch && !this.objectCache // home alone knows what is in its cache
-      const holders = isKnown ? topology.holders(oid, copies) : []
-      const replicas = await Promise.all(holders.map((address) => this.#readAt(address, message)))
-      if (this.#guard.isPresent(epoch)) return replicas.filter((replica) => replica !== undefined)
-    }
-  }
-
   /** Whether a holder says that it has the object, or a strip of it; those that do not answer say nothing. */
-  async isHeld(oid: ObjectId, copies: number): Promise<boolean> {
-    const holders = this.#delivery.topology?.holders(oid, copies) ?? []
-    const answers = holders.map(async (address) => {
-      if (!this.#gateways.isWorthTrying(address)) return false
-      const { response } = await this.#delivery.once(exist(oid, this.protoVer), { at: address })
-      return response?.result === Result.SUCCESS
-    })
-    return (await Promise.all(answers)).includes(true)
+  isHeld(oid: ObjectId, copies: number): Promise<boolean> {
+    return this.#requests.isHeld(exist(oid, this.protoVer), this.#delivery.topology?.holders(oid, copies) ?? [])
   }
 
   /** Whether all nodes say that they do nothing as gateways now, for anybody. */
@@ -397,81 +294,4 @@ export class Cluster {
     this.#outage.timeoutMs = 0
     this.#gateways.destroy(new SheepfsError('closed', 'the cluster client was closed'))
   }
-
-  /** Until a response that stays, or until the request may have been executed, is over, and may be undone. */
-  async #attempt(
-    message: Message,
-    options: ChangeOptions,
-    { patience, isFirst }: Attempt,
-  ): Promise<Response | undefined> {
-    const known = targetOf(message, options.copies)
-    const { wasRemoved = false } = options
-    const target = known?.isNew === true && (!isFirst || wasRemoved) ? { ...known, isNew: false, wasRemoved } : known
-    for (;;) {
-      if (this.#fence) await this.#fence
-      const admission = target && (await this.#guard.admit(target))
-      const { at, errand } = options
-      const line = errand && { connect: () => errand.connectForChange() }
-      const { response, sent, failure, lost, isUndecided } = await this.#delivery.once(message, { at, line })
-      if (response) {
-        if (!target || !admission || response.result !== Result.SUCCESS) return response
-        return this.#guard.isKept(target, admission, { sent, answered: response.epoch }) ? response : undefined
-      }
-      if (lost) await lost
-      await patience.wait(failure)
-      if (isUndecided || options.at) return undefined
-    }
-  }
-
-  /** As `change`, past the guard, whose own question it is. */
-  async #sendUnguarded(message: Message): Promise<Probe> {
-    const patience = this.#outage.patience()
-    try {
-      for (;;) {
-        const since = this.clock.now()
-        const { response, sent, failure, lost } = await this.#delivery.once(message, {})
-        if (response) return { result: response.result, sent, tookMs: this.clock.now() - since }
-        if (lost) await lost
-        await patience.wait(failure)
-      }
-    } finally {
-      patience.end()
-    }
-  }
-
-  /**
-   * Not by FLUSH_DEL_CACHE, which writes back all that is in the cache of one gateway, old objects too (sheepdog 0.9:
-   * sheep/object_cache.c, object_cache_flush_and_delete).
-   */
-  async #emptyCaches(vids: Iterable<number>): Promise<void> {
-    if (this.protoVer === SD_SHEEP_PROTO_VERS[0]) return // 1.0 has none
-    const what = (vid: number): string => `object cache of inode ${vid.toString(16)}`
-    let isPushing = false
-    for (const vid of vids) {
-      const { result } = await this.query(flushVdi(vid))
-      if (result === Result.SUCCESS) isPushing = true
-      else if (result !== Result.INVALID_PARMS) throw resultError(result, what(vid)) // that sheep has none, others may
-    }
-    // the last push may still be under way when it is answered, and deleting then kills it (object_cache.c, do_push_object)
-    if (isPushing) await sleep(this.clock, this.timing.cachePauseMs)
-    for (const vid of vids) {
-      expectSuccess(await this.query(deleteCache(vid, this.protoVer)), what(vid))
-    }
-  }
-
-  /** Undefined when the node does not answer, or has no such object. */
-  async #readAt(address: Address, message: Message): Promise<Replica | undefined> {
-    for (let tries = 1; ; tries++) {
-      const { response } = await this.#delivery.once(message, { at: address })
-      if (response?.result === Result.SUCCESS) return { address, payload: response.payload }
-      if (tries === REPLICA_TRIES) return undefined
-      await sleep(this.clock, this.timing.missingPauseMs)
-    }
-  }
-}
-
-interface Attempt {
-  readonly patience: Patience
-  /** Nothing of the request can have been executed yet. */
-  readonly isFirst: boolean
 }

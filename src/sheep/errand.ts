@@ -1,26 +1,17 @@
 import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Message, Response } from '../wire/message.ts'
 import type { Address } from './address.ts'
-import type { ChangeOptions, Cluster, RequestOptions } from './cluster.ts'
 import type { Connection } from './connection.ts'
+import type { Caller, ChangeOptions, RequestOptions, Requests } from './requests.ts'
 import type { Waiter } from './waiter.ts'
-
-/** What a cluster can be asked for: by everything that lasts, or in an errand. */
-export type Requests = Pick<
-  Cluster,
-  'protoVer' | 'hasLocking' | 'homePeer' | 'read' | 'change' | 'changeOnce' | 'query' | 'ask' | 'lasting'
-> & {
-  /** Half of it done is worse than all of it: the caller's going does not end it any more. `standing`: what is done. */
-  readonly committed?: (standing: string) => void
-}
 
 /**
  * What one caller asks of a cluster, on a connection of its own to home: when he waits no more, the connection is reset with
  * what a sheep has not read of it, and nothing is sent any more. A sheep that has stopped is never sent anything: it has to
  * answer first.
  */
-export class Errand implements Requests {
-  readonly #cluster: Cluster
+export class Errand implements Requests, Caller {
+  readonly #cluster: Requests
   readonly #open: () => Promise<Connection>
   readonly waiter: Waiter
   #connection: Connection | undefined
@@ -28,7 +19,7 @@ export class Errand implements Requests {
   #hasChanged = false
   #standing: string | undefined
 
-  constructor(cluster: Cluster, waiter: Waiter, open: () => Promise<Connection>) {
+  constructor(cluster: Requests, waiter: Waiter, open: () => Promise<Connection>) {
     this.#cluster = cluster
     this.waiter = waiter
     this.#open = open
@@ -59,15 +50,15 @@ export class Errand implements Requests {
   }
 
   read(message: Message, options?: RequestOptions): Promise<Response> {
-    return this.#answered(this.#cluster.read(message, { ...options, errand: this }))
+    return this.#answered(this.#cluster.read(message, { ...options, caller: this }))
   }
 
   change(message: Message, options?: ChangeOptions): Promise<Response> {
-    return this.#answered(this.#cluster.change(message, { ...options, errand: this }))
+    return this.#answered(this.#cluster.change(message, { ...options, caller: this }))
   }
 
   changeOnce(message: Message, options?: ChangeOptions): Promise<Response | undefined> {
-    return this.#answered(this.#cluster.changeOnce(message, { ...options, errand: this }))
+    return this.#answered(this.#cluster.changeOnce(message, { ...options, caller: this }))
   }
 
   query(message: Message): Promise<Response> {
@@ -93,7 +84,6 @@ export class Errand implements Requests {
     return connection
   }
 
-  /** As `connect`, for a change that is sent at once. */
   async connectForChange(): Promise<Connection> {
     const connection = await this.connect()
     this.#hasChanged = true

@@ -1,14 +1,21 @@
-import type { Message } from '../wire/message.ts'
+import { sleep, type Clock } from '../clock.ts'
+import type { Message, Response } from '../wire/message.ts'
 import { readOid, vidOf } from '../wire/object-id.ts'
-import { Flag, Opcode, Req, ReqObj } from '../wire/sd-proto.ts'
+import { deleteCache, flushVdi } from '../wire/object-ops.ts'
+import { Flag, Opcode, Req, ReqObj, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
+import { expectSuccess, resultError } from './result-error.ts'
+import type { Timing } from './timing.ts'
 
 /** Requests that a gateway may serve from its cache. */
 const CACHED = new Set<number>([Opcode.READ_OBJ, Opcode.WRITE_OBJ, Opcode.CREATE_AND_WRITE_OBJ])
 
 interface ObjectCacheOptions {
   readonly isOn: boolean
-  /** Writes what home has of VDIs in its cache, and deletes the caches of all gateways. */
-  readonly empty: (vids: Iterable<number>) => Promise<void>
+  readonly clock: Clock
+  readonly timing: Timing
+  readonly protoVer: () => number
+  /** Asks home. */
+  readonly query: (message: Message) => Promise<Response>
 }
 
 /**
@@ -18,7 +25,7 @@ interface ObjectCacheOptions {
  * of ours is under way.
  */
 export class ObjectCache {
-  readonly #empty: ObjectCacheOptions['empty']
+  readonly #options: ObjectCacheOptions
   #isOn: boolean
   /** VDIs whose objects were asked for. */
   readonly #vids = new Set<number>()
@@ -28,7 +35,7 @@ export class ObjectCache {
   #pause: Promise<void> | undefined
 
   constructor(options: ObjectCacheOptions) {
-    this.#empty = options.empty
+    this.#options = options
     this.#isOn = options.isOn
   }
 
@@ -70,6 +77,26 @@ export class ObjectCache {
   /** Empties the caches of a VDI that nobody else uses. Errors: as `turn`. */
   emptyOf(vid: number): Promise<void> {
     return this.#isOn ? this.#alone(() => this.#empty([vid])) : this.#empty([vid])
+  }
+
+  /**
+   * Writes what home has of VDIs in its cache, and deletes the caches of all gateways. Not by FLUSH_DEL_CACHE, which writes
+   * back all that is in the cache of one gateway, old objects too (sheepdog 0.9: object_cache_flush_and_delete).
+   */
+  async #empty(vids: Iterable<number>): Promise<void> {
+    const { clock, timing, query } = this.#options
+    const protoVer = this.#options.protoVer()
+    if (protoVer === SD_SHEEP_PROTO_VERS[0]) return // 1.0 has none
+    const what = (vid: number): string => `object cache of inode ${vid.toString(16)}`
+    let isPushing = false
+    for (const vid of vids) {
+      const { result } = await query(flushVdi(vid))
+      if (result === Result.SUCCESS) isPushing = true
+      else if (result !== Result.INVALID_PARMS) throw resultError(result, what(vid)) // that sheep has none, others may
+    }
+    // the last push may still be under way when it is answered, and deleting then kills it (object_cache.c, do_push_object)
+    if (isPushing) await sleep(clock, timing.cachePauseMs)
+    for (const vid of vids) expectSuccess(await query(deleteCache(vid, protoVer)), what(vid))
   }
 
   #mark({ header }: Message): void {

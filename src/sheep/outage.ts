@@ -1,5 +1,5 @@
 import { sleep, type Clock } from '../clock.ts'
-import type { SheepfsError } from '../errors.ts'
+import { isSheepfsError, type SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Timing } from './timing.ts'
 import type { Waiter } from './waiter.ts'
@@ -52,15 +52,12 @@ export class Outage {
     return silence ? { kind: 'waiting', ...silence, requests } : { kind: 'serving' }
   }
 
-  /** A sheep leaves requests unanswered for longer than is usual. */
-  noticeSilence(sheep: string, sinceMs: number): void {
-    this.#silences.set(sheep, { sinceMs, reason: `sheep ${sheep} does not answer` })
+  /** A sheep leaves requests unanswered for longer than is usual; or it does not any more: it answers, or is lost. */
+  noteSilence(sheep: string, isSilent: boolean): void {
+    const sinceMs = this.#clock.date() - this.#timing.silenceMs
+    if (isSilent) this.#silences.set(sheep, { sinceMs, reason: `sheep ${sheep} does not answer` })
+    else if (!this.#silences.delete(sheep)) return
     this.#onChange(this.state)
-  }
-
-  /** It answers, or is lost. */
-  endSilence(sheep: string): void {
-    if (this.#silences.delete(sheep)) this.#onChange(this.state)
   }
 
   /** How often a request has waited before it was sent again. */
@@ -71,6 +68,33 @@ export class Outage {
   /** The patience of one request; of one that is made for a waiter, his. */
   patience(waiter?: Waiter): Patience {
     return new Patience(this, { clock: this.#clock, timing: this.#timing, waiter })
+  }
+
+  /** Tries something until a try has an outcome; the tries wait with the patience they are given. */
+  async patiently<T>(waiter: Waiter | undefined, attempt: (patience: Patience) => Promise<T | undefined>): Promise<T> {
+    const patience = this.patience(waiter)
+    try {
+      for (;;) {
+        const outcome = await attempt(patience)
+        if (outcome !== undefined) return outcome
+      }
+    } finally {
+      patience.end()
+    }
+  }
+
+  /** As `patiently`, where only a patient waiter waits for a sheep to answer: others hear of it at once. */
+  untilReached<T>(waiter: Waiter | undefined, attempt: () => Promise<T | undefined>): Promise<T> {
+    return this.patiently(waiter, async (patience) => {
+      try {
+        return await attempt()
+      } catch (error) {
+        const isAway = isSheepfsError(error, 'unreachable') || isSheepfsError(error, 'timeout')
+        if (!isAway || waiter?.isPatient !== true) throw error
+        await patience.wait(error)
+        return undefined
+      }
+    })
   }
 
   /** @internal for Patience */

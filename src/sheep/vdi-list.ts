@@ -2,7 +2,7 @@ import { INODE_HEADER_SIZE, MAX_DATA_OBJS, objectCount, StorePolicy, type InodeH
 import { readDelVdis, readVdis, VDI_BITMAP_SIZE, vidsOf } from '../wire/vdi-ops.ts'
 import { isSheepfsError } from '../errors.ts'
 import { countTreeEntries } from './btree-count.ts'
-import type { Requests } from './errand.ts'
+import type { Requests } from './requests.ts'
 import { expectSuccess } from './result-error.ts'
 import { readInode, readInodeHeader } from './vdi-lookup.ts'
 

@@ -4,7 +4,7 @@ import { readObject } from '../wire/object-ops.ts'
 import { inodeOid } from '../wire/object-id.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { getVdiInfo, parseVdiAnswer, type VdiAnswer, type VdiSpec } from '../wire/vdi-ops.ts'
-import type { Requests } from './errand.ts'
+import type { Requests } from './requests.ts'
 import { expectSuccess, resultError } from './result-error.ts'
 
 /** `VDI "name"`, with `@tag` or `@id` for snapshots, for messages. */

@@ -1,6 +1,6 @@
 import { SheepfsError } from '../errors.ts'
 import { addressText } from '../sheep/address.ts'
-import type { Requests } from '../sheep/errand.ts'
+import type { Requests } from '../sheep/requests.ts'
 import { expectSuccess, resultError } from '../sheep/result-error.ts'
 import { lookupVdi, vdiText } from '../sheep/vdi-lookup.ts'
 import { getVdiCopies, LockState, VDI_STATE_SIZE, VdiState } from '../wire/info-ops.ts'

@@ -1,6 +1,6 @@
 import { SheepfsError } from '../../errors.ts'
 import { readNodes } from '../../sheep/cluster-info.ts'
-import type { Requests } from '../../sheep/errand.ts'
+import type { Requests } from '../../sheep/requests.ts'
 import { vdiText } from '../../sheep/vdi-lookup.ts'
 import { getClusterDefault, parseClusterDefault } from '../../wire/info-ops.ts'
 import { DEFAULT_BLOCK_SIZE_SHIFT, objectCount, StorePolicy, type InodeHeader } from '../../wire/inode.ts'

@@ -1,5 +1,5 @@
 import { SheepfsError } from '../../errors.ts'
-import type { Requests } from '../../sheep/errand.ts'
+import type { Requests } from '../../sheep/requests.ts'
 import { expectSuccess, resultError } from '../../sheep/result-error.ts'
 import { readInode } from '../../sheep/vdi-lookup.ts'
 import { indexEntryOffset, MAX_DATA_OBJS, StorePolicy, type InodeHeader } from '../../wire/inode.ts'

@@ -1,5 +1,5 @@
 import { isSheepfsError, SheepfsError } from '../../errors.ts'
-import type { Requests } from '../../sheep/errand.ts'
+import type { Requests } from '../../sheep/requests.ts'
 import { lookupVdi, readInodeHeader, vdiText } from '../../sheep/vdi-lookup.ts'
 import type { InodeHeader } from '../../wire/inode.ts'
 import type { VdiSpec } from '../../wire/vdi-ops.ts'

@@ -1,6 +1,6 @@
 import { SheepfsError } from '../../errors.ts'
 import { readNodes, readStoreSpace } from '../../sheep/cluster-info.ts'
-import type { Requests } from '../../sheep/errand.ts'
+import type { Requests } from '../../sheep/requests.ts'
 import { INODE_SIZE } from '../../wire/inode.ts'
 
 /** The inode that becomes the snapshot may be written whole, and that of the new working VDI is. */

@@ -1,5 +1,5 @@
 import { SheepfsError } from '../../errors.ts'
-import type { Requests } from '../../sheep/errand.ts'
+import type { Requests } from '../../sheep/requests.ts'
 import { expectSuccess } from '../../sheep/result-error.ts'
 import type { InodeHeader } from '../../wire/inode.ts'
 import { writeVdiSize } from '../../wire/object-ops.ts'

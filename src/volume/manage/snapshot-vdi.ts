@@ -1,5 +1,5 @@
 import { SheepfsError } from '../../errors.ts'
-import type { Requests } from '../../sheep/errand.ts'
+import type { Requests } from '../../sheep/requests.ts'
 import { expectSuccess } from '../../sheep/result-error.ts'
 import { vdiText } from '../../sheep/vdi-lookup.ts'
 import { SD_MAX_VDI_TAG_LEN, StorePolicy, TAG_OFFSET, type InodeHeader } from '../../wire/inode.ts'

@@ -1,0 +1,170 @@
+import { sleep, type Clock } from '../clock.ts'
+import type { Message, Response } from '../wire/message.ts'
+import { Result } from '../wire/sd-proto.ts'
+import type { Address } from './address.ts'
+import type { Delivery } from './delivery.ts'
+import type { Gateways, Nearness } from './gateways.ts'
+import type { Outage, Patience } from './outage.ts'
+import { targetOf, type Probe, type RecoveryGuard } from './recovery-guard.ts'
+import type { ChangeOptions, RequestOptions } from './requests.ts'
+import type { Timing } from './timing.ts'
+
+/** How often a node is asked what it has of an object. */
+const REPLICA_TRIES = 3
+
+/** What one holder of an object has of it. */
+export interface Replica {
+  readonly address: Address
+  readonly payload: Uint8Array
+}
+
+interface Options {
+  readonly clock: Clock
+  readonly timing: Timing
+  readonly outage: Outage
+  readonly guard: RecoveryGuard
+  readonly delivery: Delivery
+  readonly gateways: Gateways
+}
+
+/** Sends requests again after a loss or a transient result, for as long as the outage may last, and changes past no guard. */
+export class PatientRequests {
+  readonly #options: Options
+  /** Nothing is changed before: what a predecessor had sent may still be under way. */
+  #fence: Promise<unknown> | undefined
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /** Holds back all changes until this has resolved, and reads for a moment. */
+  fence(settled: Promise<unknown>): void {
+    this.#fence = settled.finally(() => {
+      this.#fence = undefined
+    })
+  }
+
+  /**
+   * Sends a request that changes nothing, as often as it takes. Resolves with any result that is not transient; a holder's
+   * failure is not believed before home has said the same, nor is what one says that had not answered in the present epoch
+   * before: it may be no holder any more, and not know it.
+   */
+  async read(message: Message, { near: wanted, into, caller }: RequestOptions): Promise<Response> {
+    const { clock, timing, outage, guard, delivery } = this.#options
+    if (this.#fence) await Promise.race([this.#fence, sleep(clock, timing.settleSilentMs, { isBackground: true })])
+    let near = caller ? undefined : wanted
+    return outage.patiently(caller?.waiter, async (patience) => {
+      const { response, sent, failure } = await delivery.once(message, { near, line: caller }, into)
+      if (response && (!near || (response.result === Result.SUCCESS && guard.isPresent(sent)))) return response
+      if (failure) await patience.wait(failure)
+      near = undefined
+      return undefined
+    })
+  }
+
+  /**
+   * Sends a request that may be executed again (a write of the same bytes), as often as it takes; again only when the
+   * lost gateway is done with the first copy. The caller holds back overlapping requests until this resolves.
+   */
+  change(message: Message, options: ChangeOptions): Promise<Response> {
+    let isFirst = true
+    return this.#options.outage.patiently(options.caller?.waiter, async (patience) => {
+      const response = await this.#attempt(message, options, { patience, isFirst })
+      isFirst = false
+      return response
+    })
+  }
+
+  /**
+   * Sends a request that must not be executed twice. Resolves with undefined when nobody knows whether it was executed (the
+   * connection was lost, a replica failed, nodes came or went) and the gateway is done with it: the caller looks, with
+   * `readReplicas` where the nodes may not agree.
+   */
+  async changeOnce(message: Message, options: ChangeOptions): Promise<Response | undefined> {
+    const { response } = await this.#options.outage.patiently(options.caller?.waiter, async (patience) => ({
+      response: await this.#attempt(message, options, { patience, isFirst: true }),
+    }))
+    return response
+  }
+
+  /** As `change`, past the guard, whose own question it is. */
+  probe(message: Message): Promise<Probe> {
+    const { clock, outage, delivery } = this.#options
+    return outage.patiently(undefined, async (patience) => {
+      const since = clock.now()
+      const { response, sent, failure, lost } = await delivery.once(message, {})
+      if (response) return { result: response.result, sent, tookMs: clock.now() - since }
+      if (lost) await lost
+      await patience.wait(failure)
+      return undefined
+    })
+  }
+
+  /**
+   * Sends a read to each holder of the object; resolves with what those have that answer, none when the holders are not
+   * known. All of it is of one epoch in which the object stays as it is. Errors: unreachable when the cluster may not be
+   * waited for any longer.
+   */
+  async readReplicas(message: Message, { oid, copies }: Nearness): Promise<Replica[]> {
+    const { guard, delivery } = this.#options
+    for (;;) {
+      const { epoch } = await guard.admit({ oid, copies, isNew: false })
+      const { topology } = delivery
+      const holders = topology?.epoch === epoch ? topology.holders(oid, copies) : []
+      const replicas = await Promise.all(holders.map((address) => this.#readAt(address, message)))
+      if (guard.isPresent(epoch)) return replicas.filter((replica) => replica !== undefined)
+    }
+  }
+
+  /** Whether one of the holders says that it has what EXIST asks for; those that do not answer say nothing. */
+  async isHeld(message: Message, holders: readonly Address[]): Promise<boolean> {
+    const { delivery, gateways } = this.#options
+    const answers = holders.map(async (address) => {
+      if (!gateways.isWorthTrying(address)) return false
+      const { response } = await delivery.once(message, { at: address })
+      return response?.result === Result.SUCCESS
+    })
+    return (await Promise.all(answers)).includes(true)
+  }
+
+  /** Until a response that stays, or until the request may have been executed, is over, and may be undone. */
+  async #attempt(
+    message: Message,
+    { copies, at, caller, wasRemoved = false }: ChangeOptions,
+    { patience, isFirst }: Attempt,
+  ): Promise<Response | undefined> {
+    const { guard, delivery } = this.#options
+    const known = targetOf(message, copies)
+    const target = known?.isNew === true && (!isFirst || wasRemoved) ? { ...known, isNew: false, wasRemoved } : known
+    const line = caller && { connect: () => caller.connectForChange() }
+    for (;;) {
+      if (this.#fence) await this.#fence
+      const admission = target && (await guard.admit(target))
+      const { response, sent, failure, lost, isUndecided } = await delivery.once(message, { at, line })
+      if (response) {
+        if (!target || !admission || response.result !== Result.SUCCESS) return response
+        return guard.isKept(target, admission, { sent, answered: response.epoch }) ? response : undefined
+      }
+      if (lost) await lost
+      await patience.wait(failure)
+      if (isUndecided || at) return undefined
+    }
+  }
+
+  /** Undefined when the node does not answer, or has no such object. */
+  async #readAt(address: Address, message: Message): Promise<Replica | undefined> {
+    const { clock, timing, delivery } = this.#options
+    for (let tries = 1; ; tries++) {
+      const { response } = await delivery.once(message, { at: address })
+      if (response?.result === Result.SUCCESS) return { address, payload: response.payload }
+      if (tries === REPLICA_TRIES) return undefined
+      await sleep(clock, timing.missingPauseMs)
+    }
+  }
+}
+
+interface Attempt {
+  readonly patience: Patience
+  /** Nothing of the request can have been executed yet. */
+  readonly isFirst: boolean
+}

@@ -1,0 +1,52 @@
+import type { Message, Response } from '../wire/message.ts'
+import type { Address } from './address.ts'
+import type { Connection } from './connection.ts'
+import type { Nearness } from './gateways.ts'
+import type { Waiter } from './waiter.ts'
+
+/** Who asks: what is sent for him goes over his connection, and ends with his waiting. */
+export interface Caller {
+  readonly waiter: Waiter
+  connect(): Promise<Connection>
+  /** As `connect`, for a change that is sent at once. */
+  connectForChange(): Promise<Connection>
+}
+
+export interface RequestOptions {
+  /** A read that any holder of the object may answer; without it the home gateway is asked. */
+  readonly near?: Nearness
+  /** Where the payload of a success is received; as long as what is wanted. */
+  readonly into?: Uint8Array
+  /** Whose request it is; `near` does not count then. */
+  readonly caller?: Caller
+}
+
+export interface ChangeOptions {
+  /** Of the VDI that the object belongs to: where it is known, nodes that do not hold the object cost nothing. */
+  readonly copies?: number
+  /** The only gateway to try; without it, home. */
+  readonly at?: Address
+  /** The object to be created has been there before: a recovery under way could bring it back. */
+  readonly wasRemoved?: boolean
+  /** Whose request it is. */
+  readonly caller?: Caller
+}
+
+/** What a cluster can be asked for: by everything that lasts, or in an errand. */
+export interface Requests {
+  /** Version for internal operations: 0x0a, 0x09 or 0x08. */
+  readonly protoVer: number
+  /** Whether the cluster keeps VDI locks. */
+  readonly hasLocking: boolean
+  /** The numeric address of the gateway in use. */
+  readonly homePeer: Address | undefined
+  /** For what has to be done whoever waits. */
+  readonly lasting: Requests
+  read(message: Message, options?: RequestOptions): Promise<Response>
+  change(message: Message, options?: ChangeOptions): Promise<Response>
+  changeOnce(message: Message, options?: ChangeOptions): Promise<Response | undefined>
+  query(message: Message, caller?: Caller): Promise<Response>
+  ask(address: Address, message: Message): Promise<Response>
+  /** Half of it done is worse than all of it: the caller's going does not end it any more. `standing`: what is done. */
+  readonly committed?: (standing: string) => void
+}
