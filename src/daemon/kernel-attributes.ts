@@ -1,9 +1,35 @@
-import { join } from 'node:path'
-import { runProgram } from '../fuse/run-program.ts'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { errorText } from '../errors.ts'
 import type { Logger } from '../log.ts'
 
-/** Volumes whose times are set by one process; their names fit into its command line. */
+/** Volumes that are told of by one process. */
 const AT_ONCE = 256
+/** A process that waits longer waits for a tree that does not answer. */
+const LIMIT_MS = 10_000
+const PROGRAM = fileURLToPath(new URL('attribute-setter.js', import.meta.url))
+
+/** A mount whose kernel is to be told something. */
+export interface ToldMount {
+  readonly mountpoint: string
+  /** Minor number of its st_dev; undefined while it is not mounted. */
+  readonly minor: number | undefined
+}
+
+/** Of one volume. */
+export interface AttributeChange {
+  readonly volume: string
+  readonly size?: number
+  /** mtime, ms since 1970 */
+  readonly modifiedMs?: number
+}
+
+/** What the process is given on its stdin, as JSON. */
+export interface AttributeOrder {
+  readonly mountpoint: string
+  readonly minor: number
+  readonly changes: readonly AttributeChange[]
+}
 
 /**
  * Makes the kernel take what it does not know of a volume: the size, when that has grown without it, and the time of a
@@ -11,77 +37,89 @@ const AT_ONCE = 256
  * which then changes nothing in the tree, and utimensat(2) (docs/fuse-kernel-protocol.md#9).
  */
 export class KernelAttributes {
-  readonly #mountpoint: string
+  readonly #mount: () => ToldMount
   readonly #log: Logger
   /** By volume, in the order in which they changed. */
-  readonly #sizes = new Map<string, number>()
-  /** ms since 1970 */
-  readonly #times = new Map<string, number>()
+  readonly #changes = new Map<string, AttributeChange>()
   #telling: Promise<void> | undefined
+  #child: ChildProcess | undefined
 
-  constructor(mountpoint: string, log: Logger) {
-    this.#mountpoint = mountpoint
+  /** @param mount what it is when the kernel is told */
+  constructor(mount: () => ToldMount, log: Logger) {
+    this.#mount = mount
     this.#log = log
   }
 
   /** Never fails, and does not wait for it. */
   setSize(volume: string, size: number): void {
-    this.#sizes.set(volume, size)
-    this.#telling ??= this.#tellAll()
+    if (Number.isSafeInteger(size) && size >= 0) this.#set(volume, { size })
   }
 
   /** mtime, ms since 1970. Never fails, and does not wait for it. */
   setModified(volume: string, modifiedMs: number): void {
-    this.#times.set(volume, modifiedMs)
-    this.#telling ??= this.#tellAll()
+    if (Number.isFinite(modifiedMs)) this.#set(volume, { modifiedMs })
   }
 
-  /** Resolves when the kernel was told of all that was set. */
+  /** Resolves when the kernel was told of all that was set, or will not listen. */
   async whenTold(): Promise<void> {
-    await this.#telling
+    let limit: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => (limit = setTimeout(resolve, LIMIT_MS).unref()))
+    await Promise.race([this.#telling, late])
+    clearTimeout(limit)
   }
 
   /** What waits is not set any more. */
   stop(): void {
-    this.#sizes.clear()
-    this.#times.clear()
+    this.#changes.clear()
+    this.#child?.kill('SIGKILL')
+    this.#child = undefined
+  }
+
+  #set(volume: string, change: Omit<AttributeChange, 'volume'>): void {
+    if (!isPlainName(volume)) return
+    this.#changes.set(volume, { ...this.#changes.get(volume), ...change, volume })
+    this.#telling ??= this.#tellAll()
   }
 
   /** One process at a time; never rejects. */
   async #tellAll(): Promise<void> {
     await Promise.resolve() // what is set in the same turn goes together
-    while (this.#sizes.size + this.#times.size > 0) {
-      for (const [volume, size] of this.#sizes) {
-        this.#sizes.delete(volume)
-        await this.#run('truncate', [`--size=${size}`], [volume])
-      }
-      const batch = [...this.#times].slice(0, AT_ONCE)
-      for (const [volume] of batch) this.#times.delete(volume)
-      await this.#tellTimes(batch)
+    while (this.#changes.size > 0) {
+      const changes = [...this.#changes.values()].slice(0, AT_ONCE)
+      for (const { volume } of changes) this.#changes.delete(volume)
+      const { mountpoint, minor } = this.#mount()
+      if (minor === undefined) continue
+      const complaint = await this.#run({ mountpoint, minor, changes }).catch(errorText)
+      if (complaint !== '') this.#log.warn(`the kernel does not know all sizes and times: ${complaint}`)
     }
     this.#telling = undefined
   }
 
-  /** All get the latest: they changed within the same second. */
-  async #tellTimes(batch: readonly (readonly [volume: string, modifiedMs: number])[]): Promise<void> {
-    if (batch.length === 0) return
-    const latestMs = Math.max(...batch.map(([, modifiedMs]) => modifiedMs))
-    const options = ['-m', `--date=@${(latestMs / 1000).toFixed(6)}`]
-    await this.#run(
-      'touch',
-      options,
-      batch.map(([volume]) => volume),
-    )
+  /**
+   * A process of its own: who serves the mount would answer itself, and no thread of this one may hang in it. Resolves with
+   * what it complains of.
+   */
+  #run(order: AttributeOrder): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const child = spawn(process.execPath, [PROGRAM], { env: {}, stdio: ['pipe', 'ignore', 'pipe'] })
+      const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS).unref()
+      let complaint = ''
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text))
+      child.stdin.on('error', () => undefined) // it has ended, and its status says how
+      child.once('error', reject)
+      child.once('close', (status) => {
+        clearTimeout(limit)
+        const isStopped = this.#child !== child
+        this.#child = undefined
+        resolve(status === 0 || isStopped ? '' : complaint.trim() || `not within ${LIMIT_MS / 1000} s`)
+      })
+      child.stdin.end(JSON.stringify(order))
+      this.#child = child
+    })
   }
+}
 
-  /** A process of its own: who serves the mount would answer itself, and no thread of this one may hang in it. */
-  async #run(program: 'truncate' | 'touch', options: readonly string[], volumes: readonly string[]): Promise<void> {
-    const paths = volumes.map((volume) => join(this.#mountpoint, 'volume', volume))
-    try {
-      const { isSuccess, complaint } = await runProgram(program, ['--no-create', ...options, '--', ...paths])
-      if (!isSuccess) this.#log.warn({ volumes }, `the kernel does not take what ${program} tells it: ${complaint}`)
-    } catch (error) {
-      this.#log.warn({ volumes, err: error }, `the kernel is not told what ${program} would tell it`)
-    }
-  }
+/** A name that leads nowhere but into the directory it is looked for in. */
+function isPlainName(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..' && !/[/\0]/.test(name)
 }

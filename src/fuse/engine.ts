@@ -47,6 +47,8 @@ export interface Mounted {
    * Resolves when the mount has ended, for whatever reason, and nothing of it is left; rejects when serving it failed.
    */
   readonly ended: Promise<void>
+  /** Minor number of its st_dev, where the engine knows it. */
+  readonly minor?: number
   /** Unmounts. busy while files are open or directories in use: the mount goes on. */
   unmount(): Promise<void>
   /** Ends the mount now; what is in flight fails with ECONNABORTED. For when unmount cannot be waited for. */

@@ -45,7 +45,8 @@ export class ServedMount {
     this.#cluster = cluster
     this.#tree = tree
     this.#mounted = mounted
-    this.#kernel = new KernelAttributes(spec.mountpoint, spec.log)
+    const told = { mountpoint: spec.mountpoint, minor: mounted.minor }
+    this.#kernel = new KernelAttributes(() => told, spec.log)
     if (spec.engine.capabilities.writeBack && spec.pageCache) {
       tree.watch((change) => {
         this.#tellKernel(change)

@@ -25,6 +25,11 @@ export class KeptMount {
     return this.#device?.fd
   }
 
+  /** Minor number of its st_dev; undefined where the worker mounts, and while nothing is mounted. */
+  get minor(): number | undefined {
+    return this.#device?.mount.minor
+  }
+
   /** Mounts, in place of what a dead predecessor of this daemon has left. Errors: those of mounting. */
   async make(spec: WorkerSpec): Promise<void> {
     await clearStaleMount(spec, this.#log)

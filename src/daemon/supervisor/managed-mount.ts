@@ -97,7 +97,7 @@ export class ManagedMount {
     this.isConfigured = options.isConfigured
     this.#options = options
     const log = options.log.child({ mount: options.config.name })
-    this.#kernel = new KernelAttributes(options.config.mountpoint, log)
+    this.#kernel = new KernelAttributes(() => ({ mountpoint: this.config.mountpoint, minor: this.keeper.minor }), log)
     this.keeper = new MountKeeper(toSpec(options), initialState(options), {
       log,
       watcher: {
@@ -114,11 +114,11 @@ export class ManagedMount {
           options.emit({ type: `volume-${kind}`, mount: this.name, ...what })
         },
         onGrown: (volume, size) => {
-          if (this.writeBack) this.#kernel.setSize(volume, size)
+          if (this.writeBack && this.#has(volume)) this.#kernel.setSize(volume, size)
         },
         onTimes: (volumes) => {
           for (const { name, untoldMs } of this.writeBack ? volumes : []) {
-            if (untoldMs !== undefined) this.#kernel.setModified(name, untoldMs)
+            if (untoldMs !== undefined && this.#has(name)) this.#kernel.setModified(name, untoldMs)
           }
         },
       },
@@ -252,11 +252,16 @@ export class ManagedMount {
     }
   }
 
+  #has(volume: string): boolean {
+    return this.keeper.mountState.volumes.some(({ name }) => name === volume)
+  }
+
   #configuredVolumes(): Set<string> {
     return new Set(this.config.volumes.map((name) => parseVolumeName(name).text))
   }
 
   #tell(): void {
+    if (this.keeper.state === 'ended') this.#kernel.stop()
     this.#options.onChange()
     const { state } = this
     if (state === this.#lastState) return

@@ -109,6 +109,11 @@ export class MountKeeper {
     return this.#mount.handles.size
   }
 
+  /** Minor number of st_dev of what is mounted; undefined where the worker mounts. */
+  get minor(): number | undefined {
+    return this.#mount.minor
+  }
+
   get worker(): WorkerClient | undefined {
     return this.#worker
   }

@@ -46,6 +46,7 @@ function mounted(mount: KernelMount, session: Session, fd: number): Mounted {
   ended.catch(() => undefined) // whoever waits for it sees the failure
   return {
     ended,
+    minor: mount.minor,
     async unmount() {
       await mount.unmount()
       await ended

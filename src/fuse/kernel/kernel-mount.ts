@@ -7,7 +7,7 @@ import { readMountTable, type MountEntry } from '../mount-table.ts'
 import { MountWatch } from '../mount-watch.ts'
 import { checkMountpoint } from '../mountpoint.ts'
 import { detachPath, unmountPath } from '../unmount.ts'
-import { runProgram } from '../run-program.ts'
+import { runProgram, type ProgramResult } from '../run-program.ts'
 
 /** The type that mount(8) and /proc/mounts show. */
 export const MOUNT_TYPE = 'fuse.sheepfs'
@@ -45,6 +45,11 @@ export class KernelMount {
     this.#made = made
     this.#connection = connection
     this.#openers = openers
+  }
+
+  /** Minor number of its st_dev. */
+  get minor(): number {
+    return this.#made.minor
   }
 
   /** Sees to it that it ends when somebody else unmounts it here while it lives on elsewhere. Until `close`. */
@@ -143,6 +148,20 @@ export class KernelMount {
  */
 export async function mountDevice(fd: number, options: KernelMountOptions): Promise<KernelMount> {
   const path = await checkMountpoint(options.mountpoint)
+  const mount = (more: string): Promise<ProgramResult> => runMount(fd, path, options, more)
+  const strict = await mount(',nosymfollow')
+  // a mount(8) before 2.37 takes it for an option of FUSE
+  const { isSuccess, complaint } = strict.isSuccess ? strict : await mount('')
+  if (!isSuccess) throw mountError(path, complaint)
+  const entry = (await readMountTable()).findLast((mounted) => mounted.mountpoint === path)
+  if (entry?.type !== MOUNT_TYPE) {
+    throw new SheepfsError('io', `mountpoint "${path}" is not in the mount table after mounting`)
+  }
+  return new KernelMount(entry, await ConnectionControl.open(entry.minor), options.openers)
+}
+
+/** Who serves the tree must not lead those who use it elsewhere, or to programs and devices of his. */
+function runMount(fd: number, path: string, options: KernelMountOptions, more: string): Promise<ProgramResult> {
   const flags = [
     'fd=3',
     'rootmode=40000',
@@ -150,17 +169,11 @@ export async function mountDevice(fd: number, options: KernelMountOptions): Prom
     `group_id=${process.getgid?.() ?? 0}`,
     'default_permissions',
     ...(options.allowOther ? ['allow_other'] : []),
-    'nosuid,nodev,noexec',
+    `nosuid,nodev,noexec${more}`,
   ].join(',')
   // -i, -c: no helper program, and a source that happens to be the name of a file stays as it is
   const args = ['-i', '-c', '-t', MOUNT_TYPE, '-o', flags, '--', options.source, path]
-  const { isSuccess, complaint } = await runProgram('mount', args, fd)
-  if (!isSuccess) throw mountError(path, complaint)
-  const entry = (await readMountTable()).findLast((mounted) => mounted.mountpoint === path)
-  if (entry?.type !== MOUNT_TYPE) {
-    throw new SheepfsError('io', `mountpoint "${path}" is not in the mount table after mounting`)
-  }
-  return new KernelMount(entry, await ConnectionControl.open(entry.minor), options.openers)
+  return runProgram('mount', args, fd)
 }
 
 function mountError(path: string, complaint: string): SheepfsError {
