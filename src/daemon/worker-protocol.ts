@@ -12,6 +12,7 @@ import type { Address } from '../sheep/address.ts'
 import type { Waiter, WaiterOptions } from '../sheep/waiter.ts'
 import type { AttachmentEvent } from '../tree/attachments.ts'
 import type { SavedTimes } from '../tree/file-times.ts'
+import type { WorkerAccount } from './config/worker-account.ts'
 
 /** What a worker is to serve. Of one mount, `uid`, `gid` and `volumeMode` may be others for the next worker. */
 export interface WorkerSpec {
@@ -26,7 +27,7 @@ export interface WorkerSpec {
   readonly volumeMode: number
   readonly logLevel: LogLevel
   /** The account the worker changes to; undefined: it stays what it is. */
-  readonly user: string | undefined
+  readonly account: WorkerAccount | undefined
 }
 
 /** A volume as a successor must give it again: under the same node id. */

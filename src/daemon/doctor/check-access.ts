@@ -1,4 +1,4 @@
-import { ok, problem, warning, type Finding } from './finding.ts'
+import { ok, problem, type Finding } from './finding.ts'
 
 /** What this user may do. */
 export interface AccessFacts {
@@ -30,7 +30,7 @@ function checkDevice({ device }: AccessFacts): Finding {
 function checkWorkerUser({ workerUser: { name, exists } }: AccessFacts): Finding {
   if (exists) return ok('worker user', `workers can run as ${name}`)
   const mend = `useradd --system --no-create-home --shell /usr/sbin/nologin ${name}`
-  return warning('worker user', `there is no user ${name}: workers would keep root's rights`, mend)
+  return problem('worker user', `there is no user ${name}: the daemon would not start`, mend)
 }
 
 function checkFusermount({ hasFusermount, allowsOther, wantsAllowOther }: AccessFacts): Finding[] {

@@ -3,6 +3,7 @@ import type { Status } from '../../api/schema/status.ts'
 import { errorText, isSheepfsError } from '../../errors.ts'
 import { readConfig } from '../config/config.ts'
 import { checkSocketGroup } from '../config/socket-group.ts'
+import { findWorkerAccount } from '../config/worker-account.ts'
 import { instanceFiles, type Environment } from '../config/environment.ts'
 import { checkAccess } from './check-access.ts'
 import { checkKernel } from './check-kernel.ts'
@@ -47,7 +48,8 @@ async function checkConfig(
   try {
     const config = await readConfig({ file, instance })
     // whose group the daemon has that it takes otherwise, is not for this process to know
-    if (config.socket_group !== undefined) await checkSocketGroup(config.socket_group, environment.workerUser)
+    const account = await findWorkerAccount(environment.workerUser).catch(() => undefined) // another check tells of that
+    if (config.socket_group !== undefined) await checkSocketGroup(config.socket_group, account)
     return { config, finding: ok('configuration', `${file}: ${config.mount.length} mounts`) }
   } catch (error) {
     const mend = isSheepfsError(error, 'not-found') ? `write ${file}, man sheepfs.toml has examples` : `correct ${file}`

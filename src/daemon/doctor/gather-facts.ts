@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { MOUNT_TYPE } from '../../fuse/kernel/kernel-mount.ts'
 import { readMountTable } from '../../fuse/mount-table.ts'
 import { allowsOther, hasFusermount } from '../../fuse/native/preflight.ts'
+import { findWorkerAccount } from '../config/worker-account.ts'
 import type { AccessFacts } from './check-access.ts'
 import type { KernelFacts } from './check-kernel.ts'
 import type { MountFacts } from './check-mounts.ts'
@@ -29,14 +30,17 @@ export function gatherKernelFacts(): KernelFacts {
 }
 
 export async function gatherAccessFacts(workerUser: string, wantsAllowOther: boolean): Promise<AccessFacts> {
-  const users = await readFile('/etc/passwd', 'utf8').catch(() => '')
+  const exists = await findWorkerAccount(workerUser).then(
+    () => true,
+    () => false,
+  )
   return {
     isRoot: process.geteuid?.() === 0,
     device: await deviceState(),
     hasFusermount: await hasFusermount(),
     allowsOther: await allowsOther(),
     wantsAllowOther,
-    workerUser: { name: workerUser, exists: users.split('\n').some((line) => line.startsWith(`${workerUser}:`)) },
+    workerUser: { name: workerUser, exists },
   }
 }
 

@@ -64,7 +64,7 @@ export class InstanceControl implements Supervisor {
     this.instance.state = 'reloading'
     try {
       const config = await readConfig({ file, instance: name })
-      await checkSocketGroup(config.socket_group, this.instance.workerUser)
+      await checkSocketGroup(config.socket_group, this.instance.workerAccount)
       await reloadInstance(this, config, log)
       log.info('reloaded')
       this.instance.emit({ type: 'reloaded' })

@@ -10,6 +10,7 @@ import { chooseEngine } from '../choose-engine.ts'
 import { parseMount } from '../config/config.ts'
 import { pause } from './pause.ts'
 import { ManagedMount, type ManagedMountOptions } from './managed-mount.ts'
+import type { WorkerAccount } from '../config/worker-account.ts'
 import type { SavedState, SavedStateFile, SavedVolume } from '../config/saved-state.ts'
 
 /** Between tries of a mount whose caller waits for the cluster. */
@@ -20,7 +21,7 @@ export interface InstanceOptions {
   readonly config: InstanceConfig
   readonly saved: SavedState
   readonly stateFile: SavedStateFile
-  readonly workerUser: string | undefined
+  readonly workerAccount: WorkerAccount | undefined
   readonly logLevel: LogLevel
   readonly log: Logger
 }
@@ -44,8 +45,8 @@ export class Instance {
   }
 
   /** Whom workers become; undefined: they stay what the daemon is. */
-  get workerUser(): string | undefined {
-    return this.#options.workerUser
+  get workerAccount(): WorkerAccount | undefined {
+    return this.#options.workerAccount
   }
 
   set state(state: Status['state']) {
@@ -111,11 +112,11 @@ export class Instance {
   enlist(config: MountConfig, how: Pick<ManagedMountOptions, 'isConfigured' | 'engine' | 'volumes'>): ManagedMount {
     this.checkRunning()
     if (this.#mounts.has(config.name)) throw new SheepfsError('exists', `mount "${config.name}" is there already`)
-    const { workerUser, logLevel, log } = this.#options
+    const { workerAccount, logLevel, log } = this.#options
     const mount = new ManagedMount({
       ...how,
       config,
-      workerUser,
+      workerAccount,
       logLevel,
       log,
       emit: (event) => {

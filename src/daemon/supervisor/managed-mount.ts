@@ -15,6 +15,7 @@ import { parseVolumeName } from '../../tree/volume-name.ts'
 import { KernelAttributes } from '../kernel-attributes.ts'
 import { realWorld } from '../real-world.ts'
 import { MountKeeper } from './mount-keeper.ts'
+import type { WorkerAccount } from '../config/worker-account.ts'
 import type { SavedVolume } from '../config/saved-state.ts'
 import type {
   Arguments,
@@ -76,7 +77,7 @@ export interface ManagedMountOptions {
   readonly isConfigured: boolean
   /** Attached by the predecessor of this daemon. */
   readonly volumes: readonly SavedVolume[]
-  readonly workerUser: string | undefined
+  readonly workerAccount: WorkerAccount | undefined
   readonly logLevel: LogLevel
   readonly log: Logger
   readonly emit: (event: Omit<Event, 'time'>) => void
@@ -276,7 +277,7 @@ export function toTimeoutMs(ioTimeout: MountConfig['io_timeout']): number {
   return ioTimeout === 'forever' ? Infinity : ioTimeout * 1000
 }
 
-function toSpec({ config, engine, workerUser, logLevel }: ManagedMountOptions): MountKeeper['spec'] {
+function toSpec({ config, engine, workerAccount, logLevel }: ManagedMountOptions): MountKeeper['spec'] {
   return {
     mount: config.name,
     engine,
@@ -287,7 +288,7 @@ function toSpec({ config, engine, workerUser, logLevel }: ManagedMountOptions): 
     gid: config.gid,
     volumeMode: parseInt(config.mode, 8),
     logLevel,
-    user: workerUser,
+    account: workerAccount,
   }
 }
 

@@ -1,6 +1,4 @@
-import { execFile } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
-import { promisify } from 'node:util'
 import { errorText } from '../../errors.ts'
 import { buildControlApp, buildObserverApp } from '../../api/control-app.ts'
 import { listenUnix, type Listening } from '../../api/listen-unix.ts'
@@ -9,6 +7,7 @@ import type { Status } from '../../api/schema/status.ts'
 import { createLogger, type Logger } from '../../log.ts'
 import { readConfig } from '../config/config.ts'
 import { checkSocketGroup } from '../config/socket-group.ts'
+import { findWorkerAccount, type WorkerAccount } from '../config/worker-account.ts'
 import { instanceFiles, type Environment, type InstanceFiles } from '../config/environment.ts'
 import { Instance } from './instance.ts'
 import { InstanceControl } from './instance-control.ts'
@@ -35,22 +34,19 @@ export async function runSheepfsd(name: string, environment: Environment, versio
     config,
     saved: await readSavedState(files.state, log),
     stateFile: new SavedStateFile(files.state, log),
-    workerUser: await findWorkerUser(environment, log),
+    workerAccount: await accountOf(environment, log),
     logLevel: environment.logLevel,
     log,
   })
   await new Daemon({ instance, files, log, version, stopTimeoutMs: environment.stopTimeoutMs }).run()
 }
 
-/** Whom workers become: only root can become somebody else, and the account must be there. */
-async function findWorkerUser({ workerUser }: Environment, log: Logger): Promise<string | undefined> {
+/** Whom workers become: only root can become somebody else. */
+async function accountOf({ workerUser }: Environment, log: Logger): Promise<WorkerAccount | undefined> {
   if (process.geteuid?.() !== 0) return undefined
-  const isThere = await promisify(execFile)('id', ['-u', '--', workerUser]).then(
-    () => true,
-    () => false,
-  )
-  if (!isThere) log.warn(`there is no user "${workerUser}": workers run as root`)
-  return isThere ? workerUser : undefined
+  const account = await findWorkerAccount(workerUser)
+  if (account.uid === 0) log.warn('SHEEPFS_WORKER_USER is root: who takes a worker over has this host')
+  return account
 }
 
 interface DaemonOptions {
@@ -122,7 +118,7 @@ class Daemon {
     const { files, log, version } = this.#options
     const options = { supervisor: this.#control, log, version }
     const group = config.socket_group
-    await checkSocketGroup(group, this.#instance.workerUser)
+    await checkSocketGroup(group, this.#instance.workerAccount)
     const control = { path: files.controlSocket, mode: CONTROL_MODE, group }
     this.#sockets.push(await listenUnix(await buildControlApp(options), control))
     if (!config.observer_socket) return

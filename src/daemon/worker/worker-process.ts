@@ -1,4 +1,5 @@
 import { createLogger, type Logger } from '../../log.ts'
+import type { WorkerAccount } from '../config/worker-account.ts'
 import { CallAnswers } from './call-answers.ts'
 import { MountWorker } from './mount-worker.ts'
 import { toWireError } from '../wire-error.ts'
@@ -17,10 +18,10 @@ function send(message: FromWorker): void {
 }
 
 /** Gives up root for good; descriptors that are open stay usable (the device of the mount needs no privilege). */
-function becomeUser(user: string): void {
+function become({ uid, gid }: WorkerAccount): void {
   process.setgroups?.([])
-  process.setgid?.(user)
-  process.setuid?.(user)
+  process.setgid?.(gid)
+  process.setuid?.(uid)
 }
 
 /** When the supervisor dies, or says so, this process ends in time, whatever it waits for. Returns what takes that back. */
@@ -56,7 +57,7 @@ async function serve(start: WorkerStart): Promise<void> {
     else starting.abort()
   })
   try {
-    if (start.spec.user !== undefined) becomeUser(start.spec.user)
+    if (start.spec.account) become(start.spec.account)
     const serving = (worker = await MountWorker.start(start, { log, send, abandoned: starting.signal }))
     if (!process.connected) await serving.abandon()
     const answers = new CallAnswers(serving, send)

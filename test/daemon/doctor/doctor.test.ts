@@ -48,7 +48,7 @@ test('root needs the device and the user of the workers, others need fusermount'
   }
   assert.deepEqual(brief(checkAccess(root)), ['/dev/fuse ok', 'worker user ok'])
   const noUser = checkAccess({ ...root, device: 'missing', workerUser: { name: 'w', exists: false } })
-  assert.deepEqual(brief(noUser), ['/dev/fuse problem', 'worker user warning'])
+  assert.deepEqual(brief(noUser), ['/dev/fuse problem', 'worker user problem'])
   assert.match(noUser[1]?.mend ?? '', /useradd --system .* w$/)
   const user = { ...root, isRoot: false }
   assert.deepEqual(brief(checkAccess(user)), ['/dev/fuse ok', 'fusermount problem', 'allow_other problem'])
