@@ -1,7 +1,7 @@
 import { erasureStrips, Inode, NAME_OFFSET, type InodeHeader } from '../wire/inode.ts'
 import { vidHash } from '../wire/fnv.ts'
 import { Result } from '../wire/sd-proto.ts'
-import { copyLeaves } from './btree.ts'
+import { copyLeaves } from './index-tree.ts'
 import { timestamp, type Timestamp } from './cluster-file.ts'
 import { InodeImage, loadInode } from './inode-image.ts'
 import type { LambNode } from './node.ts'

@@ -8,7 +8,7 @@ import {
   type InodeHeader,
 } from '../wire/inode.ts'
 import { dataOid, inodeOid } from '../wire/object-id.ts'
-import { isOwnLeaf, leafEntries, leafOids } from './btree.ts'
+import { isOwnLeaf, leafEntries, leafOids } from './index-tree.ts'
 import { loadInode } from './inode-image.ts'
 import type { LambNode } from './node.ts'
 import type { ObjectStore } from './object-store.ts'

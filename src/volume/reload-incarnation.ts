@@ -1,5 +1,5 @@
 import { lookupVdi, readInodeHeader } from '../sheep/vdi-lookup.ts'
-import { loadIndex } from './load-index.ts'
+import { loadIndex } from './index/load-index.ts'
 import { whileMissing } from './missing.ts'
 import type { VolumeCore } from './volume-core.ts'
 import { checkLayout } from './volume-layout.ts'

@@ -5,12 +5,12 @@ import { StorePolicy, type InodeHeader } from '../wire/inode.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { createObject, writeVdiSize } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
-import { loadIndex } from './load-index.ts'
+import { loadIndex } from './index/load-index.ts'
 import { Missing, whileMissing } from './missing.ts'
 import { checkLayout } from './volume-layout.ts'
 import { settleAll } from './settle-all.ts'
 import type { Incarnation, VolumeCore } from './volume-core.ts'
-import type { VolumeIndex } from './volume-index.ts'
+import type { VolumeIndex } from './index/volume-index.ts'
 
 const EMPTY = new Uint8Array(0)
 const PARALLEL_REPAIRS = 16

@@ -10,7 +10,7 @@ import { whileMissing } from './missing.ts'
 import { RangeLocks } from './range-locks.ts'
 import { Removals } from './removals.ts'
 import { UpdateCount } from './update-count.ts'
-import type { VolumeIndex } from './volume-index.ts'
+import type { VolumeIndex } from './index/volume-index.ts'
 
 /**
  * Erasure-coded objects are read, changed and written back by the gateway in units of this

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { leafInBounds, type Leaf, type Tree } from '../../src/volume/btree.ts'
-import { planUpdate, type TreeUpdate } from '../../src/volume/btree-update.ts'
-import { countOf, indexAt, vidAt } from '../../src/volume/leaf-entries.ts'
-import { MAX_LEAF_ENTRIES, type LeafRef } from '../../src/wire/btree.ts'
-import { btreeOid } from '../../src/wire/object-id.ts'
+import { leafInBounds, type Leaf, type Tree } from '../../../src/volume/index/tree-shape.ts'
+import { planUpdate, type TreeUpdate } from '../../../src/volume/index/btree-update.ts'
+import { countOf, indexAt, vidAt } from '../../../src/volume/index/leaf-entries.ts'
+import { MAX_LEAF_ENTRIES, type LeafRef } from '../../../src/wire/btree.ts'
+import { btreeOid } from '../../../src/wire/object-id.ts'
 
 const VID = 0x54e456
 const OTHER = 0x111111

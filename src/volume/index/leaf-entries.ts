@@ -1,4 +1,4 @@
-import type { LeafEntries } from '../wire/btree.ts'
+import type { LeafEntries } from '../../wire/btree.ts'
 
 /** Object `index` shall be held by `vid`; 0: by none. */
 export interface Change {

@@ -1,11 +1,11 @@
-import { realWorld } from '../../src/daemon/real-world.ts'
-import { viewOf } from '../../src/wire/field.ts'
-import type { Message, Response } from '../../src/wire/message.ts'
-import { inodeOid, oidText, readOid, type ObjectId } from '../../src/wire/object-id.ts'
-import { Opcode, Req, ReqObj, Result, SD_HEADER_SIZE } from '../../src/wire/sd-proto.ts'
-import { SheepfsError } from '../../src/errors.ts'
-import { DEFAULT_TIMING } from '../../src/sheep/timing.ts'
-import type { ObjectCalls } from '../../src/volume/tree-store.ts'
+import { realWorld } from '../../../src/daemon/real-world.ts'
+import { viewOf } from '../../../src/wire/field.ts'
+import type { Message, Response } from '../../../src/wire/message.ts'
+import { inodeOid, oidText, readOid, type ObjectId } from '../../../src/wire/object-id.ts'
+import { Opcode, Req, ReqObj, Result, SD_HEADER_SIZE } from '../../../src/wire/sd-proto.ts'
+import { SheepfsError } from '../../../src/errors.ts'
+import { DEFAULT_TIMING } from '../../../src/sheep/timing.ts'
+import type { ObjectCalls } from '../../../src/volume/index/tree-store.ts'
 
 /** Objects grow as they are written; past their end they read as zeros. */
 const FIRST_SIZE = 8192

@@ -1,7 +1,7 @@
-import { SheepfsError } from '../errors.ts'
-import type { BtreeNode, LeafEntries, LeafRef } from '../wire/btree.ts'
-import { btreeOid, vidOf } from '../wire/object-id.ts'
-import { CAPACITY, positionToChange, type Capacity, type Leaf, type Tree } from './btree.ts'
+import { SheepfsError } from '../../errors.ts'
+import type { BtreeNode, LeafEntries, LeafRef } from '../../wire/btree.ts'
+import { btreeOid, vidOf } from '../../wire/object-id.ts'
+import { CAPACITY, positionToChange, type Capacity, type Leaf, type Tree } from './tree-shape.ts'
 import {
   countInserts,
   countOf,

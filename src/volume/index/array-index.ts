@@ -1,10 +1,10 @@
-import type { Cluster } from '../sheep/cluster.ts'
-import { mayAppear, resultError } from '../sheep/result-error.ts'
-import type { Address } from '../sheep/address.ts'
-import { writeIndex } from '../wire/object-ops.ts'
-import { Result } from '../wire/sd-proto.ts'
+import type { Cluster } from '../../sheep/cluster.ts'
+import { mayAppear, resultError } from '../../sheep/result-error.ts'
+import type { Address } from '../../sheep/address.ts'
+import { writeIndex } from '../../wire/object-ops.ts'
+import { Result } from '../../wire/sd-proto.ts'
 import { isSnapshotInode, readEntries, readEntryReplicas, type EntryReplica, type InodePlace } from './index-entries.ts'
-import { Missing } from './missing.ts'
+import { Missing } from '../missing.ts'
 import type { VolumeIndex } from './volume-index.ts'
 
 interface Publish {

@@ -1,10 +1,10 @@
-import type { LeafEntries, LeafRef } from '../wire/btree.ts'
-import { CAPACITY, leafPosition, positionToChange, type Capacity, type Leaf, type Tree } from './btree.ts'
+import type { LeafEntries, LeafRef } from '../../wire/btree.ts'
+import { CAPACITY, leafPosition, positionToChange, type Capacity, type Leaf, type Tree } from './tree-shape.ts'
 import { planUpdate, type TreeUpdate } from './btree-update.ts'
 import { LeafCache } from './leaf-cache.ts'
 import { countHeld, countOf, indexAt, placeOf, vidAt, vidOfIndex } from './leaf-entries.ts'
 import { TreeStore, type ObjectCalls } from './tree-store.ts'
-import { settleAll } from './settle-all.ts'
+import { settleAll } from '../settle-all.ts'
 import type { VolumeIndex } from './volume-index.ts'
 
 export interface BtreeIndexOptions {

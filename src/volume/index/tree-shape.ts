@@ -4,7 +4,7 @@ import {
   type BtreeNode,
   type LeafEntries,
   type LeafRef,
-} from '../wire/btree.ts'
+} from '../../wire/btree.ts'
 import { countOf, placeOf, sliceEntries } from './leaf-entries.ts'
 
 /** How many entries the nodes of a tree take. */

@@ -1,10 +1,10 @@
-import type { Address } from '../sheep/address.ts'
-import type { Cluster } from '../sheep/cluster.ts'
-import { readInode } from '../sheep/vdi-lookup.ts'
-import { Inode, indexEntryOffset } from '../wire/inode.ts'
-import { inodeOid } from '../wire/object-id.ts'
-import { readObject } from '../wire/object-ops.ts'
-import { whileMissing } from './missing.ts'
+import type { Address } from '../../sheep/address.ts'
+import type { Cluster } from '../../sheep/cluster.ts'
+import { readInode } from '../../sheep/vdi-lookup.ts'
+import { Inode, indexEntryOffset } from '../../wire/inode.ts'
+import { inodeOid } from '../../wire/object-id.ts'
+import { readObject } from '../../wire/object-ops.ts'
+import { whileMissing } from '../missing.ts'
 
 /** The inode that an index is in, and how many replicas it has. */
 export interface InodePlace {

@@ -1,5 +1,5 @@
-import type { LeafRef } from '../wire/btree.ts'
-import type { Leaf } from './btree.ts'
+import type { LeafRef } from '../../wire/btree.ts'
+import type { Leaf } from './tree-shape.ts'
 
 /** Leaves read at the same time: each has up to 4 MiB. */
 const PARALLEL_LOADS = 4

@@ -1,6 +1,6 @@
-import { SheepfsError } from '../errors.ts'
-import type { Cluster } from '../sheep/cluster.ts'
-import { mayAppear, resultError } from '../sheep/result-error.ts'
+import { SheepfsError } from '../../errors.ts'
+import type { Cluster } from '../../sheep/cluster.ts'
+import { mayAppear, resultError } from '../../sheep/result-error.ts'
 import {
   BTREE_HEAD_SIZE,
   BTREE_ROOT_OFFSET,
@@ -12,17 +12,17 @@ import {
   type BtreeNode,
   type LeafRef,
   type NodeHead,
-} from '../wire/btree.ts'
-import { viewOf } from '../wire/field.ts'
-import { Inode } from '../wire/inode.ts'
-import type { Response } from '../wire/message.ts'
-import { dataOid, inodeOid, kindOf, oidText, vidOf, type ObjectId } from '../wire/object-id.ts'
-import { createObject, readObject, removeObject, writeObject } from '../wire/object-ops.ts'
-import { Result } from '../wire/sd-proto.ts'
-import { leafInBounds, type Leaf, type Tree } from './btree.ts'
+} from '../../wire/btree.ts'
+import { viewOf } from '../../wire/field.ts'
+import { Inode } from '../../wire/inode.ts'
+import type { Response } from '../../wire/message.ts'
+import { dataOid, inodeOid, kindOf, oidText, vidOf, type ObjectId } from '../../wire/object-id.ts'
+import { createObject, readObject, removeObject, writeObject } from '../../wire/object-ops.ts'
+import { Result } from '../../wire/sd-proto.ts'
+import { leafInBounds, type Leaf, type Tree } from './tree-shape.ts'
 import type { LeafWrite } from './btree-update.ts'
 import { isAscending, type PlaceRange } from './leaf-entries.ts'
-import { Missing } from './missing.ts'
+import { Missing } from '../missing.ts'
 
 /** What the index of a hyper volume needs of a cluster. */
 export type ObjectCalls = Pick<Cluster, 'clock' | 'read' | 'change' | 'ioTimeoutMs' | 'timing'>
