@@ -1,5 +1,5 @@
 import { Opcode, ReqObj, Result } from '../../../src/wire/sd-proto.ts'
-import { readOid } from '../../../src/wire/object-id.ts'
+import { kindOf, readOid } from '../../../src/wire/object-id.ts'
 import type { Random } from '../../sheep/random.ts'
 import { keyOf } from '../object-key.ts'
 import type { Mishap, SimulatedSheep } from '../simulated-sheep.ts'
@@ -41,9 +41,10 @@ export const strain: Actor = {
       await rest(scene, random, 4000)
       const end = scene.stage.trouble('strain')
       const sheep = random.chance(0.5) ? scene.cluster.sheep : [random.pick(scene.cluster.sheep)]
-      const { kind, mishap } = mishaps(random)
+      const lastsMs = random.chance(0.1) ? 60_000 + random.next() * 200_000 : random.next() * 4000
+      const { kind, mishap } = mishaps(random, lastsMs)
       for (const one of sheep) one.mishap = mishap
-      await scene.stage.agenda.pause(random.chance(0.1) ? 60_000 + random.next() * 200_000 : random.next() * 4000)
+      await scene.stage.agenda.pause(lastsMs)
       for (const one of sheep) one.mishap = undefined
       // what is not answered counts as lost only then
       if (kind === 'unanswered') await scene.stage.agenda.pause(DEADLINE_MS)
@@ -52,15 +53,23 @@ export const strain: Actor = {
   },
 }
 
-function mishaps(random: Random): { kind: Mishap['kind']; mishap: NonNullable<SimulatedSheep['mishap']> } {
+function mishaps(
+  random: Random,
+  lastsMs: number,
+): { kind: Mishap['kind']; mishap: NonNullable<SimulatedSheep['mishap']> } {
   const rate = random.pick([0.05, 0.3, 1])
   const one = random.pick(['refused', 'refused', 'cut', 'unanswered'] as const)
-  const result = random.pick(TRANSIENT)
+  // an object may be missing for a moment, not for longer than the client waits (docs/sheepdog-protocol.md#5.2)
+  const result = random.pick(lastsMs < 5000 ? [...TRANSIENT, Result.NO_OBJ] : TRANSIENT)
   const part = random.pick([1, 1, 3])
   const rest = random.below(part)
-  const mayExecute = result !== Result.HALT
-  const mishap: SimulatedSheep['mishap'] = ({ opcode, header }) => {
+  const mayExecute = result !== Result.HALT && result !== Result.NO_OBJ
+  const mishap: SimulatedSheep['mishap'] = ({ opcode, header, dataLength }) => {
     if (!OBJECT_OPS.has(opcode)) return undefined
+    // a look whether a removed object is gone is believed at once
+    const isLook = dataLength <= 1 || kindOf(readOid(header, ReqObj.oid.offset)) !== 'data'
+    const isNew = opcode === Opcode.CREATE_AND_WRITE_OBJ
+    if (one === 'refused' && result === Result.NO_OBJ && (isLook || isNew)) return undefined
     if (keyOf(readOid(header, ReqObj.oid.offset)) % part !== rest || !random.chance(rate)) return undefined
     const isExecuted = mayExecute && random.chance(0.5)
     return one === 'refused' ? { kind: one, result, isExecuted } : { kind: one, isExecuted: random.chance(0.5) }
