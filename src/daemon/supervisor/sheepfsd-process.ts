@@ -24,6 +24,9 @@ const OBSERVER_MODE = 0o666
  * the configuration. Resolves when everything has ended. Errors: of the configuration, the sockets, the mounts.
  */
 export async function runSheepfsd(name: string, environment: Environment, version: string): Promise<void> {
+  const release = onStopSignals(() => {
+    process.exit() // nothing has begun
+  })
   const log = createLogger({ name: 'sheepfsd', level: environment.logLevel })
   for (const unknown of environment.unknown) log.warn(`the environment variable ${unknown} means nothing`)
   const files = instanceFiles(name, environment)
@@ -38,7 +41,18 @@ export async function runSheepfsd(name: string, environment: Environment, versio
     logLevel: environment.logLevel,
     log,
   })
+  release()
   await new Daemon({ instance, files, log, version, stopTimeoutMs: environment.stopTimeoutMs }).run()
+}
+
+/** Returns what gives the signals back. */
+function onStopSignals(stop: () => void): () => void {
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+  return () => {
+    process.off('SIGTERM', stop)
+    process.off('SIGINT', stop)
+  }
 }
 
 /** Whom workers become: only root can become somebody else. */
@@ -84,11 +98,9 @@ class Daemon {
 
   async run(): Promise<void> {
     const stopped = new Promise<void>((resolve, reject) => {
-      const onSignal = (): void => {
+      onStopSignals(() => {
         this.#stopping ??= this.#stop().then(resolve, reject)
-      }
-      process.on('SIGTERM', onSignal)
-      process.on('SIGINT', onSignal)
+      })
     })
     stopped.catch(() => undefined)
     process.on('SIGHUP', () => {
