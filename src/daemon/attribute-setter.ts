@@ -55,6 +55,7 @@ function complain(what: string, error: unknown): void {
   process.exitCode = 1
 }
 
+process.title = 'sheepfs-setter' // by which a worker knows what it opens (fuse/kernel/opener.ts)
 const order = JSON.parse(readFileSync(0, 'utf8')) as AttributeOrder
 try {
   carryOut(order)

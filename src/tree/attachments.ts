@@ -38,7 +38,7 @@ export interface AttachmentsOptions {
   /** What is opened for a waiter who waits no more is closed again. */
   readonly open: (name: VolumeName, how: HowToOpen, waiter: Waiter) => Promise<ServedVolume>
   readonly ids: NodeIds
-  readonly file: Omit<VolumeFileOptions, 'onSize' | 'onContent' | 'onTimes' | 'onOpened' | 'onClosed'>
+  readonly file: Omit<VolumeFileOptions, 'onSize' | 'onContent' | 'onTruncated' | 'onTimes' | 'onOpened' | 'onClosed'>
   readonly announce: (change: TreeChange) => void
   /** 'detached' when the volume is closed, and its lock given back; not of those that end with the mount. */
   readonly tell: (event: AttachmentEvent) => void
@@ -222,6 +222,10 @@ export class Attachments {
       },
       onContent: ({ id }) => {
         announce({ kind: 'content', node: id })
+      },
+      onTruncated: ({ id }) => {
+        log.info({ volume: name.text }, 'the volume was truncated: all of it reads as zeros')
+        announce({ kind: 'truncated', node: id })
       },
       onTimes: (moving) => {
         this.#report.note(moving)

@@ -47,13 +47,24 @@ export interface File extends NodeBase {
    */
   open(access: { readonly write: boolean; readonly caching?: Handle['caching'] }): Promise<Handle>
   /**
-   * truncate(2) and ftruncate(2). 0 and the present size change nothing and succeed; smaller: not-permitted; larger
-   * grows a volume.
+   * truncate(2), ftruncate(2) and O_TRUNC. The present size changes nothing; 0 makes a volume read as zeros and leaves its
+   * size; otherwise smaller: not-permitted, and larger grows a volume. 0 is busy while a volume has handles that are not `own`.
+   * Errors: stale, read-only, too-large.
    */
-  resize(size: number): Promise<void>
+  resize(size: number, own: OwnHandles): Promise<void>
+  /**
+   * utimensat(2), where the times are kept. ms since 1970; `changedMs`: when a kernel that keeps the times by itself saw that
+   * change. Errors: read-only.
+   */
+  setTimes?(modifiedMs: number, changedMs: number | undefined): void
+  /** A kernel believes in another size of a volume, since it was told 0 to make it forget the content: tells the true one. */
+  tellSize?(): void
 }
 
 export type Node = Directory | File
+
+/** The open handles of whoever asks for something, as they are now. */
+export type OwnHandles = () => readonly Handle[] | Promise<readonly Handle[]>
 
 /** What an open file can do. Positions and lengths are bytes; any alignment. */
 export interface Handle {
@@ -100,6 +111,8 @@ export type TreeChange =
   | { readonly kind: 'content'; readonly node: number }
   /** Times move, or have come to rest. With `untoldMs` a kernel that keeps them by itself does not know: that is mtime. */
   | { readonly kind: 'times'; readonly nodes: readonly { readonly node: number; readonly untoldMs?: number }[] }
+  /** A kernel has made a volume read as zeros. */
+  | { readonly kind: 'truncated'; readonly node: number }
 
 /** What an engine serves to a kernel. */
 export interface Tree {

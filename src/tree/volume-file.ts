@@ -1,7 +1,7 @@
-import type { Clock } from '../clock.ts'
+import { sleep, type Clock } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
 import { FileTimes, type SavedTimes } from './file-times.ts'
-import type { Attributes, File, Handle } from './node.ts'
+import type { Attributes, File, Handle, OwnHandles } from './node.ts'
 import { Occupancy } from './occupancy.ts'
 import type { Owner } from './owner.ts'
 import type { ServedVolume } from './served-volume.ts'
@@ -19,6 +19,8 @@ export interface VolumeFileOptions {
   readonly onSize: (file: VolumeFile) => void
   /** The content may have changed, and the kernel does not know. */
   readonly onContent: (file: VolumeFile) => void
+  /** All of it reads as zeros. */
+  readonly onTruncated: (file: VolumeFile) => void
   /** Its times have moved, or are about to. */
   readonly onTimes: (file: VolumeFile) => void
   /** A handle is opened. */
@@ -39,6 +41,10 @@ interface AttachedAs {
 const WRITE_BITS = 0o222
 /** st_blksize: an object, within what one request of the kernel takes. Buffers of programs get that large. */
 const BLOCK_SIZE = { least: 4096, most: 1 << 20 } as const
+
+/** How long a truncation to nothing waits for the last close of others, ms. */
+const CLOSE_GRACE_MS = 500
+const CLOSE_LOOK_MS = 20
 
 /** How soon after a write past the end the kernel is told of the size, and how often at most while more follow, ms. */
 const OVERRUN_PAUSE_MS = 100
@@ -61,6 +67,9 @@ export class VolumeFile implements File {
   readonly #options: VolumeFileOptions
   #isDetached = false
   #isTelling = false
+  #isSizeUntold = false
+  #truncating: Promise<void> | undefined
+  readonly #open = new Set<Handle>()
 
   constructor(id: number, options: AttachedAs & VolumeFileOptions) {
     this.id = id
@@ -118,14 +127,17 @@ export class VolumeFile implements File {
       this.#leave(handles)
       throw error
     }
-    return new VolumeHandle(this, {
+    const handle = new VolumeHandle(this, {
       caching,
       onClose: () => {
         // what others overwrite is not noticed: whoever reads it the next time must not take it for what was read now
         if (this.volume.hasOtherWriters) this.times.touch()
+        this.#open.delete(handle)
         this.#leave(handles)
       },
     })
+    this.#open.add(handle)
+    return handle
   }
 
   #leave(handles: Occupancy): void {
@@ -148,17 +160,29 @@ export class VolumeFile implements File {
     }
   }
 
-  /** Tells of the size: a kernel that has the file from a predecessor of this process knows another one. */
+  /** The size that a kernel believes in: after a truncation 0, until it was told the true one. */
+  get knownSize(): number {
+    return this.#isSizeUntold ? 0 : this.volume.size
+  }
+
+  /** Tells of the size: a kernel knows another one, perhaps from a predecessor of this process. */
   tellSize(): void {
+    this.#isSizeUntold = false
     this.#options.onSize(this)
   }
 
-  /** As a kernel asks for it: it knows the new size. Errors: stale, read-only, not-permitted for shrinking, too-large. */
-  async resize(size: number): Promise<void> {
+  setTimes(modifiedMs: number, changedMs: number | undefined): void {
+    if (this.volume.fixedMs !== undefined) throw this.#readOnly()
+    this.times.set(modifiedMs, changedMs)
+  }
+
+  /** Errors: stale, read-only, busy for 0, not-permitted for shrinking, too-large. */
+  async resize(size: number, own: OwnHandles): Promise<void> {
     if (this.#isDetached) throw this.#stale()
     const { volume } = this
-    if (size === 0 || size === volume.size) return
-    if (volume.isReadOnly) throw this.#readOnly()
+    if (size === volume.size) return
+    this.#checkWritable()
+    if (size === 0) return this.#truncate(own)
     this.requests.enter()
     try {
       await volume.grow(size)
@@ -166,6 +190,11 @@ export class VolumeFile implements File {
     } finally {
       this.requests.leave()
     }
+  }
+
+  /** Settles when the truncation that is under way has ended: until there is none, no request is begun. */
+  get truncating(): Promise<void> | undefined {
+    return this.#truncating
   }
 
   /**
@@ -182,6 +211,48 @@ export class VolumeFile implements File {
     this.#options.clock.after(OVERRUN_PAUSE_MS, tell, { isBackground: true })
   }
 
+  /**
+   * Makes all of the volume read as zeros, between the requests that came before and those that come after: what is answered
+   * later is neither undone nor does it see what was there.
+   */
+  async #truncate(own: OwnHandles): Promise<void> {
+    await this.#checkAlone(own)
+    while (this.#truncating) await this.#truncating
+    const truncation = this.#truncateNow().finally(() => (this.#truncating = undefined))
+    this.#truncating = truncation.catch(() => undefined) // told to who asked for it
+    await truncation
+  }
+
+  async #truncateNow(): Promise<void> {
+    await this.requests.whenEmpty()
+    await this.refresh() // it may have grown
+    this.#checkWritable()
+    this.requests.enter()
+    this.times.touch() // before too, for whoever follows when it is not seen to end
+    try {
+      await this.volume.zero(0, this.volume.size)
+      this.#isSizeUntold = true
+      this.#options.onTruncated(this)
+    } finally {
+      this.times.touch() // what has failed may have been done in part
+      this.requests.leave()
+    }
+  }
+
+  /** A program may truncate what another has just closed: close(2) returns before the kernel has told of it. */
+  async #checkAlone(own: OwnHandles): Promise<void> {
+    const { clock } = this.#options
+    for (const until = clock.now() + CLOSE_GRACE_MS; ;) {
+      const handles = await own()
+      const others = this.openCount - handles.filter((handle) => this.#open.has(handle)).length
+      if (others <= 0) return
+      if (clock.now() > until) {
+        throw new SheepfsError('busy', `volume "${this.name}" is not truncated: others have it open, ${others} times`)
+      }
+      await sleep(clock, CLOSE_LOOK_MS)
+    }
+  }
+
   /** Refuses everything from now on, also on handles that are open. */
   detach(): void {
     this.#isDetached = true
@@ -192,6 +263,11 @@ export class VolumeFile implements File {
     const { direct, cached } = this.handles
     const [isDirectClosed, isCachedClosed] = await Promise.all([direct.whenEmpty(limitMs), cached.whenEmpty(limitMs)])
     return isDirectClosed && isCachedClosed
+  }
+
+  #checkWritable(): void {
+    if (this.#isDetached) throw this.#stale()
+    if (this.volume.isReadOnly) throw this.#readOnly()
   }
 
   #stale(): SheepfsError {

@@ -61,8 +61,9 @@ export class VolumeHandle implements Handle {
   }
 
   async #use<T>(work: (volume: ServedVolume) => Promise<T>): Promise<T> {
-    const { name, requests, volume, isDetached } = this.#file
-    if (isDetached) throw new SheepfsError('stale', `volume "${name}" was detached while it was open`)
+    const { name, requests, volume } = this.#file
+    while (this.#file.truncating) await this.#file.truncating
+    if (this.#file.isDetached) throw new SheepfsError('stale', `volume "${name}" was detached while it was open`)
     if (this.#isClosed) throw new SheepfsError('closed', `a handle of volume "${name}" was used after its close`)
     requests.enter()
     try {

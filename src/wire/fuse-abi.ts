@@ -109,6 +109,11 @@ export const FuseWrite = {
   CACHE: 2 ** 0, // pages that the kernel held back
 } as const
 
+/** fuse_getattr_in.getattr_flags. */
+export const FuseGetattr = {
+  FH: 2 ** 0,
+} as const
+
 /** fuse_setattr_in.valid. */
 export const Fattr = {
   MODE: 2 ** 0,
@@ -118,6 +123,7 @@ export const Fattr = {
   ATIME: 2 ** 4,
   MTIME: 2 ** 5,
   FH: 2 ** 6,
+  CTIME: 2 ** 10,
 } as const
 
 /** fallocate(2) modes that the kernel passes on (linux/falloc.h). */

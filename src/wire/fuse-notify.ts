@@ -1,6 +1,6 @@
 import { FuseNotify } from './fuse-abi.ts'
 import { FUSE_REPLY_PAYLOAD, newFuseMessage, setReplyHeader, type FuseMessage } from './fuse-reply.ts'
-import { FuseNotifyInvalEntryOut, FuseNotifyInvalInodeOut, FuseSize } from './fuse-structs.ts'
+import { FuseNotifyInvalEntryOut, FuseNotifyInvalInodeOut, FuseNotifyStoreOut, FuseSize } from './fuse-structs.ts'
 
 const BODY = FUSE_REPLY_PAYLOAD
 
@@ -29,6 +29,18 @@ function notifyInvalInode(ino: number, off: number): Uint8Array {
   const { bytes, view } = notification(FuseNotify.INVAL_INODE, FuseSize.notifyInvalInodeOut)
   FuseNotifyInvalInodeOut.ino.set(view, ino, BODY)
   FuseNotifyInvalInodeOut.off.set(view, off, BODY)
+  return bytes
+}
+
+/**
+ * FUSE_NOTIFY_STORE of one byte, a zero, at `offset`: what is cached there becomes zero, and the file is at least as long.
+ * Writing it blocks while that page waits for the server: never from the thread that serves.
+ */
+export function notifyStoreZero(nodeid: number, offset: number): Uint8Array {
+  const { bytes, view } = notification(FuseNotify.STORE, FuseSize.notifyStoreOut + 1)
+  FuseNotifyStoreOut.nodeid.set(view, nodeid, BODY)
+  FuseNotifyStoreOut.offset.set(view, offset, BODY)
+  FuseNotifyStoreOut.size.set(view, 1, BODY)
   return bytes
 }
 

@@ -32,6 +32,7 @@ export const FuseSize = {
   direntplus: 152, // without the name
   notifyInvalInodeOut: 24,
   notifyInvalEntryOut: 16,
+  notifyStoreOut: 24,
 } as const
 
 /** struct fuse_in_header: starts every request. */
@@ -101,11 +102,21 @@ export const FuseEntryOut = {
 } as const
 export const FUSE_ENTRY_OUT_ATTR = 40
 
+/** struct fuse_getattr_in. */
+export const FuseGetattrIn = {
+  getattrFlags: u32(0),
+  fh: u64(8),
+} as const
+
 /** struct fuse_setattr_in. */
 export const FuseSetattrIn = {
   valid: u32(0),
   fh: u64(8),
   size: u64(16),
+  mtime: i64(40), // seconds and nanoseconds since 1970
+  ctime: i64(48),
+  mtimensec: u32(60),
+  ctimensec: u32(64),
   mode: u32(68),
   uid: u32(76),
   gid: u32(80),
@@ -232,4 +243,11 @@ export const FuseNotifyInvalEntryOut = {
   parent: u64(0),
   namelen: u32(8),
   flags: u32(12),
+} as const
+
+/** struct fuse_notify_store_out; the data follow. */
+export const FuseNotifyStoreOut = {
+  nodeid: u64(0),
+  offset: u64(8),
+  size: u32(16),
 } as const

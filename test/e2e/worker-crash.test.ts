@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { after, before, describe, test } from 'node:test'
 import { addressText } from '../../src/sheep/address.ts'
 import { FileSystemLoad } from './ordeal/file-system-load.ts'
+import { killWhileTruncating } from './ordeal/truncations.ts'
 import { killInTurn, longestStall, openDirect, stallOf } from './ordeal/worker-kills.ts'
 import { missing } from './stage/ability.ts'
 import { succeed } from './stage/program.ts'
@@ -13,6 +14,7 @@ import { Stage } from './stage/stage.ts'
 
 const MIB = 2 ** 20
 const MOUNT = 'm'
+const TRUNCATIONS = 4
 /** Below what the mount can do, so that the load is still there when the last worker dies. */
 const LOAD = ['--size=24m', '--bs=4k', '--rw=randwrite', '--rate=,6m', '--end_fsync=1']
 const WAYS = [
@@ -35,6 +37,14 @@ describe('a mount whose worker dies', { skip: missing('fuse', 'root', 'fio'), ti
       await killInTurn(t, daemon, { mount: MOUNT, path, kills: { single: 2, double: 1 } })
       await load
       await fio(path, [...LOAD, '--ioengine=libaio', '--direct=1', '--verify_only=1'])
+      await daemon.stop()
+    })
+  }
+
+  for (const pageCache of [false, true]) {
+    test(`brings back nothing that was truncated: page cache ${pageCache ? 'on' : 'off'}`, async (t) => {
+      const { daemon, path } = await serve(stage, sheep, { pageCache, size: 24 * MIB })
+      await killWhileTruncating(t, daemon, { mount: MOUNT, path, times: TRUNCATIONS, betweenMs: 300 })
       await daemon.stop()
     })
   }

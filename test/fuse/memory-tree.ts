@@ -1,6 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { SheepfsError } from '../../src/errors.ts'
-import type { Attributes, Directory, Entry, File, Handle, Node, Space, Tree, TreeChange } from '../../src/tree/node.ts'
+import type {
+  Attributes,
+  Directory,
+  Entry,
+  File,
+  Handle,
+  Node,
+  OwnHandles,
+  Space,
+  Tree,
+  TreeChange,
+} from '../../src/tree/node.ts'
 
 const BLOCK = 4096
 const ZEROS = Buffer.alloc(BLOCK)
@@ -66,6 +77,8 @@ export class MemoryVolume implements File {
   changedMs = Date.UTC(2024, 2, 1) + 0.25
   syncs = 0
   opens = 0
+  /** The calls of `tellSize`. */
+  sizesTold = 0
 
   constructor(id: number, size: number, parallelism: Parallelism) {
     this.id = id
@@ -90,9 +103,18 @@ export class MemoryVolume implements File {
     return Promise.resolve(new MemoryHandle(this))
   }
 
-  resize(size: number): Promise<void> {
-    if (size === 0 || size === this.content.length) return Promise.resolve()
-    return Promise.reject(new SheepfsError('not-permitted', 'a volume cannot shrink'))
+  async resize(size: number, own: OwnHandles): Promise<void> {
+    if (size === this.content.length) return
+    if (size > 0) throw new SheepfsError('not-permitted', 'a volume cannot shrink')
+    for (let looks = 0; (await own()).length < this.opens; looks++) {
+      if (looks === 25) throw new SheepfsError('busy', 'others have it open')
+      await delay(20)
+    }
+    this.content.fill(0)
+  }
+
+  tellSize(): void {
+    this.sizesTold++
   }
 }
 

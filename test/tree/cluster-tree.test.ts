@@ -73,6 +73,8 @@ function shutGate(): { gate: Promise<void>; open: () => void } {
   return { gate, open }
 }
 
+const NOBODY = (): readonly Handle[] => []
+
 test('the tree has the files of the C sheepfs, with one id each', () => {
   const { tree } = makeTree()
   const names = (path: string): string[] => {
@@ -295,7 +297,7 @@ test('what others may have written is told when the volume is opened, and not ke
 test('growth that the kernel asked for is not told to it', async () => {
   const { tree, changes } = makeTree()
   const { file: volume } = await tree.attachments.attach(parseVolumeName('web'))
-  await volume.resize(2000)
+  await volume.resize(2000, NOBODY)
   assert.equal((await volume.attributes()).size, 2000)
   assert.deepEqual(
     changes.map(({ kind }) => kind),
@@ -416,19 +418,19 @@ test('a snapshot is read-only', async () => {
   const snapshot = file(tree, 'volume/web@first')
   assert.equal((await snapshot.attributes()).mode, 0o440)
   await assert.rejects(snapshot.open({ write: true }), fails('read-only'))
-  await assert.rejects(snapshot.resize(5000), fails('read-only'))
+  await assert.rejects(snapshot.resize(5000, NOBODY), fails('read-only'))
+  await assert.rejects(snapshot.resize(0, NOBODY), fails('read-only'))
   await snapshot.open({ write: false })
 })
 
-test('truncating to nothing or to the present size changes nothing, shrinking is refused, growing grows', async () => {
+test('truncating to the present size changes nothing, shrinking is refused, growing grows', async () => {
   const { tree } = makeTree()
   await echo(tree, 'web', 'vdi/mount')
   const volume = file(tree, 'volume/web')
-  await volume.resize(0)
-  await volume.resize(1000)
-  await assert.rejects(volume.resize(999), fails('not-permitted'))
+  await volume.resize(1000, NOBODY)
+  await assert.rejects(volume.resize(999, NOBODY), fails('not-permitted'))
   assert.equal((await volume.attributes()).size, 1000)
-  await volume.resize(1001)
+  await volume.resize(1001, NOBODY)
   assert.equal((await volume.attributes()).size, 1001)
 })
 
@@ -447,12 +449,13 @@ test('what changes a volume moves both of its times, what is refused or reads mo
   await handle.read(0, new Uint8Array(10))
   await handle.seek(0, 'data')
   await handle.sync()
-  await assert.rejects(volume.resize(999), fails('not-permitted'))
+  await assert.rejects(volume.resize(999, NOBODY), fails('not-permitted'))
   assert.deepEqual(await times(), [1_000_000, 1_000_000])
   const changes = [
     () => handle.write(0, Uint8Array.of(1)),
     () => handle.zero(0, 10, { release: true }),
-    () => volume.resize(1001),
+    () => volume.resize(1001, NOBODY),
+    () => volume.resize(0, () => [handle]),
   ]
   for (const change of changes) {
     t.mock.timers.tick(5)
@@ -611,9 +614,9 @@ test('config/sheep_info shows the sheep in use and takes others that answer', as
 
 test('control files are truncated without effect', async () => {
   const { tree } = makeTree()
-  await file(tree, 'config/page_cache').resize(0)
-  await file(tree, 'vdi/mount').resize(0)
-  await assert.rejects(file(tree, 'vdi/mount').resize(10), fails('not-permitted'))
+  await file(tree, 'config/page_cache').resize(0, NOBODY)
+  await file(tree, 'vdi/mount').resize(0, NOBODY)
+  await assert.rejects(file(tree, 'vdi/mount').resize(10, NOBODY), fails('not-permitted'))
 })
 
 test('the space of the tree is the sum of the stores, asked for once in a while', async () => {

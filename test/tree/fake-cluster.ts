@@ -19,6 +19,8 @@ export class FakeVolume implements ServedVolume {
   sizeElsewhere: number | undefined
   /** What reads wait for. */
   reading: Promise<void> = Promise.resolve()
+  /** What zero waits for. */
+  zeroing: Promise<void> = Promise.resolve()
   /** What close waits for. */
   closing: Promise<void> = Promise.resolve()
 
@@ -50,9 +52,9 @@ export class FakeVolume implements ServedVolume {
     return Promise.resolve()
   }
 
-  zero(position: number, length: number): Promise<void> {
+  async zero(position: number, length: number): Promise<void> {
+    await this.zeroing
     this.bytes.fill(0, position, position + length)
-    return Promise.resolve()
   }
 
   seek(position: number): Promise<number> {

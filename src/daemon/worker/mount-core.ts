@@ -216,7 +216,7 @@ export class MountCore {
         name: file.name,
         nodeId: file.id,
         readOnly: file.isForReading,
-        size: file.volume.size,
+        size: file.knownSize,
         isTemporary: tree.attachments.isTemporary(file),
         times: savedTimes(file.times),
         lockOwner: file.volume.lockOwner,

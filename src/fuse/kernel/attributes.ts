@@ -1,8 +1,9 @@
 import { constants } from 'node:os'
 import type { Attributes, Node } from '../../tree/node.ts'
-import { Fattr, FileType } from '../../wire/fuse-abi.ts'
+import { FileType, FuseGetattr } from '../../wire/fuse-abi.ts'
 import { attrOut, entryOut, statfsOut, type FuseAttributes } from '../../wire/fuse-reply.ts'
-import { FuseSetattrIn } from '../../wire/fuse-structs.ts'
+import { FuseGetattrIn } from '../../wire/fuse-structs.ts'
+import { tellsSize } from './opener.ts'
 import { ARGS, type Reply, type Request, type Served } from './operation.ts'
 
 const { ENOENT, ENOTDIR, ESTALE } = constants.errno
@@ -31,21 +32,22 @@ export function lookup(served: Served, request: Request): Reply | Promise<Reply>
 /** GETATTR. */
 export function getattr(served: Served, request: Request): Reply | Promise<Reply> {
   const node = served.tree.node(request.nodeid)
-  return node === undefined ? ESTALE : attributesOf(node).then(attrOut)
+  if (node === undefined) return ESTALE
+  if (!served.sizes.isLost(node.id)) return attributesOf(node).then(attrOut)
+  const isOfHandle = (FuseGetattrIn.getattrFlags.get(request.view, ARGS) & FuseGetattr.FH) !== 0
+  return waitForSize(served, node.id, { isOfHandle, pid: request.pid }).then(async () =>
+    attrOut(await attributesOf(node)),
+  )
 }
 
-/**
- * SETATTR. A size goes to the file; times, mode and owner are not kept, and the reply says how they really are. With
- * write-back the kernel sets times by itself, so that must succeed.
- */
-export async function setattr(served: Served, request: Request): Promise<Reply> {
-  const { view, nodeid } = request
-  const size = FuseSetattrIn.size.get(view, ARGS)
-  const isResize = (FuseSetattrIn.valid.get(view, ARGS) & Fattr.SIZE) !== 0
-  const node = served.tree.node(nodeid)
-  if (node === undefined) return ESTALE
-  if (isResize && node.kind === 'file') await node.resize(size)
-  return attrOut(await attributesOf(node))
+/** stat(2) and fstat(2) ask without a handle. With one the kernel asks for itself, lseek(2) with the file locked. */
+async function waitForSize(
+  { sizes }: Served,
+  node: number,
+  { isOfHandle, pid }: { readonly isOfHandle: boolean; readonly pid: number },
+): Promise<void> {
+  if (isOfHandle) await sizes.overstate(node)
+  else if (!(await tellsSize(pid))) await sizes.whenKnown(node)
 }
 
 /** STATFS. */

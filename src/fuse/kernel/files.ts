@@ -40,7 +40,9 @@ export async function open(served: Served, request: Request): Promise<Reply> {
 
 /** RELEASE. Nobody waits for the answer. */
 export async function release(served: Served, request: Request): Promise<Reply> {
-  await served.files.release(FuseReleaseIn.fh.get(request.view, ARGS), request.nodeid)
+  const fh = FuseReleaseIn.fh.get(request.view, ARGS)
+  served.sizes.closed(request.nodeid, fh)
+  await served.files.release(fh, request.nodeid)
   return 0
 }
 

@@ -33,6 +33,11 @@ export class Notifier {
     await this.#sending
   }
 
+  /** What is cached of a node may be wrong. */
+  dropContent(node: number): void {
+    this.#sendAside(`content ${node}`, notifyInvalContent(node))
+  }
+
   #notify(change: TreeChange): void {
     switch (change.kind) {
       case 'attributes':
@@ -40,11 +45,12 @@ export class Notifier {
         this.#sendNow(notifyInvalAttributes(change.node))
         return
       case 'content':
-        this.#sendAside(`content ${change.node}`, notifyInvalContent(change.node))
+        this.dropContent(change.node)
         return
       case 'entry-added': // absent names are not cached
       case 'times': // it asks for them
       case 'entry-kept':
+      case 'truncated': // the answer to who did it says so
         return
       case 'entry-removed': {
         const name = Buffer.from(change.name, 'utf8')

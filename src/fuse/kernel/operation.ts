@@ -3,6 +3,8 @@ import type { Tree } from '../../tree/node.ts'
 import type { FuseMessage } from '../../wire/fuse-reply.ts'
 import { FuseInHeader, FuseSize } from '../../wire/fuse-structs.ts'
 import type { BufferPool, PooledBuffer } from './buffer-pool.ts'
+import type { LostSizes } from './lost-sizes.ts'
+import type { Notifier } from './notifier.ts'
 import type { OpenDirectories } from './open-directories.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { RequestsInFlight } from './requests-in-flight.ts'
@@ -34,6 +36,8 @@ export class Request {
   /** Given back once the reply is written. */
   dataBuffer: PooledBuffer | undefined
   replyBuffer: PooledBuffer | undefined
+  /** Called when the reply is written. */
+  onAnswered: (() => void) | undefined
 
   constructor(view: DataView, length: number) {
     this.view = view
@@ -74,6 +78,8 @@ export interface Served {
   readonly directories: OpenDirectories
   readonly buffers: BufferPool
   readonly requests: RequestsInFlight
+  readonly notifier: Notifier
+  readonly sizes: LostSizes
   readonly log: Logger
   /** Answers INIT. */
   negotiate(request: Request): Reply

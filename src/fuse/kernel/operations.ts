@@ -1,10 +1,11 @@
 import { constants } from 'node:os'
 import { FuseOpcode } from '../../wire/fuse-abi.ts'
 import { FUSE_INIT_IN_MIN_SIZE, FuseInterruptIn, FuseSize } from '../../wire/fuse-structs.ts'
-import { getattr, lookup, setattr, statfs } from './attributes.ts'
+import { getattr, lookup, statfs } from './attributes.ts'
 import { opendir, readdir, readdirplus, releasedir } from './directories.ts'
 import { fallocate, fsync, lseek, open, read, release, write } from './files.ts'
 import { ARGS, NO_REPLY, requestId, type Operation, type Reply, type Request, type Served } from './operation.ts'
+import { setattr } from './setattr.ts'
 
 const { ENOTTY, EPERM } = constants.errno
 

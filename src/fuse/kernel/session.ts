@@ -11,7 +11,8 @@ import { BufferPool, LARGEST_BUFFER, type PooledBuffer } from './buffer-pool.ts'
 import { deferred } from './deferred.ts'
 import type { Device, DeviceEnd } from './device.ts'
 import { FileHandleNumbers } from './file-handle-numbers.ts'
-import { negotiate, type Negotiated } from './negotiation.ts'
+import { LostSizes } from './lost-sizes.ts'
+import { isWrittenBack, negotiate, type Negotiated } from './negotiation.ts'
 import { Notifier } from './notifier.ts'
 import { OpenDirectories } from './open-directories.ts'
 import { OpenFiles, type OpenHandle, type HandleKeeper } from './open-files.ts'
@@ -65,6 +66,7 @@ export class Session {
   readonly #buffers: BufferPool
   readonly #files: OpenFiles
   readonly #notifier: Notifier
+  readonly #sizes: LostSizes
   readonly #served: Served
   readonly #ready = deferred<Negotiated>()
   readonly #ended = deferred<DeviceEnd | 'closed'>()
@@ -75,6 +77,7 @@ export class Session {
   readonly #bare = newFuseMessage(0)
   /** For the next request, while none is in flight, and for the end of those that are. */
   readonly #waits = { request: new ShortWait(), answer: new ShortWait() } as const
+  #negotiated: Negotiated | undefined
   #state: State = 'new'
   #incoming: PooledBuffer
   #isFull = false
@@ -92,12 +95,19 @@ export class Session {
     this.#incoming = this.#buffers.take(LARGEST_BUFFER)
     this.#files = new OpenFiles(tree, numbers, options.handleKeeper)
     this.#notifier = new Notifier(device, log)
+    this.#negotiated = options.negotiated
+    this.#sizes = new LostSizes(device, {
+      isWrittenBack: () => this.#negotiated !== undefined && isWrittenBack(this.#negotiated),
+      log,
+    })
     this.#served = {
       tree,
       files: this.#files,
       directories: new OpenDirectories(numbers),
       buffers: this.#buffers,
       requests: this.#requests,
+      notifier: this.#notifier,
+      sizes: this.#sizes,
       log,
       negotiate: (request) => this.#negotiate(request),
     }
@@ -143,7 +153,7 @@ export class Session {
 
   /** Takes no more requests, answers those in flight, closes the files. The mount goes on, for a successor. */
   async close(): Promise<void> {
-    await this.#notifier.close() // it may wait in the kernel for an answer of ours (docs/fuse-kernel-protocol.md#10)
+    await this.#closeNotifications() // one may wait in the kernel for an answer of ours (docs/fuse-kernel-protocol.md#10)
     if (this.#state === 'new' || this.#state === 'serving') {
       this.#state = 'draining'
       this.#device.close()
@@ -232,6 +242,7 @@ export class Session {
 
   #answer(request: Request, reply: Reply): void {
     if (reply !== NO_REPLY && !request.isGivenUp) this.#send(request, reply)
+    request.onAnswered?.()
     if (request.dataBuffer !== undefined) this.#buffers.give(request.dataBuffer)
     if (request.replyBuffer !== undefined) this.#buffers.give(request.replyBuffer)
     this.#requests.delete(request)
@@ -291,6 +302,7 @@ export class Session {
       this.#finish(new SheepfsError('not-supported', 'the kernel speaks a FUSE protocol before 7.0'))
       return EPROTO
     }
+    this.#negotiated = outcome.negotiated
     if (outcome.negotiated !== undefined) this.#ready.resolve(outcome.negotiated)
     return outcome.reply
   }
@@ -303,8 +315,12 @@ export class Session {
     void this.#cleanUp(end)
   }
 
+  async #closeNotifications(): Promise<void> {
+    await Promise.all([this.#notifier.close(), this.#sizes.close()])
+  }
+
   async #cleanUp(end: unknown): Promise<void> {
-    await this.#notifier.close()
+    await this.#closeNotifications()
     this.#options.tree.handOver?.()
     await this.#files.closeAll().catch((error: unknown) => {
       this.#log.error({ err: error }, 'a file could not be closed')

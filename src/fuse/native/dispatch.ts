@@ -10,8 +10,13 @@ const { errno } = constants
 /** Length of the handler table in fuse-native.c. */
 const TABLE_LENGTH = 35
 
-/** Names cannot be made, removed or moved here, nor owners and modes changed, by anybody. */
-const REFUSED = ['mknod', 'mkdir', 'unlink', 'rmdir', 'rename', 'link', 'symlink', 'chmod', 'chown'] as const
+/** Names cannot be made, removed or moved here, by anybody. */
+const REFUSED = ['mknod', 'mkdir', 'unlink', 'rmdir', 'rename', 'link', 'symlink'] as const
+
+/** Permission bits of a mode. */
+const MODE_BITS = 0o7777
+/** (uid_t) -1 */
+const NO_ID = 0xffff_ffff
 
 const NO_ENTRIES: Listing = { names: [], stats: [] }
 
@@ -86,7 +91,17 @@ function addAttributes(handlers: Handlers, { binding, operations, log }: Dispatc
       binding.fuse_native_signal_ftruncate(request, result)
     })
   }
-  // touch(1), tar(1) and the like set times on what they have written; a volume's are its cluster's
+  handlers[binding.op_chmod] = (request, _, path: string, mode: number) => {
+    answer('chmod', operations.change(path, { mode: mode & MODE_BITS }), (result) => {
+      binding.fuse_native_signal_chmod(request, result)
+    })
+  }
+  handlers[binding.op_chown] = (request, _, path: string, uid: number, gid: number) => {
+    answer('chown', operations.change(path, owner(uid, gid)), (result) => {
+      binding.fuse_native_signal_chown(request, result)
+    })
+  }
+  // fuse-native.c gives the time of access for both: what touch(1), tar(1) and the like set is taken, and not kept
   handlers[binding.op_utimens] = (request) => {
     binding.fuse_native_signal_utimens(request, 0)
   }
@@ -146,6 +161,11 @@ function answerWith(log: Logger) {
       },
     )
   }
+}
+
+/** What chown(2) is to set: -1 is nothing. */
+function owner(uid: number, gid: number): { uid?: number; gid?: number } {
+  return { ...(uid >>> 0 === NO_ID ? {} : { uid }), ...(gid >>> 0 === NO_ID ? {} : { gid }) }
 }
 
 function wide(low: number, high: number): number {

@@ -8,7 +8,7 @@ const MAX_BACKGROUND = 128
 
 /**
  * The `-o…` argument of libfuse 2.9. Names and attributes are asked for at every use, since libfuse cannot tell the kernel
- * when one has changed.
+ * when one has changed. O_TRUNC comes with open(2), because a truncation by path does not say whose it is.
  */
 export function libfuseOptions(options: MountOptions, privileges: { readonly root: boolean }): string {
   const list = [
@@ -19,6 +19,7 @@ export function libfuseOptions(options: MountOptions, privileges: { readonly roo
     'entry_timeout=0',
     'attr_timeout=0',
     'big_writes',
+    'atomic_o_trunc',
     `max_write=${LARGEST_REQUEST}`,
     `max_readahead=${LARGEST_REQUEST}`,
     `max_background=${MAX_BACKGROUND}`,

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { SheepfsError } from '../../errors.ts'
-import type { Entry, File, Handle, Node, Tree } from '../../tree/node.ts'
+import type { Attributes, Entry, File, Handle, Node, Tree } from '../../tree/node.ts'
 import type { MountOptions } from '../engine.ts'
 import { encodeEntryStat, encodeStat, encodeStatvfs } from './stat-layout.ts'
 
@@ -30,6 +30,8 @@ export class Operations {
   readonly #files = new Map<number, OpenFile>()
   /** When the content of a node last changed without the kernel's doing, in milliseconds since 1970. */
   readonly #changedMs = new Map<number, number>()
+  /** Truncated to 0, and the kernel does not know yet. */
+  readonly #emptied = new Set<number>()
   #lastFile = 0
   #lastTimeMs = 0
 
@@ -76,6 +78,7 @@ export class Operations {
     if (node.kind !== 'file') throw new SheepfsError('invalid', `"${path}" is a directory`)
     const mode = flags & (constants.O_RDONLY | constants.O_WRONLY | constants.O_RDWR)
     const handle = await node.open({ write: mode !== constants.O_RDONLY })
+    if ((flags & constants.O_TRUNC) !== 0) await this.#truncateOpened(node, handle)
     const file = this.#freeNumber()
     this.#files.set(file, { path, node, handle, readable: mode !== constants.O_WRONLY })
     return file
@@ -96,11 +99,20 @@ export class Operations {
   async truncate(path: string, size: number): Promise<void> {
     const node = this.#find(path)
     if (node.kind !== 'file') throw new SheepfsError('invalid', `"${path}" is a directory`)
-    await node.resize(size)
+    await this.#resize(node, size, [])
   }
 
   async ftruncate(file: number, size: number): Promise<void> {
-    await this.#file(file).node.resize(size)
+    const { node, handle } = this.#file(file)
+    await this.#resize(node, size, [handle])
+  }
+
+  /** Errors: not-permitted, for what would be another mode or owner: nothing keeps it. */
+  async change(path: string, wanted: Partial<Pick<Attributes, 'mode' | 'uid' | 'gid'>>): Promise<void> {
+    const now = await this.#find(path).attributes()
+    const isSame = (name: keyof typeof wanted): boolean => wanted[name] === undefined || wanted[name] === now[name]
+    if (isSame('mode') && isSame('uid') && isSame('gid')) return
+    throw new SheepfsError('not-permitted', `mode and owner of "${path}" cannot be changed`)
   }
 
   async release(file: number): Promise<void> {
@@ -121,6 +133,21 @@ export class Operations {
     if (failed !== undefined) throw failed.reason
   }
 
+  async #truncateOpened(node: File, handle: Handle): Promise<void> {
+    try {
+      await node.resize(0, () => [handle])
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+  }
+
+  /** libfuse asks for the attributes next, to answer the kernel: a size of 0 makes that drop what it has cached. */
+  async #resize(node: File, size: number, own: readonly Handle[]): Promise<void> {
+    await node.resize(size, () => own)
+    if (size === 0 && node.tellSize) this.#emptied.add(node.id)
+  }
+
   /** `content` is given when its length is the size to show of a text. */
   async #stat(node: Node, content?: Handle): Promise<Uint32Array> {
     const attributes = await node.attributes()
@@ -131,7 +158,8 @@ export class Operations {
       return encodeStat(node, { ...attributes, size, modifiedMs })
     }
     const modifiedMs = Math.max(attributes.modifiedMs, this.#changedMs.get(node.id) ?? 0)
-    return encodeStat(node, { ...attributes, modifiedMs })
+    const size = this.#emptied.delete(node.id) ? 0 : attributes.size
+    return encodeStat(node, { ...attributes, size, modifiedMs })
   }
 
   #nextTimeMs(): number {

@@ -8,8 +8,10 @@ export const TESTED_ENGINES: readonly EngineName[] = ['kernel', 'fuse-native']
 /** Optional for npm, which leaves it out when it cannot be compiled. */
 const SD_NOTIFY = join(import.meta.dirname, '../../../../node_modules/sd-notify/build/Release/notify.node')
 
+export type Need = keyof typeof CHECKS
+
 /** Why something cannot be tested on this machine, for `skip`; false when it can. */
-export function missing(...needs: readonly (keyof typeof CHECKS)[]): string | false {
+export function missing(...needs: readonly Need[]): string | false {
   return needs.map((need) => CHECKS[need]()).find((reason) => reason !== undefined) ?? false
 }
 
@@ -23,6 +25,9 @@ const CHECKS = {
   mkfs: () => program('mkfs.ext4'),
   tgtd: () => program('tgtd'),
   qemuImg: () => program('qemu-img'),
+  zstd: () => program('zstd'),
+  lz4: () => program('lz4'),
+  ddrescue: () => program('ddrescue'),
   qemuIscsi: () => (hasPlugin('qemu/block-iscsi.so') ? undefined : 'qemu-img cannot speak iSCSI: no block-iscsi.so'),
   fusermount: () => program('fusermount'),
   mandoc: () => program('mandoc'),

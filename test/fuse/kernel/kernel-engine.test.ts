@@ -9,6 +9,9 @@ import { run, succeed } from '../../e2e/stage/program.ts'
 import { mountMemory, WITH_MOUNT } from './memory-mount.ts'
 
 const MEBIBYTE = 1 << 20
+const TRUNCATING_PROGRAM = join(import.meta.dirname, 'truncating-program.js')
+/** Of volume/test. */
+const SIZE = 16 * MEBIBYTE
 
 test('ls, stat, df and cat show the tree', WITH_MOUNT, async (t) => {
   const { path, volume } = await mountMemory(t)
@@ -115,15 +118,38 @@ test('a copy skips the holes', WITH_MOUNT, async (t) => {
   assert.ok(blocks * 512 <= 2 * MEBIBYTE, `${blocks} blocks`)
 })
 
-test('truncating loses nothing; smaller is refused', WITH_MOUNT, async (t) => {
+for (const [caching, writeBack] of [
+  ['direct', false],
+  ['cached', false],
+  ['cached', true],
+] as const) {
+  const way = `${caching}${writeBack ? ', written back' : ''}`
+  test(`what was there before a truncation to nothing is in no cache: ${way}`, WITH_MOUNT, async (t) => {
+    const { volume, tree } = await mountMemory(t, { caching, writeBack })
+    tree.volume.content.fill(9)
+    const contents: Buffer[] = []
+    t.mock.method(tree.volume, 'tellSize', () => contents.push(Buffer.from(tree.volume.content)))
+    const told = JSON.parse(await succeed(process.execPath, [TRUNCATING_PROGRAM, volume])) as object
+    const shownSize = SIZE + Number(writeBack) // nobody is there to tell the kernel of the true one
+    assert.deepEqual(told, { before: [9, 9, 9, 9], after: [0, 0, 0, 0], atEnd: [0], shownSize })
+    assert.deepEqual(contents, [Buffer.alloc(SIZE), Buffer.alloc(SIZE)])
+    assert.deepEqual(tree.volume.content, Buffer.alloc(SIZE))
+  })
+}
+
+test('another process keeps a volume from being truncated to nothing', WITH_MOUNT, async (t) => {
   const { volume, tree } = await mountMemory(t)
   tree.volume.content.fill(9)
-  await succeed('sh', ['-c', ': > "$1"', 'sh', volume])
-  assert.equal(await succeed('stat', ['-c', '%s', volume]), '16777216\n')
+  for (const truncation of [': > "$0"', 'truncate -s 0 "$0"']) {
+    const { stderr } = await run('sh', ['-c', `exec 3< "$0"; sh -c '${truncation}' "$0"`, volume])
+    assert.match(stderr, /busy/i)
+  }
+  assert.equal(tree.volume.content[0], 9)
   await succeed('sh', ['-c', 'echo hello > "$1"', 'sh', volume])
-  assert.equal(tree.volume.content.toString('latin1', 0, 7), 'hello\n\t')
+  assert.equal(tree.volume.content.toString('latin1', 0, 7), 'hello\n\0')
   assert.match((await run('truncate', ['-s', '1K', volume])).stderr, /not permitted/)
   await succeed('truncate', ['-s', '16M', volume])
+  assert.equal(tree.volume.content.toString('latin1', 0, 7), 'hello\n\0')
 })
 
 test('writing past the end says so, reading past it gives nothing', WITH_MOUNT, async (t) => {

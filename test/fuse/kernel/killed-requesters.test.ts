@@ -24,7 +24,7 @@ class Outage {
       return work()
     }
     const [open, resize] = [volume.open.bind(volume), volume.resize.bind(volume)]
-    volume.resize = (size) => wait(() => resize(size))
+    volume.resize = (size, own) => wait(() => resize(size, own))
     volume.open = async () => {
       const handle = await (this.opens === 'wait' ? wait(open) : open())
       return {

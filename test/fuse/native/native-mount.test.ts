@@ -69,13 +69,49 @@ for (const user of users()) {
       assert.equal((await mount.run('tail', '-c', '6', volume)).stdout, 'theend')
     })
 
-    test('truncation to 0 or the same size loses nothing, to less is refused', LIMIT, async () => {
-      const hello = await mount.run('sh', '-c', `echo hello > ${volume} && head -c 6 ${volume} && : > ${volume}`)
-      assert.deepEqual([hello.status, hello.stdout], [0, 'hello\n'])
+    test('truncation to 0 leaves zeros, to the same size everything, to less is refused', LIMIT, async () => {
+      const shown = (bytes: number): Promise<string> =>
+        mount.run('sh', '-c', `head -c ${bytes} ${volume} | tr '\\0' .`).then(({ stdout }) => stdout)
+      const fill = `printf 'old content' | dd of=${volume} conv=notrunc status=none`
+      for (const truncation of [`: > ${volume}`, `truncate -s 0 ${volume}`]) {
+        const { status, stderr } = await mount.run('sh', '-c', `${fill} && head -c 1 ${volume} && ${truncation}`)
+        assert.equal(status, 0, stderr)
+        assert.equal(await shown(11), '...........', truncation)
+      }
+      assert.equal((await mount.run('sh', '-c', `${fill} && echo hello > ${volume}`)).status, 0)
       assert.equal((await mount.run('truncate', '-s', '64M', volume)).status, 0)
       assert.match((await mount.run('truncate', '-s', '1K', volume)).stderr, /Operation not permitted/)
       assert.equal((await mount.run('stat', '-c', '%s', volume)).stdout, '67108864\n')
-      assert.equal((await mount.run('head', '-c', '6', volume)).stdout, 'hello\n')
+      assert.equal(await shown(11), 'hello\n.....')
+    })
+
+    test('what somebody else has open is not truncated to 0', LIMIT, async () => {
+      for (const truncation of ['true > "$0"', 'truncate -s 0 "$0"']) {
+        const { status, stderr } = await mount.run('sh', '-c', `exec 3< "$0"; sh -c '${truncation}' "$0"`, volume)
+        assert.notEqual(status, 0, truncation)
+        assert.match(stderr, /busy/i, truncation)
+      }
+    })
+
+    test('mode and owner stay: what they are is taken, and so are times', LIMIT, async () => {
+      const owner = (await mount.run('stat', '-c', '%u:%g', volume)).stdout.trim()
+      for (const [program, ...args] of [
+        ['chmod', '644', volume],
+        ['chown', owner, volume],
+        ['touch', volume],
+      ] as const) {
+        const { status, stderr } = await mount.run(program, ...args)
+        assert.equal(status, 0, stderr)
+      }
+      for (const [program, ...args] of [
+        ['chmod', '755', mount.mountpoint],
+        ['chmod', '600', volume],
+        ['chown', '1', volume],
+      ] as const) {
+        const { status, stderr } = await mount.run(program, ...args)
+        if (args[1] === mount.mountpoint) assert.equal(status, 0, stderr)
+        else assert.match(stderr, /Operation not permitted/)
+      }
     })
 
     test('names cannot be made, moved or removed', LIMIT, async () => {
@@ -88,8 +124,6 @@ for (const user of users()) {
         ['ln', volume, join(folder, 'new')],
         ['ln', '-s', 'x', join(folder, 'new')],
         ['rmdir', join(mount.mountpoint, 'vdi')],
-        ['chmod', '600', volume],
-        ['chown', '1', volume],
       ] as const
       for (const [program, ...args] of attempts) {
         const { status, stderr } = await mount.run(program, ...args)

@@ -54,7 +54,7 @@ export const grower: Actor = {
     const units = contents.units + (1 + random.below(3)) * objectUnits
     const grow = (mount: Mount): Promise<boolean> =>
       mount.call(async (_, file) => {
-        await file.resize(units * UNIT)
+        await file.resize(units * UNIT, () => [])
         return true
       })
     if ((await call(scene, 'grow', grow)) === true) contents.grow(units)

@@ -1,0 +1,102 @@
+import type { Logger } from '../../log.ts'
+import { notifyStoreZero } from '../../wire/fuse-notify.ts'
+import type { Device } from './device.ts'
+
+/** How long the kernel is to be told by truncate(2); then it takes the file for one byte too long. */
+const TELLING_LIMIT_MS = 2000
+/** By then whoever truncates has taken the answer. */
+const TAKEN_MS = 100
+
+/** A volume that the kernel takes to be empty. */
+interface Loss {
+  readonly size: number
+  /** Resolves when the kernel knows the size, or will not be told it. */
+  readonly over: Promise<void>
+  readonly end: () => void
+  /** The file handle by which it is told. */
+  fh?: number | undefined
+}
+
+/**
+ * Volumes whose truncation was answered with a size of 0, so that the kernel drops what it has cached of them, dirty pages
+ * too. Whoever does not write back is given the size when it asks next; what does not ask (an append, asynchronous reads)
+ * is served by FUSE_NOTIFY_STORE of one byte behind the end, which makes the file one byte too long. A byte within could undo
+ * what was written meanwhile. Whoever writes back believes only a truncate(2) to the true size (KernelAttributes): a stat(2) is
+ * answered when that is done.
+ */
+export class LostSizes {
+  readonly #device: Pick<Device, 'sendAside'>
+  readonly #isWrittenBack: () => boolean
+  readonly #log: Logger
+  readonly #losses = new Map<number, Loss>()
+  readonly #stores = new Set<Promise<void>>()
+
+  constructor(device: Pick<Device, 'sendAside'>, options: { isWrittenBack: () => boolean; log: Logger }) {
+    this.#device = device
+    this.#isWrittenBack = options.isWrittenBack
+    this.#log = options.log
+  }
+
+  /** The answer that the size of `node` is 0, which is `size`, has been given. */
+  restore(node: number, size: number): void {
+    if (!this.#isWrittenBack()) {
+      void this.#store(node, size)
+      setTimeout(() => void this.#store(node, size), TAKEN_MS).unref()
+      return
+    }
+    let end = (): void => undefined
+    const over = new Promise<void>((resolve) => (end = resolve))
+    const loss: Loss = { size, over, end }
+    this.#losses.set(node, loss)
+    const limit = setTimeout(() => void this.#store(node, size).then(end), TELLING_LIMIT_MS).unref()
+    void over.then(() => {
+      clearTimeout(limit)
+      if (this.#losses.get(node) === loss) this.#losses.delete(node)
+    })
+  }
+
+  /** A truncate(2) by this handle is answered with the true size. */
+  told(node: number, fh: number | undefined): void {
+    const loss = this.#losses.get(node)
+    if (loss) loss.fh = fh
+  }
+
+  /** A handle was closed: the kernel has taken the answers to all it was used for. */
+  closed(node: number, fh: number): void {
+    const loss = this.#losses.get(node)
+    if (loss?.fh === fh) loss.end()
+  }
+
+  /** Whether the kernel would give a wrong size of a node. */
+  isLost(node: number): boolean {
+    return this.#losses.has(node)
+  }
+
+  /** Resolves when the kernel knows the size of a node. */
+  async whenKnown(node: number): Promise<void> {
+    await this.#losses.get(node)?.over
+  }
+
+  /** Makes the kernel take the file for one byte too long, for who cannot wait: it may have locked the file. */
+  async overstate(node: number): Promise<void> {
+    const loss = this.#losses.get(node)
+    if (loss && loss.fh === undefined) await this.#store(node, loss.size)
+  }
+
+  /** Resolves when nothing is being written to the device any more. */
+  async close(): Promise<void> {
+    await Promise.all(this.#stores)
+  }
+
+  /** Never rejects. */
+  #store(node: number, size: number): Promise<void> {
+    const stored = this.#device
+      .sendAside(notifyStoreZero(node, size))
+      .catch((error: unknown) => {
+        this.#log.warn({ err: error }, 'the kernel does not take the size of a volume back')
+      })
+      .finally(() => this.#stores.delete(stored))
+    this.#stores.add(stored)
+    return stored
+  }
+}
