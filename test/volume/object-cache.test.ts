@@ -16,6 +16,8 @@ const SPEC = { name: Buffer.from('vdi') }
 const OBJECTS = 4
 const OBJECT_SIZE = 4 * MIB
 const WRITERS = 8
+/** No sheep is lost here, however slow the machine is. */
+const TIMING = { ...FAST, deadlineMs: 10_000 }
 
 /** A volume whose writes go through one gateway and whose reads go to another; each has an object cache. */
 async function cached(t: TestContext) {
@@ -31,7 +33,7 @@ async function cached(t: TestContext) {
   const clients: Cluster[] = []
   const open = async (how: { at?: 'store' | 'gateway'; readOnly?: boolean } = {}) => {
     const port = ports[how.at === 'store' ? 0 : 1] ?? 0
-    const cluster = new Cluster({ world: realWorld, addresses: [{ host, port }], log: silentLogger(), timing: FAST })
+    const cluster = new Cluster({ world: realWorld, addresses: [{ host, port }], log: silentLogger(), timing: TIMING })
     clients.push(cluster)
     await cluster.open()
     const volume = await openVolume(cluster, SPEC, { log: silentLogger(), readOnly: how.readOnly === true })
