@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { constants } from 'node:fs'
-import { open, stat, writeFile } from 'node:fs/promises'
+import { open, stat, truncate, writeFile } from 'node:fs/promises'
 import { after, before, describe, test, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { missing } from './stage/ability.ts'
@@ -44,6 +44,8 @@ const CHANGES: Readonly<Record<string, (file: string, stage: Stage) => Promise<u
   },
   'punching a hole': (file) => succeed('fallocate', ['--punch-hole', '--offset=0', '--length=1MiB', file]),
   zeroing: (file) => succeed('fallocate', ['--zero-range', '--offset=0', '--length=64KiB', file]),
+  'truncating to nothing': (file) => truncate(file, 0),
+  'opening with O_TRUNC': async (file) => (await open(file, constants.O_WRONLY | constants.O_TRUNC)).close(),
   growing: async (file) => succeed('truncate', [`--size=${(await stat(file)).size + MIB}`, file]),
 }
 
