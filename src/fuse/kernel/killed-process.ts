@@ -27,8 +27,8 @@ export async function isBeingKilled(tid: number): Promise<boolean> {
  */
 async function isExiting(pid: string): Promise<boolean> {
   const tasks = await readdir(`/proc/${pid}/task`).catch((): string[] => [])
-  const flags = await Promise.all(tasks.map((tid) => flagsOf(`/proc/${pid}/task/${tid}/stat`)))
-  return flags.length > 0 && flags.every((flag) => (flag & EXITING) !== 0)
+  for (const tid of tasks) if (((await flagsOf(`/proc/${pid}/task/${tid}/stat`)) & EXITING) === 0) return false
+  return tasks.length > 0
 }
 
 async function flagsOf(stat: string): Promise<number> {

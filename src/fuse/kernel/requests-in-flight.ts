@@ -15,6 +15,8 @@ export class RequestsInFlight {
   /** With the round in which each came, in that order. */
   readonly #rounds = new Map<Request, number>()
   readonly #giveUp: (request: Request) => void
+  /** One look after the other: each may hold a thread of the pool for as long as a process takes to end. */
+  #looking: Promise<void> = Promise.resolve()
   #round = 0
   #isWatching = false
 
@@ -62,7 +64,12 @@ export class RequestsInFlight {
     return old
   }
 
-  async #lookAt(requests: readonly Request[]): Promise<void> {
+  #lookAt(requests: readonly Request[]): Promise<void> {
+    this.#looking = this.#looking.then(() => this.#giveUpKilled(requests))
+    return this.#looking
+  }
+
+  async #giveUpKilled(requests: readonly Request[]): Promise<void> {
     const verdicts = new Map<number, boolean>()
     for (const request of requests) {
       const { pid } = request
