@@ -116,8 +116,9 @@ export class ServedMount {
   }
 
   /** Unmounts. Errors: busy, naming who holds it; the mount goes on then. */
-  unmount(): Promise<void> {
-    return this.#mounted.unmount()
+  async unmount(): Promise<void> {
+    await this.#kernel.whenTold() // whoever tells it has a file open
+    await this.#mounted.unmount()
   }
 
   /** Ends the mount now; what is in flight fails. */

@@ -169,6 +169,7 @@ export class Instance {
 
   /** Unmounts. Errors: busy, and the mount goes on unless forced. */
   async stopMount(mount: ManagedMount, options: Force): Promise<void> {
+    if (!options.force) await mount.kernelKnowsSizes() // whoever tells it has a file open
     await mount.keeper.stop(options)
     if (!this.has(mount)) return
     this.#mounts.delete(mount.name)
