@@ -9,6 +9,7 @@ import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import type { OpenHandle } from '../fuse/kernel/open-files.ts'
 import type { LogLevel } from '../log.ts'
 import type { Address } from '../sheep/address.ts'
+import type { BookedLock } from '../sheep/lock-book.ts'
 import type { Waiter, WaiterOptions } from '../sheep/waiter.ts'
 import type { AttachmentEvent } from '../tree/attachments.ts'
 import type { SavedTimes } from '../tree/file-times.ts'
@@ -62,6 +63,8 @@ export interface MountState {
   readonly ioTimeoutMs: number
   /** Sheep that may still execute what this worker, or a dead one before it, has sent them. */
   readonly gateways: readonly Address[]
+  /** Locks that the worker may hold, also of VDIs that are about to be attached, were just detached, or are being deleted. */
+  readonly locks: readonly BookedLock[]
 }
 
 /** The first thing a worker is told. With the kernel engine, descriptor 3 is the device of the mount. */

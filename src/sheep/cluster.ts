@@ -12,6 +12,7 @@ import type { Connection } from './connection.ts'
 import { Errand } from './errand.ts'
 import { Gateways, type Nearness } from './gateways.ts'
 import { ObjectCache } from './object-cache.ts'
+import { LockBook } from './lock-book.ts'
 import { Outage, type OutageState } from './outage.ts'
 import { PatientRequests, type Replica } from './patient-requests.ts'
 import { RecoveryGuard } from './recovery-guard.ts'
@@ -38,6 +39,8 @@ export interface ClusterOptions {
   readonly onGateway?: (address: Address) => void
   /** Called when the addresses, the object cache or the io timeout have changed. */
   readonly onSettings?: () => void
+  /** Called before a lock is asked for, and when one was given back. */
+  readonly onLocks?: () => void
 }
 
 /**
@@ -55,6 +58,7 @@ export class Cluster implements Requests {
   readonly #world: World
   readonly #cache: ObjectCache
   readonly #onSettings: () => void
+  readonly locks: LockBook
 
   constructor(options: ClusterOptions) {
     const { world, log, timing = DEFAULT_TIMING } = options
@@ -99,6 +103,7 @@ export class Cluster implements Requests {
     this.#world = world
     this.timing = timing
     this.#onSettings = options.onSettings ?? (() => undefined)
+    this.locks = new LockBook(options.onLocks ?? (() => undefined))
   }
 
   /**

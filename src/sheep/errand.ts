@@ -2,6 +2,7 @@ import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Message, Response } from '../wire/message.ts'
 import type { Address } from './address.ts'
 import type { Connection } from './connection.ts'
+import type { LockBook } from './lock-book.ts'
 import type { Caller, ChangeOptions, RequestOptions, Requests } from './requests.ts'
 import type { Waiter } from './waiter.ts'
 
@@ -38,6 +39,10 @@ export class Errand implements Requests, Caller {
 
   get homePeer(): Address | undefined {
     return this.#cluster.homePeer
+  }
+
+  get locks(): LockBook {
+    return this.#cluster.locks
   }
 
   get lasting(): Requests {

@@ -1,6 +1,7 @@
 import type { Message, Response } from '../wire/message.ts'
 import type { Address } from './address.ts'
 import type { Connection } from './connection.ts'
+import type { LockBook } from './lock-book.ts'
 import type { Nearness } from './gateways.ts'
 import type { Waiter } from './waiter.ts'
 
@@ -40,6 +41,8 @@ export interface Requests {
   readonly hasLocking: boolean
   /** The numeric address of the gateway in use. */
   readonly homePeer: Address | undefined
+  /** The locks that may be held through it. */
+  readonly locks: LockBook
   /** For what has to be done whoever waits. */
   readonly lasting: Requests
   read(message: Message, options?: RequestOptions): Promise<Response>

@@ -1,5 +1,6 @@
 import { SheepfsError } from '../errors.ts'
 import { addressText } from '../sheep/address.ts'
+import type { BookedLock } from '../sheep/lock-book.ts'
 import type { Requests } from '../sheep/requests.ts'
 import { expectSuccess, resultError } from '../sheep/result-error.ts'
 import { lookupVdi, vdiText } from '../sheep/vdi-lookup.ts'
@@ -36,10 +37,33 @@ export interface VdiLock {
  */
 export async function acquireVdiLock(cluster: Requests, spec: VdiSpec, options: LockOptions = {}): Promise<VdiLock> {
   if (!cluster.hasLocking) return { vid: (await lookupVdi(cluster, spec)).vid, owner: undefined }
+  const tried = new Set<number>()
+  let held: BookedLock | undefined
+  try {
+    held = await takeLock(cluster, spec, options, (lock) => {
+      tried.add(lock.vid)
+      cluster.locks.note(lock)
+    })
+    cluster.locks.note(held)
+    return held
+  } finally {
+    for (const vid of tried) if (vid !== held?.vid) cluster.locks.strike(vid)
+  }
+}
+
+/** `onTry`: told of a lock that nobody has, before it is asked for. */
+async function takeLock(
+  cluster: Requests,
+  spec: VdiSpec,
+  options: LockOptions,
+  onTry: (lock: BookedLock) => void,
+): Promise<BookedLock> {
   const ownOwners = new Set(options.ownOwners)
   for (let isBreaking = options.breakLock === true; ;) {
-    const before = await readLock(cluster, (await lookupVdi(cluster, spec)).vid)
+    const { vid: wanted } = await lookupVdi(cluster, spec)
+    const before = await readLock(cluster, wanted)
     const gateway = cluster.homePeer
+    if (before.owner === undefined && gateway) onTry({ vid: wanted, owner: addressText(gateway) })
     const response = await cluster.changeOnce(lockVdi(spec))
     if (!response) {
       // it may have been taken before the connection broke, through either of these, unless somebody had it before
@@ -50,7 +74,8 @@ export async function acquireVdiLock(cluster: Requests, spec: VdiSpec, options: 
     const isTaken = response.result === Result.SUCCESS
     if (!isTaken && response.result !== Result.VDI_LOCKED) throw resultError(response.result, vdiText(spec))
     const vid = isTaken ? parseVdiAnswer(response).vid : (await lookupVdi(cluster, spec)).vid
-    const lock = await readLock(cluster, vid)
+    // whoever waits for it may go now, and it has to be known to be given back
+    const lock = await readLock(isTaken ? cluster.lasting : cluster, vid)
     if (lock.owner !== undefined && (isTaken || ownOwners.has(lock.owner))) return { vid, owner: lock.owner }
     if (isTaken) continue // broken by somebody before it could be looked at
     if (!isBreaking) throw lockedError(spec, lock)
@@ -64,6 +89,7 @@ export async function releaseVdiLock(cluster: Requests, { vid, owner }: VdiLock)
   if (owner === undefined) return
   const lock = await readLock(cluster, vid)
   if (lock.owner === owner) await cluster.change(releaseVdi(vid))
+  cluster.locks.strike(vid)
 }
 
 interface Lock {

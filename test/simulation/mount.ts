@@ -4,6 +4,7 @@ import { withGateway } from '../../src/daemon/worker/remembered-gateways.ts'
 import { SheepfsError } from '../../src/errors.ts'
 import { addressText, type Address } from '../../src/sheep/address.ts'
 import { Cluster } from '../../src/sheep/cluster.ts'
+import type { BookedLock } from '../../src/sheep/lock-book.ts'
 import { Attachments } from '../../src/tree/attachments.ts'
 import { NodeIds } from '../../src/tree/node-ids.ts'
 import type { Handle } from '../../src/tree/node.ts'
@@ -54,6 +55,7 @@ export class Mount {
   #gateways: readonly Address[] = []
   #addresses: readonly Address[]
   #lockOwner: string | undefined
+  #locks: readonly BookedLock[] = []
   #isEnded = false
 
   constructor(plan: MountPlan, network: Network, random: Random) {
@@ -154,7 +156,7 @@ export class Mount {
         resolve(KILLED)
       }
     })
-    const gateways = this.#gateways
+    const [gateways, locks] = [this.#gateways, this.#locks]
     const cluster = new Cluster({
       addresses: this.#addresses,
       log,
@@ -162,6 +164,9 @@ export class Mount {
       ioTimeoutMs: plan.ioTimeoutMs,
       onGateway: (address) => {
         if (!host.isEnded) this.#gateways = withGateway(this.#gateways, address)
+      },
+      onLocks: () => {
+        this.#rememberLock(host)
       },
     })
     const attachments = new Attachments({
@@ -186,7 +191,7 @@ export class Mount {
       log,
     })
     const volumes = [{ name: plan.volume, nodeId: 1000, readOnly: plan.readOnly, lockOwner: this.#lockOwner }]
-    await attachAtStart({ generation, state: { gateways, volumes } }, { cluster, attachments, log })
+    await attachAtStart({ generation, state: { gateways, volumes, locks } }, { cluster, attachments, log })
     const handle = await attachments.list()[0]?.open({ write: !plan.readOnly, caching: 'direct' })
     this.#network.trace.say(this.#network.agenda.now, () => `${plan.name}: worker ${generation} serves`)
     this.#worker = { host, cluster, attachments, handle }
@@ -196,7 +201,9 @@ export class Mount {
 
   /** As a worker tells its supervisor, for its successor. */
   #rememberLock(host: Host): void {
-    if (!host.isEnded) this.#lockOwner = this.file?.volume.lockOwner
+    if (host.isEnded) return
+    this.#lockOwner = this.file?.volume.lockOwner
+    if (this.#worker?.host === host) this.#locks = this.#worker.cluster.locks.all
   }
 
   #notify(): void {

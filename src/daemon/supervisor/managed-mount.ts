@@ -308,5 +308,6 @@ function initialState({ config, volumes }: ManagedMountOptions): MountState {
     addresses: config.sheep.map((text) => parseAddress(text)),
     ioTimeoutMs: toTimeoutMs(config.io_timeout),
     gateways: [],
+    locks: [],
   }
 }

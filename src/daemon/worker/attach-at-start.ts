@@ -5,6 +5,7 @@ import type { Cluster } from '../../sheep/cluster.ts'
 import { WAIT_LIMIT_MS, Waiter } from '../../sheep/waiter.ts'
 import type { Attachments } from '../../tree/attachments.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
+import { releaseVdiLock } from '../../volume/vdi-lock.ts'
 import type { AttachedVolume, MountState } from '../worker-protocol.ts'
 
 const RETRY_PAUSE_MS = 1000
@@ -13,7 +14,7 @@ const LOCK_PATIENCE_MS = 6000
 
 interface Start {
   readonly generation: number
-  readonly state: Pick<MountState, 'gateways' | 'volumes'>
+  readonly state: Pick<MountState, 'gateways' | 'volumes' | 'locks'>
 }
 
 interface Context {
@@ -44,6 +45,20 @@ export async function attachAtStart({ generation, state }: Start, context: Conte
       }
     }),
   )
+  if (isSuccessor) await giveBackLocks(state.locks, context)
+}
+
+/** What the predecessor was locking or unlocking when it died. */
+async function giveBackLocks(locks: MountState['locks'], { cluster, log }: Context): Promise<void> {
+  const left = locks.filter(({ vid }) => !cluster.locks.has(vid))
+  const releases = left.map(async (lock) => {
+    try {
+      await releaseVdiLock(cluster, lock)
+    } catch (error) {
+      log.error({ ...lock, err: error }, 'a lock of the worker before could not be given back')
+    }
+  })
+  await Promise.all(releases)
 }
 
 async function untilOpen({ cluster, log }: Pick<Context, 'cluster' | 'log'>): Promise<void> {

@@ -78,6 +78,9 @@ export class MountCore {
       onGateway: (address) => {
         this.#rememberGateway(address)
       },
+      onLocks: () => {
+        this.publish()
+      },
     })
     this.tree = new ClusterTree({
       clock: this.cluster.clock,
@@ -227,6 +230,7 @@ export class MountCore {
       addresses: cluster.addresses,
       ioTimeoutMs: cluster.ioTimeoutMs,
       gateways: this.#gateways,
+      locks: cluster.locks.all,
     }
   }
 
