@@ -59,6 +59,8 @@ export interface File extends NodeBase {
   setTimes?(modifiedMs: number, changedMs: number | undefined): void
   /** A kernel believes in another size of a volume, since it was told 0 to make it forget the content: tells the true one. */
   tellSize?(): void
+  /** Whether a kernel knows the size of a volume by now. */
+  noteSize?(isKnown: boolean): void
 }
 
 export type Node = Directory | File

@@ -160,15 +160,18 @@ export class VolumeFile implements File {
     }
   }
 
-  /** The size that a kernel believes in: after a truncation 0, until it was told the true one. */
+  /** The size that a kernel believes in: after a truncation 0, until it knows the true one. */
   get knownSize(): number {
     return this.#isSizeUntold ? 0 : this.volume.size
   }
 
   /** Tells of the size: a kernel knows another one, perhaps from a predecessor of this process. */
   tellSize(): void {
-    this.#isSizeUntold = false
     this.#options.onSize(this)
+  }
+
+  noteSize(isKnown: boolean): void {
+    this.#isSizeUntold = !isKnown
   }
 
   setTimes(modifiedMs: number, changedMs: number | undefined): void {

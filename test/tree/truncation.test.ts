@@ -114,11 +114,13 @@ test('a truncation that fails holds up nothing', async (t) => {
   assert.equal(await handle.write(0, Uint8Array.of(1)), 1)
 })
 
-test('a kernel believes 0 from a truncation on, until it was told the size', async () => {
+test('a kernel believes 0 from a truncation on, until it is known to know the size', async () => {
   const { volume, changes } = await attached()
   await volume.resize(0, NOBODY)
   assert.equal(volume.knownSize, 0)
   volume.tellSize()
+  assert.equal(volume.knownSize, 0)
+  volume.noteSize(true)
   assert.equal(volume.knownSize, 1000)
   assert.deepEqual(changes.at(-1), { kind: 'attributes', node: volume.id, size: 1000 })
 })

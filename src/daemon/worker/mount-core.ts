@@ -14,6 +14,7 @@ import { ClusterTree } from '../../tree/cluster-tree.ts'
 import type { TreeChange } from '../../tree/node.ts'
 import { savedTimes } from '../../tree/file-times.ts'
 import { FIRST_VOLUME_ID, NodeIds } from '../../tree/node-ids.ts'
+import type { VolumeFile } from '../../tree/volume-file.ts'
 import { openVolume } from '../../volume/open-volume.ts'
 import { realWorld } from '../real-world.ts'
 import { attachAtStart } from './attach-at-start.ts'
@@ -184,12 +185,17 @@ export class MountCore {
     if (this.#isAttached) this.#send({ kind: 'state', state: this.#state() })
   }
 
-  /** What has grown while no worker served, or before it could be told. */
+  /** What has grown while no worker served, or has a size that the kernel was not told in time. */
   #tellSizes(): void {
-    for (const { name, size } of this.start.state.volumes) {
+    for (const { file } of this.#otherSizes()) file.tellSize()
+  }
+
+  /** Volumes of which the kernel knows another size than they have. */
+  #otherSizes(): { file: VolumeFile; known: number }[] {
+    return this.start.state.volumes.flatMap(({ name, size: known }) => {
       const file = this.tree.attachments.find(name)
-      if (file && size !== undefined && file.volume.size !== size) file.tellSize()
-    }
+      return file && known !== undefined && file.volume.size !== known ? [{ file, known }] : []
+    })
   }
 
   #hear(change: TreeChange): void {
@@ -258,6 +264,7 @@ export class MountCore {
     })
     if (generation > 1) {
       await session.restore(this.start.handles)
+      for (const { file, known } of this.#otherSizes()) if (known === 0) session.restoreSize(file, file.volume.size)
       session.resend()
     }
     session.start()

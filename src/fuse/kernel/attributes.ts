@@ -26,7 +26,7 @@ export function lookup(served: Served, request: Request): Reply | Promise<Reply>
   if (directory.kind !== 'directory') return ENOTDIR
   const node = directory.lookup(nameOf(request))
   if (node === undefined) return ENOENT
-  return attributesOf(node).then((attributes) => entryOut(attributes, entryValidS(attributes)))
+  return shownOf(served, node).then((attributes) => entryOut(attributes, entryValidS(attributes)))
 }
 
 /** GETATTR. */
@@ -36,7 +36,7 @@ export function getattr(served: Served, request: Request): Reply | Promise<Reply
   if (!served.sizes.isLost(node.id)) return attributesOf(node).then(attrOut)
   const isOfHandle = (FuseGetattrIn.getattrFlags.get(request.view, ARGS) & FuseGetattr.FH) !== 0
   return waitForSize(served, node.id, { isOfHandle, pid: request.pid }).then(async () =>
-    attrOut(await attributesOf(node)),
+    attrOut(await shownOf(served, node)),
   )
 }
 
@@ -73,6 +73,12 @@ export function entryValidS({ validS }: FuseAttributes): number {
 function nodeidOf(node: Node, { size, validity }: Attributes): number {
   const isText = node.kind === 'file' && validity === 'never' && size < TEXT_SIZE_LIMIT
   return isText ? node.id + size * 2 ** 32 : node.id
+}
+
+/** As `attributesOf`. A kernel that does not know the size is to ask again. */
+export async function shownOf({ sizes }: Served, node: Node): Promise<FuseAttributes> {
+  const attributes = await attributesOf(node)
+  return sizes.isLost(node.id) ? { ...attributes, validS: 0 } : attributes
 }
 
 /** A node's attributes as the kernel wants them. */

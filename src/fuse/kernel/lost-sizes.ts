@@ -1,4 +1,5 @@
 import type { Logger } from '../../log.ts'
+import type { File } from '../../tree/node.ts'
 import { notifyStoreZero } from '../../wire/fuse-notify.ts'
 import type { Device } from './device.ts'
 
@@ -7,14 +8,16 @@ const TELLING_LIMIT_MS = 2000
 /** By then whoever truncates has taken the answer. */
 const TAKEN_MS = 100
 
+type Lost = Pick<File, 'id' | 'noteSize'>
+
 /** A volume that the kernel takes to be empty. */
 interface Loss {
   readonly size: number
   /** Resolves when the kernel knows the size, or will not be told it. */
   readonly over: Promise<void>
   readonly end: () => void
-  /** The file handle by which it is told. */
-  fh?: number | undefined
+  /** The file handles by which it is told. */
+  readonly fhs: Set<number | undefined>
 }
 
 /**
@@ -29,6 +32,8 @@ export class LostSizes {
   readonly #isWrittenBack: () => boolean
   readonly #log: Logger
   readonly #losses = new Map<number, Loss>()
+  /** Of a STORE that the first answer may have undone. */
+  readonly #repeats = new Map<number, NodeJS.Timeout>()
   readonly #stores = new Set<Promise<void>>()
 
   constructor(device: Pick<Device, 'sendAside'>, options: { isWrittenBack: () => boolean; log: Logger }) {
@@ -37,34 +42,40 @@ export class LostSizes {
     this.#log = options.log
   }
 
-  /** The answer that the size of `node` is 0, which is `size`, has been given. */
-  restore(node: number, size: number): void {
+  /** The answer that the size of a file is 0, which is `size`, has been given, perhaps by a predecessor of this process. */
+  restore(file: Lost, size: number): void {
+    const node = file.id
+    file.noteSize?.(false)
     if (!this.#isWrittenBack()) {
+      file.noteSize?.(true) // it asks
       void this.#store(node, size)
-      setTimeout(() => void this.#store(node, size), TAKEN_MS).unref()
+      clearTimeout(this.#repeats.get(node))
+      this.#repeats.set(node, setTimeout(() => void this.#store(node, size), TAKEN_MS).unref())
       return
     }
     let end = (): void => undefined
     const over = new Promise<void>((resolve) => (end = resolve))
-    const loss: Loss = { size, over, end }
+    const loss: Loss = { size, over, end, fhs: new Set() }
     this.#losses.set(node, loss)
-    const limit = setTimeout(() => void this.#store(node, size).then(end), TELLING_LIMIT_MS).unref()
+    const limit = setTimeout(() => void this.overstate(node).then(end), TELLING_LIMIT_MS).unref()
     void over.then(() => {
       clearTimeout(limit)
-      if (this.#losses.get(node) === loss) this.#losses.delete(node)
+      if (this.#losses.get(node) !== loss) return
+      this.#losses.delete(node)
+      file.noteSize?.(true)
     })
   }
 
-  /** A truncate(2) by this handle is answered with the true size. */
+  /** A truncate(2) by this handle is answered with a true size. It may be another than was lost. */
   told(node: number, fh: number | undefined): void {
-    const loss = this.#losses.get(node)
-    if (loss) loss.fh = fh
+    clearTimeout(this.#repeats.get(node))
+    this.#losses.get(node)?.fhs.add(fh)
   }
 
   /** A handle was closed: the kernel has taken the answers to all it was used for. */
   closed(node: number, fh: number): void {
     const loss = this.#losses.get(node)
-    if (loss?.fh === fh) loss.end()
+    if (loss?.fhs.has(fh) === true) loss.end()
   }
 
   /** Whether the kernel would give a wrong size of a node. */
@@ -80,7 +91,7 @@ export class LostSizes {
   /** Makes the kernel take the file for one byte too long, for who cannot wait: it may have locked the file. */
   async overstate(node: number): Promise<void> {
     const loss = this.#losses.get(node)
-    if (loss && loss.fh === undefined) await this.#store(node, loss.size)
+    if (loss?.fhs.size === 0) await this.#store(node, loss.size)
   }
 
   /** Resolves when nothing is being written to the device any more. */

@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { SheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
-import type { Tree } from '../../tree/node.ts'
+import type { File, Tree } from '../../tree/node.ts'
 import { newFuseMessage, setReplyHeader, type FuseMessage } from '../../wire/fuse-reply.ts'
 import { notifyResend } from '../../wire/fuse-notify.ts'
 import { FuseInHeader, FuseOutHeader, FuseSize } from '../../wire/fuse-structs.ts'
@@ -126,6 +126,11 @@ export class Session {
   /** Takes over what a dead predecessor had open. Once per successor, before `start`. Resolves without the cluster. */
   restore(handles: readonly OpenHandle[]): Promise<void> {
     return this.#files.restore(handles, this.#log)
+  }
+
+  /** A predecessor may have answered the truncation of a volume, and not told the size that it has. Before `start`. */
+  restoreSize(file: File, size: number): void {
+    this.#sizes.restore(file, size)
   }
 
   start(): void {

@@ -4,7 +4,7 @@ import type { File, Node } from '../../tree/node.ts'
 import { Fattr } from '../../wire/fuse-abi.ts'
 import { attrOut, type FuseAttributes } from '../../wire/fuse-reply.ts'
 import { FuseSetattrIn } from '../../wire/fuse-structs.ts'
-import { attributesOf } from './attributes.ts'
+import { shownOf } from './attributes.ts'
 import { ARGS, type Reply, type Request, type Served } from './operation.ts'
 
 const { EPERM, ESTALE } = constants.errno
@@ -33,10 +33,10 @@ export async function setattr(served: Served, request: Request): Promise<Reply> 
   const node = served.tree.node(request.nodeid)
   if (node === undefined) return ESTALE
   if (!(await hasModeAndOwner(node, wanted))) return EPERM
-  if (node.kind === 'directory') return attrOut(await attributesOf(node))
+  if (node.kind === 'directory') return attrOut(await shownOf(served, node))
   const isEmptied = await resize(served, node, wanted)
   if (wanted.modifiedMs !== undefined) node.setTimes?.(wanted.modifiedMs, wanted.changedMs)
-  const attributes = await attributesOf(node)
+  const attributes = await shownOf(served, node)
   return isEmptied ? emptied(served, request, { node, attributes }) : attrOut(attributes)
 }
 
@@ -89,7 +89,7 @@ function emptied(
 ): Reply {
   request.onAnswered = () => {
     if (request.isGivenUp) notifier.dropContent(node.id)
-    else sizes.restore(node.id, attributes.size)
+    else sizes.restore(node, attributes.size)
     node.tellSize?.()
   }
   return attrOut({ ...attributes, size: 0, validS: 0 })

@@ -38,7 +38,6 @@ export async function killWhileTruncating(t: TestContext, daemon: Sheepfsd, of: 
     await file.write(MARKER, 0, MARKER.length, place)
     const wanted = Buffer.alloc(size)
     MARKER.copy(wanted, place)
-    await untilLong(file, size)
     await isAsWanted(file, wanted, `round ${round}, through the handle`)
     await file.close()
     await daemon.serving(of.mount, generation)
@@ -62,11 +61,6 @@ async function fill(path: string, bytes: Buffer): Promise<void> {
   await file.write(bytes, 0, bytes.length, 0)
   await file.sync()
   await file.close()
-}
-
-/** A kernel that writes back takes the file to be shorter until the successor has told it the size (docs/guarantees.md). */
-async function untilLong(file: FileHandle, size: number): Promise<void> {
-  while ((await file.stat()).size < size) await delay(20)
 }
 
 async function isAsWanted(file: FileHandle, wanted: Buffer, what: string): Promise<void> {
