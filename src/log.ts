@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module'
-import { pino, type Logger } from 'pino'
-import type * as Pretty from 'pino-pretty'
+import { pino, stdTimeFunctions, type DestinationStream, type Logger } from 'pino'
+import { isJournal, PRIORITY, withPriority } from './journal.ts'
+import { logText } from './log-text.ts'
 
 export type { Logger }
 
@@ -8,21 +8,37 @@ export type { Logger }
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
+/** json: an object per line, for programs; text: for people. */
+export const LOG_FORMATS = ['json', 'text'] as const
+
 /**
- * The logger of a process, writing to stderr at once (a crash loses nothing): one readable line per event on a terminal,
- * JSON otherwise.
+ * The logger of a process, writing to stderr at once (a crash loses nothing): text on a terminal and in systemd's journal,
+ * which gets priorities too, JSON otherwise; SHEEPFS_LOG_FORMAT decides where it is set.
  */
-export function createLogger(options: { name: string; level: LogLevel; pretty?: boolean }): Logger {
-  const pretty = options.pretty ?? process.stderr.isTTY
-  const destination = pretty
-    ? loadPinoPretty()({ destination: 2, sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' })
-    : pino.destination({ dest: 2, sync: true })
-  return pino({ name: options.name, level: options.level }, destination)
+export function createLogger({ name, level }: { name: string; level: LogLevel }): Logger {
+  const stderr = pino.destination({ dest: 2, sync: true })
+  const toJournal = isJournal(2)
+  const wanted = process.env['SHEEPFS_LOG_FORMAT']
+  const isText = wanted === 'text' || (wanted !== 'json' && (toJournal || process.stderr.isTTY))
+  // the journal has the time, the name and the process by itself
+  const present = isText ? (line: string) => logText(line, { hasHead: !toJournal }) : (line: string) => line
+  const destination: DestinationStream & { lastLevel: number } = {
+    lastLevel: 0,
+    write: (line) =>
+      stderr.write(toJournal ? withPriority(present(line), priorityOf(destination.lastLevel)) : present(line)),
+  }
+  const options = {
+    name,
+    level,
+    timestamp: stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  }
+  return pino(options, Object.assign(destination, { [Symbol.for('pino.metadata')]: true }))
 }
 
-/** A daemon has no terminal: it does without the memory that this takes. */
-function loadPinoPretty() {
-  return (createRequire(import.meta.url)('pino-pretty') as typeof Pretty).PinoPretty
+function priorityOf(level: number): number {
+  const label = pino.levels.labels[level] as keyof typeof PRIORITY | undefined
+  return PRIORITY[label ?? 'info']
 }
 
 /** A logger that drops everything. */

@@ -41,7 +41,7 @@ export async function listenUnix(app: App, { path, mode, group }: ListenOptions)
   const hidden = await mkdtemp(join(dirname(path), '.s'))
   try {
     const socket = join(hidden, 's')
-    await app.listen({ path: socket })
+    await app.listen({ path: socket, listenTextResolver: () => `listens on ${path}` })
     if (groupId !== undefined) await setGroup(socket, groupId, group ?? '')
     await chmod(socket, mode)
     await rename(socket, path)

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { stat } from 'node:fs/promises'
 import { SheepfsError, errorText } from '../errors.ts'
+import { tellError } from '../journal.ts'
 import { ExitStatus, exitStatusOf } from './mount/exit-status.ts'
 import { MOUNT_USAGE, parseMountArguments, type MountArguments } from './mount/mount-arguments.ts'
 import { mountInstanceTree, mountInstanceVolume } from './mount/instance-mount.ts'
@@ -75,6 +76,6 @@ try {
   else await mount(args, interrupted.signal)
 } catch (error) {
   const isInterrupted = interrupted.signal.aborted
-  process.stderr.write(`mount.sheepfs: ${isInterrupted ? 'interrupted' : errorText(error)}\n`)
+  tellError(`mount.sheepfs: ${isInterrupted ? 'interrupted' : errorText(error)}\n`)
   process.exitCode = isInterrupted ? ExitStatus.USER : exitStatusOf(error)
 }

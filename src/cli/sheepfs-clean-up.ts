@@ -4,6 +4,7 @@ import { instanceFiles, readEnvironment } from '../daemon/config/environment.ts'
 import { readSavedState } from '../daemon/config/saved-state.ts'
 import { clearStaleMount } from '../daemon/supervisor/stale-mount.ts'
 import { errorText } from '../errors.ts'
+import { tellError } from '../journal.ts'
 import { createLogger } from '../log.ts'
 
 /*
@@ -18,6 +19,6 @@ try {
   const { mounts: added } = await readSavedState(files.state, log)
   for (const { name, mountpoint } of [...configured, ...added]) await clearStaleMount({ mount: name, mountpoint }, log)
 } catch (error) {
-  process.stderr.write(`sheepfs-clean-up: ${errorText(error)}\n`)
+  tellError(`sheepfs-clean-up: ${errorText(error)}\n`)
   process.exitCode = 1
 }

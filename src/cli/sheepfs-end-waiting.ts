@@ -2,6 +2,7 @@
 import { ControlClient } from '../api/client.ts'
 import { instanceFiles, readEnvironment } from '../daemon/config/environment.ts'
 import { errorText, isSheepfsError } from '../errors.ts'
+import { tellError } from '../journal.ts'
 
 /** From now on I/O waits this long for a cluster that is away, seconds. An unmount makes several requests in turn. */
 const IO_TIMEOUT_S = 5
@@ -19,7 +20,7 @@ try {
   }
 } catch (error) {
   if (!isSheepfsError(error, 'not-running')) {
-    process.stderr.write(`sheepfs-end-waiting: ${errorText(error)}\n`)
+    tellError(`sheepfs-end-waiting: ${errorText(error)}\n`)
     process.exitCode = 1
   }
 }

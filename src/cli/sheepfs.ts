@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { runSheepfs } from '../daemon/standalone/sheepfs-process.ts'
 import { errorText, isSheepfsError } from '../errors.ts'
+import { tellError } from '../journal.ts'
 import { startInBackground } from './background.ts'
 import { programVersion } from './program-version.ts'
 import { parseSheepfsOptions, SHEEPFS_USAGE, type SheepfsOptions } from './sheepfs-options.ts'
@@ -10,7 +11,7 @@ const FAILURE = 1
 const USAGE_FAILURE = 2
 
 function fail(status: number, message: string): void {
-  process.stderr.write(`sheepfs: ${message}\n`)
+  tellError(`sheepfs: ${message}\n`)
   process.exitCode = status
 }
 

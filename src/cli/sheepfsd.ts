@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8'
 import { errorText, isSheepfsError, SheepfsError } from '../errors.ts'
+import { tellError } from '../journal.ts'
 import { parseOptions } from './parse-options.ts'
 import { programVersion } from './program-version.ts'
 
@@ -11,8 +12,8 @@ Owns the mounts of /etc/sheepfs/INSTANCE.toml and serves the control socket /run
       --version  print the version and exit
 
 Environment: SHEEPFS_INSTANCE (instead of INSTANCE), SHEEPFS_CONFIG (another configuration file), SHEEPFS_RUNTIME_DIR
-(default /run/sheepfs), SHEEPFS_LOG_LEVEL (default info), SHEEPFS_WORKER_USER (default sheepfs), SHEEPFS_STOP_TIMEOUT
-(seconds, default 60). SIGHUP reloads the configuration, SIGTERM unmounts everything and ends.
+(default /run/sheepfs), SHEEPFS_LOG_LEVEL (default info), SHEEPFS_LOG_FORMAT (text or json), SHEEPFS_WORKER_USER (default
+sheepfs), SHEEPFS_STOP_TIMEOUT (seconds, default 60). SIGHUP reloads the configuration, SIGTERM unmounts everything and ends.
 `
 
 async function main(): Promise<void> {
@@ -40,6 +41,6 @@ try {
   await main()
 } catch (error) {
   const isDefect = error instanceof Error && !isSheepfsError(error)
-  process.stderr.write(`sheepfsd: ${isDefect ? String(error.stack) : errorText(error)}\n`)
+  tellError(`sheepfsd: ${isDefect ? String(error.stack) : errorText(error)}\n`)
   process.exitCode = isSheepfsError(error, 'invalid') ? 2 : 1
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { SheepfsError, errorText } from '../errors.ts'
+import { tellError } from '../journal.ts'
 import { ExitStatus, exitStatusOf } from './mount/exit-status.ts'
 import { detachVolume } from './mount/instance-mount.ts'
 import { backingFile, isLoopFreed, isLoopDevice } from './mount/loop-device.ts'
@@ -28,7 +29,7 @@ async function umount({ directory, flags }: UmountArguments): Promise<void> {
     if (volume) await detachVolume(volume)
     return
   }
-  process.stderr.write(`umount.sheepfs: ${mount.target} is unmounted, but somebody else still uses ${loop}\n`)
+  tellError(`umount.sheepfs: ${mount.target} is unmounted, but somebody else still uses ${loop}\n`)
 }
 
 try {
@@ -37,6 +38,6 @@ try {
   else if (args === 'version') process.stdout.write(`umount.sheepfs ${programVersion()}\n`)
   else await umount(args)
 } catch (error) {
-  process.stderr.write(`umount.sheepfs: ${errorText(error).replace(/^umount: /, '')}\n`)
+  tellError(`umount.sheepfs: ${errorText(error).replace(/^umount: /, '')}\n`)
   process.exitCode = error instanceof SheepfsError ? exitStatusOf(error) : ExitStatus.INTERNAL
 }

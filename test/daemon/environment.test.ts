@@ -56,9 +56,10 @@ test('the environment file of the package has every variable, with its default',
   const {
     SHEEPFS_CONFIG: config,
     SHEEPFS_INSTANCE: instance,
+    SHEEPFS_LOG_FORMAT: format,
     ...defaults
   } = Object.fromEntries(shown) as NodeJS.ProcessEnv
-  assert.deepEqual([config, instance], [instanceFiles('INSTANCE', readEnvironment({})).config, ''])
+  assert.deepEqual([config, instance, format], [instanceFiles('INSTANCE', readEnvironment({})).config, '', ''])
   const known = Object.entries(EnvironmentVariables.properties).filter(([, schema]) => 'default' in schema)
   assert.deepEqual(
     defaults,

@@ -4,12 +4,13 @@ import { Type, type Static } from 'typebox'
 import { explainInvalid } from '../../api/explain-invalid.ts'
 import { AbsolutePath, Name } from '../../api/schema/scalars.ts'
 import { SheepfsError, errorText } from '../../errors.ts'
-import { LOG_LEVELS } from '../../log.ts'
+import { LOG_FORMATS, LOG_LEVELS } from '../../log.ts'
 
 /** The environment of sheepfsd and sheepfsctl: /etc/default/sheepfs and /etc/sheepfs/INSTANCE.env under systemd. */
 export const EnvironmentVariables = Type.Object({
   SHEEPFS_INSTANCE: Type.Optional(Name),
   SHEEPFS_LOG_LEVEL: Type.Enum([...LOG_LEVELS], { default: 'info', description: `one of ${LOG_LEVELS.join(', ')}` }),
+  SHEEPFS_LOG_FORMAT: Type.Optional(Type.Enum([...LOG_FORMATS], { description: LOG_FORMATS.join(' or ') })),
   SHEEPFS_CONFIG: Type.Optional(AbsolutePath),
   SHEEPFS_RUNTIME_DIR: Type.String({ ...AbsolutePath, default: '/run/sheepfs' }),
   SHEEPFS_WORKER_USER: Type.String({

@@ -11,7 +11,7 @@ import { MemoryTree } from '../memory-tree.ts'
  */
 const tree = new MemoryTree(64 << 20)
 const options = JSON.parse(process.argv[2] ?? '{}') as Omit<MountOptions, 'log'>
-const log = createLogger({ name: 'native-server', level: 'warn', pretty: false })
+const log = createLogger({ name: 'native-server', level: 'warn' })
 
 const COMMANDS: Readonly<Record<string, (mounted: Mounted, argument: string) => unknown>> = {
   unmount: (mounted) => mounted.unmount(),
