@@ -70,6 +70,8 @@ export interface MountState {
 /** The first thing a worker is told. With the kernel engine, descriptor 3 is the device of the mount. */
 export interface WorkerStart {
   readonly kind: 'start'
+  /** To serve the mount; or to close, in place of a dead worker of a mount that is over, what that had locked. */
+  readonly purpose: 'serve' | 'close'
   readonly spec: WorkerSpec
   readonly state: MountState
   /** Volumes that the kernel has open. */

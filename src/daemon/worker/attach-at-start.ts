@@ -27,12 +27,25 @@ interface Context {
  * Connects to the cluster and attaches the volumes that a worker starts with. A first worker fails when the cluster or a
  * volume is not there, or does not answer; a successor has files open: it waits for the cluster, and goes on without what is lost.
  */
-export async function attachAtStart({ generation, state }: Start, context: Context): Promise<void> {
+export async function attachAtStart(start: Start, context: Context): Promise<void> {
+  await openCluster(start, context)
+  await attachAll(start, context)
+}
+
+/** Attaches, as a successor, only what a dead worker may have locked: whoever closes that gives the locks back. */
+export async function attachLocked(start: Start, context: Context): Promise<void> {
+  await openCluster(start, context)
+  if (context.cluster.hasLocking) await attachAll(start, context)
+}
+
+async function openCluster({ generation, state }: Start, context: Context): Promise<void> {
+  if (generation === 1) return context.cluster.open()
+  await untilOpen(context)
+  context.cluster.fence(state.gateways)
+}
+
+async function attachAll({ generation, state }: Start, context: Context): Promise<void> {
   const isSuccessor = generation > 1
-  if (isSuccessor) {
-    await untilOpen(context)
-    context.cluster.fence(state.gateways)
-  } else await context.cluster.open()
   await Promise.all(
     state.volumes.map(async (volume) => {
       try {

@@ -17,7 +17,7 @@ import { FIRST_VOLUME_ID, NodeIds } from '../../tree/node-ids.ts'
 import type { VolumeFile } from '../../tree/volume-file.ts'
 import { openVolume } from '../../volume/open-volume.ts'
 import { realWorld } from '../real-world.ts'
-import { attachAtStart } from './attach-at-start.ts'
+import { attachAtStart, attachLocked } from './attach-at-start.ts'
 import { withGateway } from './remembered-gateways.ts'
 import { loadEngine } from '../choose-engine.ts'
 import type { FromWorker, MountState, WorkerStart } from '../worker-protocol.ts'
@@ -140,6 +140,17 @@ export class MountCore {
       throw error
     } finally {
       abandoned.removeEventListener('abort', giveUp)
+    }
+  }
+
+  /** Serves nothing: takes over what a dead worker had locked, and gives it back. Errors: of the cluster and the volumes. */
+  static async giveBack(start: WorkerStart, surroundings: WorkerSurroundings): Promise<void> {
+    const core = new MountCore(start, surroundings)
+    const { cluster, log } = core
+    try {
+      await attachLocked(start, { cluster, attachments: core.tree.attachments, log })
+    } finally {
+      await core.#close()
     }
   }
 

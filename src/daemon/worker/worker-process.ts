@@ -1,6 +1,7 @@
 import { createLogger, type Logger } from '../../log.ts'
 import type { WorkerAccount } from '../config/worker-account.ts'
 import { CallAnswers } from './call-answers.ts'
+import { MountCore } from './mount-core.ts'
 import { MountWorker } from './mount-worker.ts'
 import { toWireError } from '../wire-error.ts'
 import type { FromWorker, ToWorker, WorkerStart } from '../worker-protocol.ts'
@@ -58,6 +59,11 @@ async function serve(start: WorkerStart): Promise<void> {
   })
   try {
     if (start.spec.account) become(start.spec.account)
+    if (start.purpose === 'close') {
+      await MountCore.giveBack(start, { log, send, abandoned: starting.signal })
+      send({ kind: 'ended', error: undefined })
+      return
+    }
     const serving = (worker = await MountWorker.start(start, { log, send, abandoned: starting.signal }))
     if (!process.connected) await serving.abandon()
     const answers = new CallAnswers(serving, send)
@@ -71,9 +77,10 @@ async function serve(start: WorkerStart): Promise<void> {
   } catch (error) {
     process.exitCode = 1
     send({ kind: 'ended', error: toWireError(error) })
+  } finally {
+    release()
+    if (process.connected) process.disconnect()
   }
-  release()
-  if (process.connected) process.disconnect()
 }
 
 // the terminal's Ctrl-C reaches all processes of a group: the supervisor decides what happens

@@ -1,0 +1,183 @@
+import { openersOf, type OpenHandle } from '../../fuse/kernel/open-files.ts'
+import type { Logger } from '../../log.ts'
+import type { AttachmentEvent } from '../../tree/attachments.ts'
+import type { MountServer, ServerNews } from '../mount/mount-performer.ts'
+import { fromWireError } from '../wire-error.ts'
+import type { FromWorker, MountState, MovedTimes, Progress, WorkerSpec } from '../worker-protocol.ts'
+import { WorkerClient } from './worker-client.ts'
+import { WorkerPulse } from './worker-pulse.ts'
+
+export interface WorkersWatcher {
+  /** What the mount has come to has changed. */
+  onChange(): void
+  onProgress(progress: Progress): void
+  onAttachment(event: AttachmentEvent): void
+  /** The kernel does not know yet that a volume has another size. */
+  onGrown(volume: string, size: number): void
+  onTimes(volumes: readonly MovedTimes[]): void
+}
+
+/** The workers of a mount, one after the other, and what each must know of those before it. */
+export class MountWorkers {
+  /** What the next worker is to serve; what is fixed while mounted must stay. */
+  spec: WorkerSpec
+  /** What the mount has come to. */
+  state: MountState
+  /** Volumes that the kernel has open, by fh. */
+  readonly handles = new Map<number, OpenHandle>()
+  readonly #log: Logger
+  readonly #watcher: WorkersWatcher
+  readonly #pulse: WorkerPulse
+  #worker: WorkerClient | undefined
+  #generation = 0
+  #waiting: { readonly sinceMs: number; readonly reason: string } | undefined
+  #tellStuck: () => void = () => undefined
+
+  constructor(spec: WorkerSpec, state: MountState, options: { log: Logger; watcher: WorkersWatcher }) {
+    this.spec = spec
+    this.state = state
+    this.#log = options.log
+    this.#watcher = options.watcher
+    this.#pulse = new WorkerPulse((worker, silentMs) => {
+      this.#log.error({ pid: worker.pid }, `the worker has not answered for ${silentMs / 1000} s: it is stuck`)
+      this.#tellStuck()
+    })
+  }
+
+  get worker(): WorkerClient | undefined {
+    return this.#worker
+  }
+
+  /** How many workers the mount has had after the first. */
+  get restarts(): number {
+    return Math.max(0, this.#generation - 1)
+  }
+
+  /** Requests of the present worker wait for the cluster. */
+  get waiting(): { readonly sinceMs: number; readonly reason: string } | undefined {
+    return this.#waiting
+  }
+
+  /** False when the worker has not given a sign of life for too long. */
+  get isAlive(): boolean {
+    return this.#pulse.isAlive
+  }
+
+  /** Processes that have volumes open. */
+  openers(): readonly number[] {
+    return openersOf(this.handles)
+  }
+
+  /** The mount is another one, on which nothing is open or negotiated. */
+  forgetMount(): void {
+    this.handles.clear()
+    this.state = { ...this.state, negotiated: undefined }
+  }
+
+  /** The next worker is the first one. */
+  forgetWorkers(): void {
+    this.#generation = 0
+  }
+
+  /** Starts the next worker, on the device of the mount where there is one. */
+  start(purpose: 'serve' | 'close', deviceFd: number | undefined, tell: (news: ServerNews) => void): MountServer {
+    if (purpose === 'serve') this.#generation++
+    const generation = purpose === 'serve' ? this.#generation : this.#generation + 2 // never that of a first worker
+    const { spec, state } = this
+    const start = { kind: 'start', purpose, spec, state, handles: [...this.handles.values()], generation } as const
+    let isHandedOver = false
+    const worker: WorkerClient = new WorkerClient(start, {
+      deviceFd: purpose === 'serve' ? deviceFd : undefined,
+      log: this.#log,
+      watcher: {
+        onMessage: (message) => {
+          if (worker !== this.#worker) return
+          const news = this.#hear(message, isHandedOver)
+          if (news?.kind === 'serves') this.#pulse.start(worker)
+          if (news) tell(news)
+        },
+        onExit: (how) => {
+          if (worker === this.#worker) this.#forget()
+          tell({ kind: 'gone', how, livedMs: worker.livedMs })
+        },
+      },
+    })
+    this.#worker = worker
+    this.#tellStuck = () => {
+      tell({ kind: 'stuck' })
+    }
+    return {
+      handOver: () => {
+        isHandedOver = true
+        worker.call('handOver').then(
+          () => {
+            worker.kill()
+          },
+          () => {
+            worker.kill()
+          },
+        )
+      },
+      abandon: () => {
+        worker.abandon()
+      },
+      kill: () => {
+        worker.kill()
+      },
+    }
+  }
+
+  #forget(): void {
+    this.#worker = undefined
+    this.#waiting = undefined
+    this.#pulse.stop()
+  }
+
+  /** Notes what a worker tells; what matters to the life of the mount is returned. */
+  #hear(message: FromWorker, isHandedOver: boolean): ServerNews | undefined {
+    switch (message.kind) {
+      case 'serving':
+        return { kind: 'serves', canResend: this.state.negotiated?.canResend ?? true }
+      case 'ended':
+        return { kind: 'over', isHandedOver, error: message.error && fromWireError(message.error) }
+      case 'state':
+        this.state = message.state
+        this.#watcher.onChange()
+        return undefined
+      case 'opened':
+        this.handles.set(message.handle.fh, message.handle)
+        return undefined
+      case 'closed':
+        this.handles.delete(message.fh)
+        return undefined
+      case 'progress':
+        this.#watcher.onProgress(message.progress)
+        return undefined
+      case 'attachment':
+        this.#watcher.onAttachment(message.event)
+        return undefined
+      case 'grown':
+        this.#watcher.onGrown(message.volume, message.size)
+        return undefined
+      case 'times':
+        this.state = withTimes(this.state, message.volumes)
+        this.#watcher.onTimes(message.volumes)
+        return undefined
+      case 'waiting':
+        this.#waiting = message.sinceMs === undefined ? undefined : { sinceMs: message.sinceMs, reason: message.reason }
+        this.#watcher.onChange()
+        return undefined
+      case 'answer':
+      case 'refusal':
+        return undefined // WorkerClient keeps these
+    }
+  }
+}
+
+function withTimes(state: MountState, moved: readonly MovedTimes[]): MountState {
+  const times = new Map(moved.map((volume) => [volume.nodeId, volume.times]))
+  return {
+    ...state,
+    volumes: state.volumes.map((volume) => ({ ...volume, times: times.get(volume.nodeId) ?? volume.times })),
+  }
+}
