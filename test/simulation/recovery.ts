@@ -114,6 +114,7 @@ export class Recovery {
         this.#cluster.agenda.after(FETCH_MS.least + random.next() * FETCH_MS.spread, () => {
           if (round !== this.#round) return
           if (fetched) this.#endFetch(wanted, { place, image: fetched.image })
+          else if (this.#cluster.isAnyFrozen) queue.push(wanted)
           next()
         })
       }
@@ -186,16 +187,22 @@ export class Recovery {
   #fetch(key: number, place: number): Strip | undefined {
     const oid = oidOf(key)
     const coded = this.#cluster.stripsOf(oid)
+    let passedOver: Strip | undefined
     for (let epoch = this.#isOfEpoch ? this.#cluster.epoch - 1 : this.#cluster.epoch; epoch >= 1; epoch--) {
       const holders = this.#cluster.holdersIn(epoch, oid)
       const asked = coded ? [holders[place]] : holders
       for (const holder of asked) {
-        if (!holder?.isServing) continue
+        if (!holder) continue
         const isWanted = (strip: Strip | undefined): strip is Strip =>
           strip !== undefined && (!coded || strip.place === place)
         const strip = [holder.disk.objects.get(key), holder.disk.findStale(key, epoch)].find(isWanted)
         if (!strip) continue
+        if (!holder.isServing) {
+          passedOver ??= strip
+          continue
+        }
         if (coded && holder === this.#sheep) this.#cluster.scar('stale strip', oid)
+        else if (passedOver && !passedOver.image.equals(strip.image)) this.#cluster.scar('older copy', oid)
         return strip
       }
     }

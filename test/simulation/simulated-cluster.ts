@@ -17,6 +17,8 @@ import { SimulatedSheep } from './simulated-sheep.ts'
 import { SpreadStore } from './spread-store.ts'
 import type { StoredObject } from './stored-object.ts'
 
+/** A request that waits for nodes is looked at again after this. */
+const PARK_MS = 500
 /** Few, so that a ring is made quickly. */
 const VNODES = 5
 const DETECTION_MS = { least: 100, spread: 2500 } as const
@@ -68,6 +70,8 @@ export class SimulatedCluster implements ClusterRecord {
   readonly #layouts = new Map<number, Layout>()
   /** All processes have ended; those that are back wait for the others. */
   #isWaiting = false
+  /** How often all were away. */
+  #outages = 0
   readonly #waiters = new Set<() => void>()
   /** What has happened to objects that may show in a failed check, by which that is told apart. */
   readonly scars: Scar[] = []
@@ -101,6 +105,7 @@ export class SimulatedCluster implements ClusterRecord {
       isRemoving: ({ index, high }) => this.core.references.isWaiting(high, index),
       entry: (vid, index) => this.store.entry(vid, index),
     })
+    this.#holdSnapshots()
     this.core.address = { addr: ADDR, ports: this.sheep.map(({ address }) => address.port), space: 0, zone: 0 }
     this.#epochs = [this.#epochOf(this.sheep)]
     for (const sheep of this.sheep) sheep.begin()
@@ -193,9 +198,21 @@ export class SimulatedCluster implements ClusterRecord {
     return this.isCalm && this.members.length === this.sheep.length
   }
 
-  /** Calls back when a request that waits for nodes may be tried again. */
+  /** A member takes questions and answers none. */
+  get isAnyFrozen(): boolean {
+    return this.members.some(({ isRunning, isServing }) => isRunning && !isServing)
+  }
+
+  /** Calls back once when what waits for nodes may be tried again. */
   whenChanged(run: () => void): void {
-    this.#waiters.add(run)
+    let isOver = false
+    const runOnce = (): void => {
+      if (isOver) return
+      isOver = true
+      run()
+    }
+    this.#waiters.add(runOnce)
+    this.agenda.after(PARK_MS, runOnce)
   }
 
   /** A node's process has ended. The others notice in a while. */
@@ -233,7 +250,7 @@ export class SimulatedCluster implements ClusterRecord {
   noticeMissing(oid: ObjectId): void {
     const key = keyOf(oid)
     const isAway = this.sheep.some(
-      ({ isRunning, disk }) => !isRunning && (disk.objects.has(key) || disk.stale.has(key)),
+      ({ isServing, disk }) => !isServing && (disk.objects.has(key) || disk.stale.has(key)),
     )
     if (isAway) this.scar('holders away', oid)
   }
@@ -250,14 +267,36 @@ export class SimulatedCluster implements ClusterRecord {
     return Buffer.concat(members.map((sheep) => encodeNodeRecord(recordOf(sheep))))
   }
 
+  /**
+   * A gateway that writes the inodes of a snapshot asks members that do not answer until they do, or are none any more. When
+   * all end, so does that.
+   */
+  #holdSnapshots(): void {
+    const { faults } = this.core
+    const pause = faults.pauseInSnapshot.bind(faults)
+    faults.pauseInSnapshot = async () => {
+      const outages = this.#outages
+      await pause()
+      const isOver = (): boolean => outages !== this.#outages
+      while (!isOver() && !this.members.every(({ isServing }) => isServing)) {
+        await new Promise<void>((resolve) => {
+          this.whenChanged(resolve)
+        })
+      }
+      if (isOver()) throw new Error('the gateway has ended')
+    }
+  }
+
   #beginWaiting(): void {
     this.#isWaiting = true
+    this.#outages++
     this.core.faults.isWaitingForJoin = true
   }
 
   #endWaiting(): void {
     this.#isWaiting = false
     this.core.faults.isWaitingForJoin = false
+    this.scar('locks lost')
     this.core.locks.clear()
     this.core.table.clear()
     this.core.table.load(this.store)

@@ -16,8 +16,6 @@ import type { SimulatedCluster } from './simulated-cluster.ts'
 
 const SERVICE_MS = { least: 0.05, spread: 0.6, rare: 0.03, rareSpread: 60 } as const
 const START_MS = { least: 30, spread: 500 } as const
-/** A request that waits for nodes is looked at again after this. */
-const PARK_MS = 500
 
 const GATEWAY_OPS = new Set<number>([
   Opcode.CREATE_AND_WRITE_OBJ,
@@ -239,9 +237,14 @@ export class SimulatedSheep implements Listener {
     const reply = ownReply ?? dispatch(core, request)
     store.gateway = undefined
     if (reply instanceof Promise) {
-      void reply.then((done) => {
-        this.#answerLater(served, instead ?? done)
-      })
+      reply.then(
+        (done) => {
+          this.#answerLater(served, instead ?? done)
+        },
+        (error: unknown) => {
+          if (this.#served.has(served)) throw error
+        },
+      )
     } else this.#answerLater(served, instead ?? reply)
   }
 
@@ -295,14 +298,9 @@ export class SimulatedSheep implements Listener {
   }
 
   #park(served: Served, instead?: Reply): void {
-    let isTried = false
-    const again = (): void => {
-      if (isTried) return
-      isTried = true
+    this.cluster.whenChanged(() => {
       this.#execute(served, instead)
-    }
-    this.cluster.whenChanged(again)
-    this.cluster.agenda.after(PARK_MS, again)
+    })
   }
 
   #executeInPart({ request }: Served): void {
