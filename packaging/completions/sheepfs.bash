@@ -66,7 +66,7 @@ _sheepfsd() {
   local -a words
   _sheepfs_words
   case ${words[-1]} in
-    -*) _sheepfs_offer < <(printf '%s\n' --help --version) ;;
+    -*) _sheepfs_offer < <(printf '%s\n' --check --help --version) ;;
     *) _sheepfs_offer < <(_sheepfs_instances configured) ;;
   esac
 }
@@ -117,6 +117,7 @@ _sheepfsctl_options() { # COMMAND
   printf '%s\n' --instance --mount --wait --json --help --version
   case $1 in
     mount | 'mount '*) printf '%s\n' --name --sheep --volume --engine --page-cache --object-cache --allow-other --io-timeout ;;
+    reload*) printf '%s\n' --dry-run ;;
     unmount* | detach*) printf '%s\n' --force ;;
     attach*) printf '%s\n' --read-only --break-lock ;;
     cache*) printf '%s\n' --page --object ;;

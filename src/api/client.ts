@@ -10,6 +10,7 @@ import type { MountInput } from './schema/config.ts'
 import type { Event } from './schema/event.ts'
 import { Cache, Mount, Sheep, type CachePatch, type MountPatch, type SheepPut } from './schema/mount.ts'
 import { Problem } from './schema/problem.ts'
+import { Reload } from './schema/reload.ts'
 import { Health, Status } from './schema/status.ts'
 import { Vdi, type CloneCreate, type Resize, type SnapshotCreate, type VdiCreate } from './schema/vdi.ts'
 import { Volume, type VolumePut } from './schema/volume.ts'
@@ -39,8 +40,10 @@ export class ControlClient {
     return this.#ask(Status, 'GET', '/v1/status')
   }
 
-  async reload(): Promise<void> {
-    await this.#exchange('POST', '/v1/reload')
+  /** A daemon of version 0.1.0 says nothing of what it has done. */
+  async reload({ isDryRun = false }: { readonly isDryRun?: boolean } = {}): Promise<Reload> {
+    const { body = { steps: [] } } = await this.#exchange('POST', '/v1/reload' + (isDryRun ? '?dry_run=true' : ''))
+    return checked(Reload, body)
   }
 
   async health(): Promise<Health> {

@@ -31,9 +31,7 @@ const CLOSE_LIMIT_MS = 2000
  * Errors: busy (a live one answers), exists (not a socket), invalid (path, group), not-found, not-permitted.
  */
 export async function listenUnix(app: App, { path, mode, group }: ListenOptions): Promise<Listening> {
-  if (Buffer.byteLength(path) > LONGEST_PATH) {
-    throw new SheepfsError('invalid', `socket "${path}": the path has more than ${LONGEST_PATH} bytes`)
-  }
+  checkSocketPath(path)
   await checkDirectory(path)
   await checkLeftover(path)
   const groupId = group === undefined ? undefined : await groupIdOf(group)
@@ -63,6 +61,12 @@ export async function listenUnix(app: App, { path, mode, group }: ListenOptions)
       clearTimeout(timer)
     },
   }
+}
+
+/** Errors: invalid, when a socket cannot have this path. */
+export function checkSocketPath(path: string): void {
+  if (Buffer.byteLength(path) <= LONGEST_PATH) return
+  throw new SheepfsError('invalid', `socket "${path}": the path has more than ${LONGEST_PATH} bytes`)
 }
 
 /** The permission bits that let everybody write. */

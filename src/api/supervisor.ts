@@ -2,6 +2,7 @@ import type { MountInput } from './schema/config.ts'
 import type { ClusterInfo, Node } from './schema/cluster.ts'
 import type { Event } from './schema/event.ts'
 import type { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from './schema/mount.ts'
+import type { Reload } from './schema/reload.ts'
 import type { Status } from './schema/status.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from './schema/vdi.ts'
 import type { Volume, VolumePut } from './schema/volume.ts'
@@ -16,10 +17,10 @@ import type { MountMetrics } from './mount-metrics.ts'
 export interface Supervisor extends VdiManagement {
   status(): Promise<Status>
   /**
-   * Reads the configuration again and applies what differs; resolves when that is done. Errors: what is wrong with it, or
-   * cannot be done; everything is as it was then.
+   * Reads the configuration again and applies what differs; resolves when that is done, or with `isDryRun` with what would be.
+   * Errors: what is wrong with it, or cannot be done; everything is as it was then.
    */
-  reload(): Promise<void>
+  reload(options: { readonly isDryRun: boolean }): Promise<Reload>
   metrics(): Promise<readonly MountMetrics[]>
   /** Calls `listener` for every event, from now until the returned function is called. */
   subscribe(listener: (event: Event) => void): () => void

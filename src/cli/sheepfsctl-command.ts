@@ -1,5 +1,4 @@
 import type { ControlClient } from '../api/client.ts'
-import type { Environment } from '../daemon/config/environment.ts'
 import { SheepfsError } from '../errors.ts'
 
 /** An option of one command. */
@@ -28,7 +27,7 @@ export interface Command {
 export type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>
 
 export interface CallOptions {
-  readonly environment: Environment
+  readonly variables: NodeJS.ProcessEnv
   readonly instance: string | undefined
   readonly client: ControlClient
   readonly args: readonly string[]
@@ -40,7 +39,7 @@ export interface CallOptions {
 
 /** One command line, taken apart. */
 export class Call {
-  readonly environment: Environment
+  readonly variables: NodeJS.ProcessEnv
   readonly instance: string | undefined
   readonly client: ControlClient
   readonly args: readonly string[]
@@ -48,9 +47,9 @@ export class Call {
   readonly #values: Values
   readonly #write: (text: string) => void
 
-  constructor({ instance, environment, client, args, values, write, showProgress }: CallOptions) {
+  constructor({ instance, variables, client, args, values, write, showProgress }: CallOptions) {
     this.instance = instance
-    this.environment = environment
+    this.variables = variables
     this.client = client
     this.args = args
     this.showProgress = showProgress

@@ -1,5 +1,6 @@
 import type { Mount } from '../api/schema/mount.ts'
 import { examine } from '../daemon/doctor/doctor.ts'
+import { findingText } from '../daemon/doctor/finding.ts'
 import { byteSizeText } from './byte-size.ts'
 import { EXIT } from './exit-code.ts'
 import type { Call, Command } from './sheepfsctl-command.ts'
@@ -117,19 +118,10 @@ async function printEvents(call: Call): Promise<number> {
   return EXIT.done
 }
 
-const MARK = { ok: 'ok     ', warning: 'WARNING', problem: 'PROBLEM' } as const
-
 async function runDoctor(call: Call): Promise<number> {
-  const { instance, environment } = call
+  const { instance, variables } = call
   const status = await call.client.status().catch((error: unknown) => error as Error)
-  const findings = await examine({ instance, environment, status })
-  call.print(findings, () =>
-    findings
-      .map(({ check, status, detail, mend }) => {
-        const line = `${MARK[status]}  ${check}: ${detail}\n`
-        return mend === undefined ? line : `${line}         -> ${mend}\n`
-      })
-      .join(''),
-  )
+  const findings = await examine({ instance, variables, status })
+  call.print(findings, () => findings.map(findingText).join(''))
   return findings.some(({ status }) => status === 'problem') ? EXIT.unhealthy : EXIT.done
 }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { MountInput } from '../api/schema/config.ts'
+import type { ReloadStep } from '../api/schema/reload.ts'
 import { SheepfsError } from '../errors.ts'
 import { byteSizeText } from './byte-size.ts'
 import { EXIT } from './exit-code.ts'
@@ -16,10 +17,16 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     name: 'reload',
     arguments: '',
     summary: 'applies what is different in the configuration; nothing when anything is wrong',
+    options: { 'dry-run': { type: 'boolean', help: 'only say what would be done, and what is in the way' } },
     count: [0, 0],
     run: async (call) => {
-      await call.client.reload()
-      call.print({ reloaded: true }, () => 'reloaded\n')
+      const isDryRun = call.flag('dry-run')
+      const reload = await call.client.reload({ isDryRun })
+      const done = isDryRun ? '' : 'reloaded\n'
+      call.print(
+        reload,
+        () => reload.steps.map(stepText).join('') + (done || (reload.steps.length > 0 ? '' : 'nothing to do\n')),
+      )
       return EXIT.done
     },
   },
@@ -159,6 +166,11 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     },
   },
 ]
+
+function stepText({ mount, text, effect }: ReloadStep): string {
+  const what = mount === null ? text : `${mount}: ${text}`
+  return effect === 'daemon-restart' ? `${what}: takes effect after a restart of the daemon\n` : `${what}\n`
+}
 
 function mountInput(call: Call): MountInput {
   const [name, engine, ioTimeout] = [call.text('name'), call.text('engine'), call.text('io-timeout')]

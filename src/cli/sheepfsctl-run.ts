@@ -46,7 +46,7 @@ async function run(
   }
   const endShow = showsProgress ? showWait(client, showProgress) : () => undefined
   try {
-    return await command.run(new Call({ instance, environment, client, args: line.args, values, write, showProgress }))
+    return await command.run(new Call({ instance, variables, client, args: line.args, values, write, showProgress }))
   } finally {
     endShow()
     showProgress('')

@@ -6,8 +6,10 @@ import { parseOptions } from './parse-options.ts'
 import { programVersion } from './program-version.ts'
 
 const USAGE = `Usage: sheepfsd [OPTION]... [INSTANCE]
+       sheepfsd --check [INSTANCE|FILE]...
 Owns the mounts of /etc/sheepfs/INSTANCE.toml and serves the control socket /run/sheepfs/INSTANCE/control.sock.
 
+      --check    start nothing: look for everything that a start would refuse (default: of all in /etc/sheepfs)
   -h, --help     print this and exit
       --version  print the version and exit
 
@@ -17,11 +19,18 @@ sheepfs), SHEEPFS_STOP_TIMEOUT (seconds, default 60). SIGHUP reloads the configu
 `
 
 async function main(): Promise<void> {
-  const options = { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } } as const
+  const options = {
+    check: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+    version: { type: 'boolean' },
+  } as const
   const { values, positionals } = parseOptions(process.argv.slice(2), options)
   if (values.help === true) process.stdout.write(USAGE)
   else if (values.version === true) process.stdout.write(`sheepfsd ${programVersion()}\n`)
-  else {
+  else if (values.check === true) {
+    const { checkInstances } = await import('./sheepfsd-check.ts')
+    process.exitCode = await checkInstances(positionals, process.env, (text) => process.stdout.write(text))
+  } else {
     // the supervisor moves no data: it had better be small. The flags hold for what is loaded after them
     setFlagsFromString('--optimize-for-size')
     setFlagsFromString('--max-semi-space-size=2')

@@ -4,6 +4,7 @@ import type { ClusterInfo, Node } from '../../src/api/schema/cluster.ts'
 import type { MountInput } from '../../src/api/schema/config.ts'
 import type { Event } from '../../src/api/schema/event.ts'
 import type { Cache, CachePatch, Mount, MountPatch, Sheep } from '../../src/api/schema/mount.ts'
+import type { Reload } from '../../src/api/schema/reload.ts'
 import type { Status } from '../../src/api/schema/status.ts'
 import type { Vdi, VdiCreate } from '../../src/api/schema/vdi.ts'
 import type { Volume, VolumePut } from '../../src/api/schema/volume.ts'
@@ -67,6 +68,7 @@ export class FakeSupervisor implements Supervisor {
   /** `mount/volume` of what is open. */
   readonly openVolumes = new Set<string>()
   measured: MountMetrics[] = []
+  reloadSteps: Reload['steps'] = []
   /** Thrown by the next call that needs a mount. */
   failure: Error | undefined
 
@@ -95,12 +97,12 @@ export class FakeSupervisor implements Supervisor {
     }
   }
 
-  reload(): Promise<void> {
+  reload({ isDryRun }: { isDryRun: boolean }): Promise<Reload> {
     const { failure } = this
     this.failure = undefined
     if (failure) return Promise.reject(failure)
-    this.emit({ type: 'reloaded' })
-    return Promise.resolve()
+    if (!isDryRun) this.emit({ type: 'reloaded' })
+    return Promise.resolve({ steps: this.reloadSteps })
   }
 
   metrics(): Promise<MountMetrics[]> {

@@ -92,6 +92,14 @@ test('a reload says whether it was done, and else what is wrong', limit, async (
   const supervisor = new FakeSupervisor()
   const ctl = await stage(t, { cluster1: supervisor })
   assert.deepEqual(await ctl('reload'), { code: EXIT.done, out: 'reloaded\n', errors: '\r\u001b[K' })
+  assert.equal((await ctl('reload', '--dry-run')).out, 'nothing to do\n')
+  supervisor.reloadSteps = [
+    { mount: null, text: 'socket_group x', effect: 'daemon-restart' },
+    { mount: 'two', text: 'unmounted', effect: 'unmount' },
+  ]
+  const steps = 'socket_group x: takes effect after a restart of the daemon\ntwo: unmounted\n'
+  assert.equal((await ctl('reload', '--dry-run')).out, steps)
+  assert.equal((await ctl('reload')).out, `${steps}reloaded\n`)
   supervisor.failure = new SheepfsError('invalid', 'not reloaded: /etc/sheepfs/cluster1.toml: "sheeps" means nothing')
   const { code, out, errors } = await ctl('reload')
   assert.deepEqual([code, out], [EXIT.usage, ''])

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { findMount } from '../../src/fuse/mount-table.ts'
@@ -87,6 +87,30 @@ describe('a daemon that is told to reload', NEEDS, () => {
       assert.match(other.log(), said)
     }
     await writeFile(daemon.place.configFile, config)
+  })
+
+  test('says beforehand what it would do, and does none of it', async () => {
+    const before = await daemon.client.mounts()
+    await writeConfig(daemon.place, [{ ...table, page_cache: true, allow_other: true }])
+    const { steps } = await daemon.client.reload({ isDryRun: true })
+    const text = `unmounted, then mounted at ${table.mountpoint} for another allow_other`
+    assert.deepEqual(steps, [{ mount: MOUNT, effect: 'unmount', text }])
+    const file = await open(join(table.mountpoint, 'volume', volumes[0] ?? ''))
+    const [step] = (await daemon.client.reload({ isDryRun: true })).steps
+    await file.close()
+    assert.equal(step?.text, `${text}; 1 open, so the reload would be refused`)
+    await writeConfig(daemon.place, [{ ...table, page_cach: true }])
+    await assert.rejects(daemon.client.reload({ isDryRun: true }), { code: 'invalid', message: /page_cach: unknown/ })
+    assert.deepEqual(await daemon.client.mounts(), before)
+  })
+
+  test('unmounts nothing when there is no place to mount it', async () => {
+    const [before] = await daemon.client.mounts()
+    const mountpoint = join(await stage.folder(), 'missing')
+    await writeConfig(daemon.place, [{ ...table, mountpoint }])
+    await assert.rejects(daemon.client.reload(), { code: 'not-found', message: /missing" does not exist/ })
+    const [after] = await daemon.client.mounts()
+    assert.deepEqual([after?.worker, after?.since], [before?.worker, before?.since])
   })
 
   test('goes back when a step fails', async () => {

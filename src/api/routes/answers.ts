@@ -21,6 +21,13 @@ export const ForceQuery = Type.Object(
   { additionalProperties: false },
 )
 
+export const DryRunQuery = Type.Object(
+  {
+    dry_run: Type.Optional(Type.Boolean({ description: 'true or false: whether it is only told what would be done' })),
+  },
+  { additionalProperties: false },
+)
+
 export const DetachQuery = Type.Object(
   {
     ...ForceQuery.properties,

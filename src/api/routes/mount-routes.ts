@@ -2,9 +2,10 @@ import { Type } from 'typebox'
 import type { App } from '../app.ts'
 import { MountInput } from '../schema/config.ts'
 import { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from '../schema/mount.ts'
+import { Reload } from '../schema/reload.ts'
 import type { Supervisor } from '../supervisor.ts'
 import { callerOf } from '../caller.ts'
-import { answers, ForceQuery, MountParams, NoContent, WaitQuery } from './answers.ts'
+import { answers, DryRunQuery, ForceQuery, MountParams, NoContent, WaitQuery } from './answers.ts'
 
 const params = MountParams
 const querystring = WaitQuery
@@ -38,13 +39,11 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
     {
       schema: {
         summary: 'applies what is different in the configuration, or nothing',
-        response: answers({ 204: NoContent }),
+        querystring: DryRunQuery,
+        response: answers({ 200: Reload }),
       },
     },
-    async (_, reply) => {
-      await supervisor.reload()
-      return reply.code(204).send(null)
-    },
+    ({ query }) => supervisor.reload({ isDryRun: query.dry_run === true }),
   )
   app.post(
     '/v1/mounts',

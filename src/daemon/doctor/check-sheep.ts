@@ -4,6 +4,8 @@ import { readClusterStatus } from '../../sheep/cluster-info.ts'
 import { errorText, isSheepfsError } from '../../errors.ts'
 import { silentLogger } from '../../log.ts'
 import { DEFAULT_TIMING } from '../../sheep/timing.ts'
+import { parseVolumeName, vdiSpecs } from '../../tree/volume-name.ts'
+import { requireVdi } from '../../volume/manage/find-vdi.ts'
 import { realWorld } from '../real-world.ts'
 import { clusterJson } from '../vdi-json.ts'
 import { ok, problem, warning, type Finding } from './finding.ts'
@@ -11,32 +13,84 @@ import { ok, problem, warning, type Finding } from './finding.ts'
 const CONNECT_LIMIT_MS = 3000
 const ANSWER_LIMIT_MS = 5000
 
-/** Asks every sheep, all at once, whether it answers and how its cluster is. */
-export function checkSheep(addresses: readonly string[]): Promise<Finding[]> {
-  return Promise.all([...new Set(addresses)].map(checkOneSheep))
+/** The sheep that a mount uses, of which one is enough, and the volumes that it wants from them. */
+export interface ClusterUse {
+  readonly sheep: readonly string[]
+  readonly volumes: readonly string[]
 }
 
-async function checkOneSheep(text: string): Promise<Finding> {
-  const address = parseAddress(text)
-  const check = `sheep ${addressText(address)}`
+interface Answer {
+  readonly finding: Finding
+  /** Its cluster can be used. */
+  readonly isRunning: boolean
+}
+
+/** Asks every sheep, all at once, whether it answers and how its cluster is, and then for the volumes of each mount. */
+export async function checkClusters(uses: readonly ClusterUse[]): Promise<Finding[]> {
+  const addresses = [...new Set(uses.flatMap(({ sheep }) => sheep))]
+  const answers = new Map(
+    await Promise.all(addresses.map(async (address) => [address, await askSheep(address)] as const)),
+  )
+  const isRunning = (address: string): boolean => answers.get(address)?.isRunning === true
+  const findings = addresses.map((address) => {
+    const finding = answers.get(address)?.finding
+    const isReplaced = uses.every(({ sheep }) => !sheep.includes(address) || sheep.some(isRunning))
+    return finding?.status === 'problem' && isReplaced ? [{ ...finding, status: 'warning' as const }] : (finding ?? [])
+  })
+  const volumes = await Promise.all(uses.map(({ sheep, volumes }) => checkVolumes(sheep.find(isRunning), volumes)))
+  return [...findings.flat(), ...volumes.flat()]
+}
+
+async function askSheep(text: string): Promise<Answer> {
+  const check = `sheep ${addressText(parseAddress(text))}`
+  try {
+    return await withCluster(text, async (cluster) => {
+      const { state, state_text: stateText } = clusterJson(await readClusterStatus(cluster))
+      if (state === 'running') return { isRunning: true, finding: ok(check, 'answers, its cluster is running') }
+      const mend = 'dog node list shows which nodes are missing'
+      return { isRunning: false, finding: warning(check, `answers, its cluster is ${stateText}`, mend) }
+    })
+  } catch (error) {
+    const finding = isSheepfsError(error, 'not-formatted')
+      ? problem(check, 'answers, its cluster was never formatted', 'dog cluster format --copies N')
+      : problem(
+          check,
+          errorText(error),
+          'start sheep there, or correct the address in the configuration; look for a firewall between',
+        )
+    return { isRunning: false, finding }
+  }
+}
+
+/** A start fails when a volume is not there. Without a sheep that answers there is nothing to be known. */
+async function checkVolumes(address: string | undefined, volumes: readonly string[]): Promise<Finding[]> {
+  if (address === undefined || volumes.length === 0) return []
+  const asked = withCluster(address, (cluster) => Promise.all(volumes.map((volume) => checkVolume(cluster, volume))))
+  return (await asked.catch(() => [])).flat() // lost meanwhile
+}
+
+async function checkVolume(cluster: Cluster, volume: string): Promise<Finding[]> {
+  try {
+    await requireVdi(cluster, vdiSpecs(parseVolumeName(volume)))
+    return []
+  } catch (error) {
+    if (!isSheepfsError(error, 'not-found')) return []
+    const mend = `sheepfsctl vdi create ${volume} SIZE, or take it out of volumes in the configuration`
+    return [problem(`volume ${volume}`, errorText(error), mend)]
+  }
+}
+
+async function withCluster<T>(address: string, ask: (cluster: Cluster) => Promise<T>): Promise<T> {
   const cluster = new Cluster({
     world: realWorld,
-    addresses: [address],
+    addresses: [parseAddress(address)],
     log: silentLogger(),
     ioTimeoutMs: ANSWER_LIMIT_MS,
     timing: { ...DEFAULT_TIMING, connectTimeoutMs: CONNECT_LIMIT_MS, deadlineMs: ANSWER_LIMIT_MS },
   })
   try {
     await cluster.open()
-    const { state, state_text: stateText } = clusterJson(await readClusterStatus(cluster))
-    if (state === 'running') return ok(check, 'answers, its cluster is running')
-    return warning(check, `answers, its cluster is ${stateText}`, 'dog node list shows which nodes are missing')
-  } catch (error) {
-    if (isSheepfsError(error, 'not-formatted')) {
-      return problem(check, 'answers, its cluster was never formatted', 'dog cluster format --copies N')
-    }
-    const mend = 'start sheep there, or correct the address in the configuration; look for a firewall between'
-    return problem(check, errorText(error), mend)
+    return await ask(cluster)
   } finally {
     cluster.close()
   }

@@ -1,8 +1,9 @@
 import type { MountMetrics } from '../../api/mount-metrics.ts'
 import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
-import type { MountInput } from '../../api/schema/config.ts'
+import type { InstanceConfig, MountInput } from '../../api/schema/config.ts'
 import type { Event } from '../../api/schema/event.ts'
 import type { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from '../../api/schema/mount.ts'
+import type { Reload } from '../../api/schema/reload.ts'
 import type { Status } from '../../api/schema/status.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
 import type { Volume, VolumePut } from '../../api/schema/volume.ts'
@@ -11,10 +12,11 @@ import { errorText, isSheepfsError, SheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import { parseAddress } from '../../sheep/address.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
+import { stepOf } from '../config/change-step.ts'
 import { readConfig } from '../config/config.ts'
 import { checkSocketGroup } from '../config/socket-group.ts'
 import type { Instance } from './instance.ts'
-import { reloadInstance } from './instance-reload.ts'
+import { checkReload, reloadInstance } from './instance-reload.ts'
 import { type ManagedMount, toTimeoutMs } from './managed-mount.ts'
 
 /** Of the daemon, beside its instance. */
@@ -51,23 +53,39 @@ export class InstanceControl implements Supervisor {
   }
 
   /** One after the other: what stands in the file when the last was asked for is what holds in the end. */
-  reload(): Promise<void> {
-    const reloaded = this.#reloads.then(() => this.#reload())
+  reload({ isDryRun }: { readonly isDryRun: boolean }): Promise<Reload> {
+    const reloaded = this.#reloads.then(() => (isDryRun ? this.#planReload() : this.#reload()))
     this.#reloads = reloaded.catch(() => undefined)
     return reloaded
   }
 
-  async #reload(): Promise<void> {
-    const { configFile: file, log } = this.#facts
-    const { name, state } = this.instance
+  async #planReload(): Promise<Reload> {
+    const changes = await checkReload(this.instance, await this.#readConfig())
+    const steps = changes.map(stepOf).map((step) => {
+      const open = this.instance.managed.find(({ name }) => name === step.mount)?.keeper.openFiles ?? 0
+      if (step.effect !== 'unmount' || open === 0) return step
+      return { ...step, text: `${step.text}; ${open} open, so the reload would be refused` }
+    })
+    return { steps }
+  }
+
+  async #readConfig(): Promise<InstanceConfig> {
+    const { name, workerAccount } = this.instance
+    const config = await readConfig({ file: this.#facts.configFile, instance: name })
+    await checkSocketGroup(config.socket_group, workerAccount)
+    return config
+  }
+
+  async #reload(): Promise<Reload> {
+    const { log } = this.#facts
+    const { state } = this.instance
     if (state !== 'running') throw new SheepfsError('closed', `not reloaded: the instance is ${state}`)
     this.instance.state = 'reloading'
     try {
-      const config = await readConfig({ file, instance: name })
-      await checkSocketGroup(config.socket_group, this.instance.workerAccount)
-      await reloadInstance(this, config, log)
+      const changes = await reloadInstance(this, await this.#readConfig(), log)
       log.info('reloaded')
       this.instance.emit({ type: 'reloaded' })
+      return { steps: changes.map(stepOf) }
     } catch (cause) {
       this.instance.emit({ type: 'reload-failed', reason: errorText(cause) })
       const code = isSheepfsError(cause) ? cause.code : 'io'

@@ -6,6 +6,7 @@ import { parseVolumeName } from '../../tree/volume-name.ts'
 import { chooseEngine } from '../choose-engine.ts'
 import type { SavedVolume } from '../config/saved-state.ts'
 import { diffConfig, type ConfigChange } from '../config/config-diff.ts'
+import { checkMountpoints } from '../config/mountpoint-check.ts'
 import type { Instance } from './instance.ts'
 import type { InstanceControl } from './instance-control.ts'
 import { serveLater } from './instance-life.ts'
@@ -14,16 +15,22 @@ import { serveLater } from './instance-life.ts'
  * Leads an instance to another configuration, which has been checked as a whole, step by step. When a step fails, those
  * done before are undone. Errors: of the step that failed.
  */
-export async function reloadInstance(control: InstanceControl, to: InstanceConfig, log: Logger): Promise<void> {
+export async function reloadInstance(
+  control: InstanceControl,
+  to: InstanceConfig,
+  log: Logger,
+): Promise<readonly ConfigChange[]> {
   const { instance } = control
   const from = instance.config
   const before = stateOf(instance)
+  const changes = await checkReload(instance, to)
   try {
-    for (const change of planReload(instance, from, to)) {
+    for (const change of changes) {
       log.info({ change: change.kind, mount: mountOf(change) }, 'reload')
       await apply(control, change, { before, log })
     }
     instance.adopt(to)
+    return changes
   } catch (error) {
     log.error(`reload: ${errorText(error)}; going back to the configuration before`)
     instance.adopt(to)
@@ -36,6 +43,22 @@ export async function reloadInstance(control: InstanceControl, to: InstanceConfi
     instance.adopt(from)
     throw error
   }
+}
+
+/**
+ * The steps to another configuration, of whose beginning nothing is known to be in the way. Errors: of a mountpoint at which
+ * nothing can be mounted.
+ */
+export async function checkReload(instance: Instance, to: InstanceConfig): Promise<readonly ConfigChange[]> {
+  const changes = planReload(instance, instance.config, to)
+  const leaving = changes.flatMap((change) =>
+    change.kind === 'remove-mount' || change.kind === 'remount' ? [mountOf(change) ?? ''] : [],
+  )
+  await checkMountpoints(
+    changes.flatMap((change) => ('mount' in change ? [change.mount] : [])),
+    leaving,
+  )
+  return changes
 }
 
 /** What the file says is done for nobody who could go. */

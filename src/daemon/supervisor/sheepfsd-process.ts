@@ -104,7 +104,7 @@ class Daemon {
     })
     stopped.catch(() => undefined)
     process.on('SIGHUP', () => {
-      this.#control.reload().catch((error: unknown) => {
+      this.#control.reload({ isDryRun: false }).catch((error: unknown) => {
         this.#log.error(errorText(error))
       })
     })

@@ -1,21 +1,23 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { checkAccess, type AccessFacts } from '../../../src/daemon/doctor/check-access.ts'
 import { checkKernel } from '../../../src/daemon/doctor/check-kernel.ts'
 import { checkMounts, type MountFacts } from '../../../src/daemon/doctor/check-mounts.ts'
-import { checkSheep } from '../../../src/daemon/doctor/check-sheep.ts'
+import { checkStart } from '../../../src/daemon/doctor/check-start.ts'
+import { checkClusters } from '../../../src/daemon/doctor/check-sheep.ts'
 import { examine } from '../../../src/daemon/doctor/doctor.ts'
 import type { Finding } from '../../../src/daemon/doctor/finding.ts'
 import { gatherAccessFacts } from '../../../src/daemon/doctor/gather-facts.ts'
-import { readEnvironment } from '../../../src/daemon/config/environment.ts'
 import { SheepfsError } from '../../../src/errors.ts'
 import { Lamb } from '../../../src/lamb/server.ts'
 import { FakeSupervisor } from '../../api/fake-supervisor.ts'
+import { run } from '../../e2e/stage/program.ts'
+import { SHEEPFSD } from '../../e2e/stage/sheepfsd.ts'
 
 const brief = (findings: readonly Finding[]) => findings.map(({ check, status }) => `${check} ${status}`)
 
@@ -83,7 +85,7 @@ test('stale and stuck mounts are found, and how to be rid of them', () => {
   assert.deepEqual(brief(checkMounts([{ ...mount, waiting: undefined }])), ['waiting requests warning'])
 })
 
-test('every sheep is asked, and one that does not answer is a problem', { timeout: 30_000 }, async (t) => {
+test('every sheep is asked, and a cluster of which none answers is a problem', { timeout: 30_000 }, async (t) => {
   const store = await mkdtemp(join(tmpdir(), 'sheepfs-doctor-'))
   const lamb = new Lamb({ store, port: 0 })
   const unformatted = new Lamb({ store: join(store, 'b'), port: 0, isUnformatted: true })
@@ -98,14 +100,20 @@ test('every sheep is asked, and one that does not answer is a problem', { timeou
   closed.close()
   const good = `127.0.0.1:${(await lamb.open()).port}`
   const raw = `127.0.0.1:${(await unformatted.open()).port}`
-  const findings = await checkSheep([good, good, raw, `127.0.0.1:${address.port}`])
-  assert.deepEqual(brief(findings), [
-    `sheep ${good} ok`,
-    `sheep ${raw} problem`,
-    `sheep 127.0.0.1:${address.port} problem`,
-  ])
+  const dead = `127.0.0.1:${address.port}`
+  const use = (sheep: string[], volumes: string[] = []) => ({ sheep, volumes })
+  const findings = await checkClusters([use([good, good]), use([raw]), use([dead])])
+  assert.deepEqual(brief(findings), [`sheep ${good} ok`, `sheep ${raw} problem`, `sheep ${dead} problem`])
   assert.match(findings[1]?.mend ?? '', /dog cluster format/)
   assert.match(findings[2]?.mend ?? '', /start sheep there/)
+  assert.doesNotMatch(findings[2]?.detail ?? '', /^sheep /) // the check is named already
+  // one of two is enough, for every mount that uses it
+  assert.deepEqual(brief(await checkClusters([use([dead, good])])), [`sheep ${dead} warning`, `sheep ${good} ok`])
+  const both = await checkClusters([use([dead, good]), use([dead])])
+  assert.deepEqual(brief(both), [`sheep ${dead} problem`, `sheep ${good} ok`])
+  const missing = await checkClusters([use([dead, good], ['nosuch', 'gone@1']), use([dead], ['unknown'])])
+  assert.deepEqual(brief(missing).slice(2), ['volume nosuch problem', 'volume gone@1 problem'])
+  assert.match(missing[2]?.detail ?? '', /VDI "nosuch" does not exist in the cluster/)
 })
 
 test(
@@ -115,15 +123,78 @@ test(
     const directory = await mkdtemp(join(tmpdir(), 'sheepfs-doctor-'))
     t.after(() => rm(directory, { recursive: true, force: true }))
     const file = join(directory, 'cluster1.toml')
-    const environment = readEnvironment({ SHEEPFS_CONFIG: file, SHEEPFS_RUNTIME_DIR: directory })
+    const variables = { SHEEPFS_CONFIG: file, SHEEPFS_RUNTIME_DIR: directory }
     const status = new SheepfsError('not-running', 'no daemon listens')
-    const first = await examine({ instance: 'cluster1', environment, status })
+    const first = await examine({ instance: 'cluster1', variables, status })
     assert.match(first.find(({ check }) => check === 'configuration')?.detail ?? '', /does not exist/)
     assert.match(first.find(({ check }) => check === 'daemon')?.mend ?? '', /systemctl start sheepfs@cluster1/)
     await writeFile(file, 'sheep = ["localhost"]')
     const running = await new FakeSupervisor([]).status()
-    const second = await examine({ instance: 'cluster1', environment, status: running })
+    const second = await examine({ instance: 'cluster1', variables, status: running })
     const mended = second.filter(({ check }) => check === 'configuration' || check === 'daemon')
     assert.deepEqual(brief(mended), ['configuration ok', 'daemon ok'])
   },
 )
+
+describe('a look at what a start would refuse', { timeout: 60_000 }, () => {
+  let directory: string
+  let file: string
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'sheepfs-check-'))
+    file = join(directory, 'cluster1.toml')
+    await mkdir(join(directory, 'mnt'))
+    await writeFile(join(directory, 'file'), '')
+  })
+  after(() => rm(directory, { recursive: true, force: true }))
+
+  /** Texts of the problems and warnings of a configuration with one mount. */
+  async function look(head: string, mountpoint: string, env = '', variables: NodeJS.ProcessEnv = {}) {
+    await writeFile(file, `${head}\n[[mount]]\nsheep = ["localhost"]\nmountpoint = "${join(directory, mountpoint)}"\n`)
+    await writeFile(join(directory, 'cluster1.env'), env)
+    const own = { SHEEPFS_CONFIG: file, SHEEPFS_RUNTIME_DIR: directory, SHEEPFS_WORKER_USER: 'daemon', ...variables }
+    const { findings } = await checkStart({ instance: 'cluster1', variables: own })
+    return findings.filter(({ status }) => status !== 'ok').map(({ status, detail }) => `${status}: ${detail}`)
+  }
+
+  test('is content with what would start', async () => {
+    assert.deepEqual(await look('', 'mnt', '# nothing\nSHEEPFS_LOG_LEVEL="debug"\n'), [])
+  })
+
+  test('finds a mountpoint that is missing, or a file', async () => {
+    const [missing = ''] = await look('', 'none')
+    assert.match(missing, /^problem: mountpoint ".*none" does not exist: create the directory first$/)
+    assert.match((await look('', 'file'))[0] ?? '', /^problem: mountpoint ".*file" is not a directory$/)
+    assert.match((await look('', 'file/below'))[0] ?? '', /a part of the path is not a directory$/)
+  })
+
+  test('finds a group that is not there, and one of the workers', async () => {
+    assert.match(
+      (await look('socket_group = "nosuch"', 'mnt'))[0] ?? '',
+      /^problem: socket_group "nosuch" does not exist/,
+    )
+    assert.match((await look('socket_group = "daemon"', 'mnt'))[0] ?? '', /is the group of the workers/)
+  })
+
+  test('finds what is wrong in the environment of the unit', async () => {
+    const level = await look('', 'mnt', 'SHEEPFS_LOG_LEVEL=loud\n')
+    assert.match(level[0] ?? '', /^problem: SHEEPFS_LOG_LEVEL: found "loud", expected one of trace/)
+    assert.match((await look('', 'mnt', 'SHEEPFS_LOGLEVEL=info'))[0] ?? '', /^warning: the variable SHEEPFS_LOGLEVEL/)
+    assert.match(
+      (await look('', 'mnt', "SHEEPFS_STOP_TIMEOUT='1d'"))[0] ?? '',
+      /^problem: SHEEPFS_STOP_TIMEOUT: found "1d"/,
+    )
+  })
+
+  test('finds a path that is too long for a socket', async () => {
+    const long = { SHEEPFS_RUNTIME_DIR: `/run/${'x'.repeat(100)}` }
+    assert.match((await look('', 'mnt', '', long))[0] ?? '', /^problem: socket "\/run\/x.*has more than 107 bytes$/)
+  })
+
+  test('is what sheepfsd --check says, with status 2', async () => {
+    await look('', 'none')
+    const { status, stdout } = await run(process.execPath, [SHEEPFSD, '--check', file])
+    assert.equal(status, 2)
+    assert.match(stdout, /PROBLEM {2}mount cluster1: mountpoint ".*none" does not exist.*\n +-> mkdir -p /)
+    assert.match(stdout, /\ncluster1: a start would be refused\n$/)
+  })
+})
