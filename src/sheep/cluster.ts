@@ -6,13 +6,15 @@ import type { Message, Response } from '../wire/message.ts'
 import type { ObjectId } from '../wire/object-id.ts'
 import { exist } from '../wire/object-ops.ts'
 import { SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
-import { addressText, type Address } from './address.ts'
+import { addressText, isSameAddress, type Address } from './address.ts'
 import { Delivery } from './delivery.ts'
 import type { Connection } from './connection.ts'
 import { Errand } from './errand.ts'
 import { Gateways, type Nearness } from './gateways.ts'
 import { ObjectCache } from './object-cache.ts'
 import { LockBook } from './lock-book.ts'
+import { LockTable, type LockStates } from './lock-table.ts'
+import { LockWatch } from './lock-watch.ts'
 import { Outage, type OutageState } from './outage.ts'
 import { PatientRequests, type Replica } from './patient-requests.ts'
 import { RecoveryGuard } from './recovery-guard.ts'
@@ -59,6 +61,8 @@ export class Cluster implements Requests {
   readonly #cache: ObjectCache
   readonly #onSettings: () => void
   readonly locks: LockBook
+  readonly lockWatch: LockWatch
+  readonly #lockTable: LockTable
 
   constructor(options: ClusterOptions) {
     const { world, log, timing = DEFAULT_TIMING } = options
@@ -86,6 +90,9 @@ export class Cluster implements Requests {
       {
         log,
         onHome: options.onGateway ?? (() => undefined),
+        onHomeLost: () => {
+          this.lockWatch.doubt()
+        },
         onSilence: (address, isSilent) => {
           outage.noteSilence(addressText(address), isSilent)
         },
@@ -94,7 +101,14 @@ export class Cluster implements Requests {
     const query = (message: Message): Promise<Response> => this.query(message)
     const cache = new ObjectCache({ isOn: options.objectCache ?? false, clock, timing, protoVer, query })
     const delivery = new Delivery({ clock, gateways, guard, cache, log })
-    this.#requests = new PatientRequests({ clock, timing, outage, guard, gateways, delivery })
+    this.#lockTable = new LockTable({
+      protoVer,
+      read: (message) => this.read(message),
+      ask: (address, message) => this.ask(address, message),
+    })
+    this.lockWatch = new LockWatch({ clock, timing, log, read: () => this.lockStates() })
+    const { lockWatch } = this
+    this.#requests = new PatientRequests({ clock, timing, outage, guard, gateways, delivery, lockWatch })
     this.#outage = outage
     this.#guard = guard
     this.#gateways = gateways
@@ -126,6 +140,21 @@ export class Cluster implements Requests {
   /** Whether the cluster keeps VDI locks. */
   get hasLocking(): boolean {
     return (this.#delivery.flags & ClusterFlag.LOCKING) !== 0
+  }
+
+  /** As home knows them. */
+  lockStates(): Promise<LockStates> {
+    return this.#lockTable.read()
+  }
+
+  /** Whether a lock that home does not know of is forgotten by the whole cluster. */
+  isLockForgotten(vid: number): Promise<boolean> {
+    const home = this.homePeer
+    const nodes = this.#delivery.topology?.addresses ?? []
+    return this.#lockTable.isForgotten(
+      vid,
+      nodes.filter((address) => !home || !isSameAddress(address, home)),
+    )
   }
 
   /** Whether object requests go through the gateway's cache. A cluster without one ignores it. */
@@ -295,6 +324,7 @@ export class Cluster implements Requests {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#guard.close()
+    this.lockWatch.close()
     this.#delivery.close()
     this.#outage.timeoutMs = 0
     this.#gateways.destroy(new SheepfsError('closed', 'the cluster client was closed'))

@@ -3,6 +3,7 @@ import type { Message, Response } from '../wire/message.ts'
 import type { Address } from './address.ts'
 import type { Connection } from './connection.ts'
 import type { LockBook } from './lock-book.ts'
+import type { LockStates } from './lock-table.ts'
 import type { Caller, ChangeOptions, RequestOptions, Requests } from './requests.ts'
 import type { Waiter } from './waiter.ts'
 
@@ -43,6 +44,10 @@ export class Errand implements Requests, Caller {
 
   get locks(): LockBook {
     return this.#cluster.locks
+  }
+
+  lockStates(): Promise<LockStates> {
+    return this.#answered(this.waiter.until(this.#cluster.lockStates()))
   }
 
   get lasting(): Requests {

@@ -19,6 +19,8 @@ export interface GatewaysWatcher {
   readonly log: Logger
   /** With every home that is chosen, before anything is sent to it. */
   readonly onHome: (address: Address) => void
+  /** Home was lost, or is another one. */
+  readonly onHomeLost: () => void
   /** A sheep leaves requests unanswered for longer than is usual, or does no more: it answers, or was lost. */
   readonly onSilence: (address: Address, isSilent: boolean) => void
 }
@@ -122,6 +124,7 @@ export class Gateways {
       const home = await this.#firstToAnswer(configured)
       waiter?.signal.throwIfAborted()
       this.#setHome(home)
+      this.#watcher.onHomeLost()
     }
     this.#configured = configured
   }
@@ -129,7 +132,9 @@ export class Gateways {
   /** Lets the next request choose another gateway; for one that says it is leaving. */
   leave(connection: Connection): void {
     this.#sheepAt(connection.address).holdOff()
-    if (this.#home?.connection === connection) this.#home = undefined
+    if (this.#home?.connection !== connection) return
+    this.#home = undefined
+    this.#watcher.onHomeLost()
   }
 
   /** Resolves when a lost connection's changes are over; to be asked for as soon as the loss is noticed. */
@@ -149,6 +154,7 @@ export class Gateways {
       sheep = new Sheep(address, this.#options, {
         onLost: (lost, error) => {
           this.#watcher.onSilence(lost.address, false)
+          if (lost === this.#home && !this.#isClosed) this.#watcher.onHomeLost()
           if (!this.#isClosed) this.#log.warn({ sheep: addressText(lost.address) }, `lost a sheep: ${error.message}`)
         },
         onSilence: (silent, isSilent) => {

@@ -159,6 +159,12 @@ export class Patience {
     this.#checkTime(failure)
   }
 
+  /** Resolves with `promise`; rejects with `failure` when the request has waited as long as it may. */
+  async until(promise: Promise<unknown>, failure: SheepfsError): Promise<void> {
+    const over = promise.then(() => true)
+    while (!(await Promise.race([over, this.wait(failure)])));
+  }
+
   #checkTime(failure: SheepfsError): void {
     const waitsNoMore = this.#waiter?.signal.aborted === true
     const limitMs = this.#waiter?.isPatient === true ? Infinity : this.#outage.timeoutMs

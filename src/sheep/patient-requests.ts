@@ -1,9 +1,11 @@
 import { sleep, type Clock } from '../clock.ts'
+import { SheepfsError } from '../errors.ts'
 import type { Message, Response } from '../wire/message.ts'
 import { Result } from '../wire/sd-proto.ts'
 import type { Address } from './address.ts'
 import type { Delivery } from './delivery.ts'
 import type { Gateways, Nearness } from './gateways.ts'
+import type { LockWatch } from './lock-watch.ts'
 import type { Outage, Patience } from './outage.ts'
 import { targetOf, type Probe, type RecoveryGuard } from './recovery-guard.ts'
 import type { ChangeOptions, RequestOptions } from './requests.ts'
@@ -25,6 +27,7 @@ interface Options {
   readonly guard: RecoveryGuard
   readonly delivery: Delivery
   readonly gateways: Gateways
+  readonly lockWatch: LockWatch
 }
 
 /** Sends requests again after a loss or a transient result, for as long as the outage may last, and changes past no guard. */
@@ -133,13 +136,16 @@ export class PatientRequests {
     { copies, at, caller, wasRemoved = false }: ChangeOptions,
     { patience, isFirst }: Attempt,
   ): Promise<Response | undefined> {
-    const { guard, delivery } = this.#options
+    const { guard, delivery, lockWatch } = this.#options
     const known = targetOf(message, copies)
     const target = known?.isNew === true && (!isFirst || wasRemoved) ? { ...known, isNew: false, wasRemoved } : known
     const line = caller && { connect: () => caller.connectForChange() }
     for (;;) {
       if (this.#fence) await this.#fence
       const admission = target && (await guard.admit(target))
+      for (let doubt = lockWatch.doubtOf(message); doubt; doubt = lockWatch.doubtOf(message)) {
+        await patience.until(doubt, new SheepfsError('unreachable', 'it is not known yet who has the locks'))
+      }
       const { response, sent, failure, lost, isUndecided } = await delivery.once(message, { at, line })
       if (response) {
         if (!target || !admission || response.result !== Result.SUCCESS) return response

@@ -2,6 +2,7 @@ import type { Message, Response } from '../wire/message.ts'
 import type { Address } from './address.ts'
 import type { Connection } from './connection.ts'
 import type { LockBook } from './lock-book.ts'
+import type { LockStates } from './lock-table.ts'
 import type { Nearness } from './gateways.ts'
 import type { Waiter } from './waiter.ts'
 
@@ -43,6 +44,8 @@ export interface Requests {
   readonly homePeer: Address | undefined
   /** The locks that may be held through it. */
   readonly locks: LockBook
+  /** How all VDIs are locked, after all that was answered before. */
+  lockStates(): Promise<LockStates>
   /** For what has to be done whoever waits. */
   readonly lasting: Requests
   read(message: Message, options?: RequestOptions): Promise<Response>

@@ -39,6 +39,8 @@ export interface Timing {
   /** A discarded object that is still there after this is not being removed: something else refers to it. */
   readonly removalLimitMs: number
   readonly removalPauseMs: number
+  /** Between looks at the locks that are held. */
+  readonly lockPollMs: number
   /** A gateway that has said that its cache is flushed still uses the last objects of it for a moment. */
   readonly cachePauseMs: number
 }
@@ -63,5 +65,6 @@ export const DEFAULT_TIMING: Timing = {
   missingPauseMs: 200,
   removalLimitMs: 30_000,
   removalPauseMs: 20,
+  lockPollMs: 30_000,
   cachePauseMs: 500,
 }

@@ -68,8 +68,11 @@ async function openInode(
   checkLayout(header, text)
   const index = await loadIndex(cluster, header)
   waiter?.signal.throwIfAborted()
-  const lock = 'owner' in held ? new HeldLock(held, { cluster, log, onChange: onLock }) : undefined
+  const lock = 'owner' in held ? new HeldLock(held, { cluster, spec, log, onChange: onLock }) : undefined
   const core = new VolumeCore({ cluster, spec, incarnation: { header, index }, lock, recoverFromSnapshot, log })
+  lock?.watch((failure) => {
+    core.fail(failure)
+  })
   if (lock) core.removals.suspectFormer()
   return new Volume(core)
 }

@@ -26,7 +26,7 @@ export async function recoverFromSnapshot(core: VolumeCore): Promise<void> {
   for (;;) {
     const vid = await findSuccessor(core)
     if (await goOver(core, vid)) {
-      await core.lock?.goOver(core.spec)
+      await core.lock?.goOver()
       return
     }
     core.log.info(`${core.text}: another snapshot was taken before the first was dealt with`)
@@ -59,7 +59,7 @@ async function findSuccessor(core: VolumeCore): Promise<number> {
     const { vid } = await lookupVdi(core.cluster, { name: core.spec.name })
     if (vid !== core.vid) {
       checkSnapshots(core)
-      return (await core.lock?.acquireNext(core.spec)) ?? vid
+      return (await core.lock?.acquireNext()) ?? vid
     }
   } catch (error) {
     if (!isSheepfsError(error, 'not-found')) throw error

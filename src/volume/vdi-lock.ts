@@ -2,17 +2,14 @@ import { SheepfsError } from '../errors.ts'
 import { addressText } from '../sheep/address.ts'
 import type { BookedLock } from '../sheep/lock-book.ts'
 import type { Requests } from '../sheep/requests.ts'
-import { expectSuccess, resultError } from '../sheep/result-error.ts'
+import type { LockedState } from '../sheep/lock-table.ts'
+import { resultError } from '../sheep/result-error.ts'
 import { lookupVdi, vdiText } from '../sheep/vdi-lookup.ts'
-import { getVdiCopies, LockState, VDI_STATE_SIZE, VdiState } from '../wire/info-ops.ts'
-import { addrText } from '../wire/node-record.ts'
-import { viewOf } from '../wire/field.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { lockVdi, LockType, parseVdiAnswer, releaseVdi, type VdiSpec } from '../wire/vdi-ops.ts'
 
-/** Room for the first question; the answer is asked again with twice the room while it does not fit. */
-const FIRST_STATES = 512
-const MAX_STATES = 2 ** 20
+/** Refusals of a lock that nobody seems to have. */
+const MAX_REFUSALS = 3
 
 export interface LockOptions {
   /** Take the lock from whoever has it. */
@@ -59,71 +56,50 @@ async function takeLock(
   onTry: (lock: BookedLock) => void,
 ): Promise<BookedLock> {
   const ownOwners = new Set(options.ownOwners)
+  let refusals = 0
+  const isOwn = (lock: LockedState | undefined): lock is { owner: string } =>
+    lock?.owner !== undefined && ownOwners.has(lock.owner)
   for (let isBreaking = options.breakLock === true; ;) {
     const { vid: wanted } = await lookupVdi(cluster, spec)
-    const before = await readLock(cluster, wanted)
+    const before = (await cluster.lockStates()).get(wanted)
+    if (isOwn(before)) return { vid: wanted, owner: before.owner }
+    if (before && !isBreaking) throw lockedError(spec, before)
+    if (before) {
+      isBreaking = false
+      await cluster.change(releaseVdi(wanted, before.owner === undefined ? LockType.SHARED : LockType.NORMAL))
+    }
     const gateway = cluster.homePeer
-    if (before.owner === undefined && gateway) onTry({ vid: wanted, owner: addressText(gateway) })
+    if (gateway) onTry({ vid: wanted, owner: addressText(gateway) })
     const response = await cluster.changeOnce(lockVdi(spec))
     if (!response) {
-      // it may have been taken before the connection broke, through either of these, unless somebody had it before
-      const possible = before.owner === undefined ? [gateway, cluster.homePeer] : []
-      for (const address of possible) if (address) ownOwners.add(addressText(address))
+      // it may have been taken before the connection broke, through either of these
+      for (const address of [gateway, cluster.homePeer]) if (address) ownOwners.add(addressText(address))
       continue
     }
     const isTaken = response.result === Result.SUCCESS
     if (!isTaken && response.result !== Result.VDI_LOCKED) throw resultError(response.result, vdiText(spec))
-    const vid = isTaken ? parseVdiAnswer(response).vid : (await lookupVdi(cluster, spec)).vid
+    if (!isTaken) {
+      if (++refusals === MAX_REFUSALS) throw lockedError(spec, { owner: '(unknown)' })
+      continue // somebody has it since we looked
+    }
+    const { vid } = parseVdiAnswer(response)
     // whoever waits for it may go now, and it has to be known to be given back
-    const lock = await readLock(isTaken ? cluster.lasting : cluster, vid)
-    if (lock.owner !== undefined && (isTaken || ownOwners.has(lock.owner))) return { vid, owner: lock.owner }
-    if (isTaken) continue // broken by somebody before it could be looked at
-    if (!isBreaking) throw lockedError(spec, lock)
-    isBreaking = false
-    await cluster.change(releaseVdi(vid, lock.isShared ? LockType.SHARED : LockType.NORMAL))
+    const lock = (await cluster.lasting.lockStates()).get(vid)
+    if (lock?.owner !== undefined) return { vid, owner: lock.owner }
+    // else it was broken by somebody before it could be looked at
   }
 }
 
 /** Gives a lock back, unless it was broken and others hold it by now. */
 export async function releaseVdiLock(cluster: Requests, { vid, owner }: VdiLock): Promise<void> {
   if (owner === undefined) return
-  const lock = await readLock(cluster, vid)
-  if (lock.owner === owner) await cluster.change(releaseVdi(vid))
+  const lock = (await cluster.lockStates()).get(vid)
+  if (lock?.owner === owner) await cluster.change(releaseVdi(vid))
   cluster.locks.strike(vid)
 }
 
-interface Lock {
-  /** `host:port` of the sheep through which it is held. */
-  readonly owner: string | undefined
-  readonly isShared: boolean
-}
-
-async function readLock(cluster: Requests, vid: number): Promise<Lock> {
-  for (let room = FIRST_STATES; room <= MAX_STATES; room *= 2) {
-    const { result, payload } = await cluster.read(getVdiCopies(cluster.protoVer, room))
-    if (result === Result.BUFFER_SMALL) continue
-    expectSuccess({ result }, 'lock state')
-    return findLock(payload, vid)
-  }
-  throw new SheepfsError('io', `the cluster has more than ${MAX_STATES} VDIs`)
-}
-
-function findLock(states: Uint8Array, vid: number): Lock {
-  const view = viewOf(states)
-  for (let at = 0; at + VDI_STATE_SIZE <= states.length; at += VDI_STATE_SIZE) {
-    if (VdiState.vid.get(view, at) !== vid) continue
-    const state = VdiState.lockState.get(view, at)
-    const host = addrText(VdiState.lockOwnerAddr.get(view, at))
-    const owner = addressText({ host, port: VdiState.lockOwnerPort.get(view, at) })
-    return { owner: state === LockState.LOCKED ? owner : undefined, isShared: state === LockState.SHARED }
-  }
-  return { owner: undefined, isShared: false }
-}
-
-function lockedError(spec: VdiSpec, lock: Lock): SheepfsError {
-  const holder = lock.isShared
-    ? 'shared by clients of iSCSI multipath'
-    : `locked by a client of sheep ${lock.owner ?? '(unknown)'}`
+function lockedError(spec: VdiSpec, { owner }: LockedState): SheepfsError {
+  const holder = owner === undefined ? 'shared by clients of iSCSI multipath' : `locked by a client of sheep ${owner}`
   return new SheepfsError(
     'locked',
     `${vdiText(spec)} is ${holder}; when that client is gone for good, attach it with --break-lock`,

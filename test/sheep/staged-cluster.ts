@@ -28,6 +28,7 @@ export const FAST: Timing = {
   missingPauseMs: 5,
   removalLimitMs: 2000,
   removalPauseMs: 2,
+  lockPollMs: 100,
   cachePauseMs: 1,
 }
 

@@ -291,13 +291,12 @@ export class SimulatedCluster implements ClusterRecord {
     this.#isWaiting = true
     this.#outages++
     this.core.faults.isWaitingForJoin = true
+    this.core.locks.clear()
   }
 
   #endWaiting(): void {
     this.#isWaiting = false
     this.core.faults.isWaitingForJoin = false
-    this.scar('locks lost')
-    this.core.locks.clear()
     this.core.table.clear()
     this.core.table.load(this.store)
     this.network.trace.say(this.agenda.now, () => `${this.name}: all members are back`)

@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict'
+import { randomInt } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { realWorld } from '../../src/daemon/real-world.ts'
+import type { FaultRule } from '../../src/lamb/faults.ts'
 import { Lamb } from '../../src/lamb/server.ts'
 import { silentLogger } from '../../src/log.ts'
 import { Cluster } from '../../src/sheep/cluster.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
 import { ClusterFlag } from '../../src/wire/info-ops.ts'
 import { snapshotVdi } from '../../src/volume/manage/snapshot-vdi.ts'
-import { Opcode, Result } from '../../src/wire/sd-proto.ts'
+import { Opcode, Req, Result } from '../../src/wire/sd-proto.ts'
+import { lockVdi, releaseVdi } from '../../src/wire/vdi-ops.ts'
 import { scratchDirectory } from '../lamb/scratch.ts'
 import { FAST } from '../sheep/staged-cluster.ts'
 
@@ -81,3 +85,138 @@ test('a lock whose answer was lost is taken for our own where the sheep is known
   await (await openVolume(cluster, SPEC, { log: silentLogger() })).close()
   await (await openVolume(cluster, SPEC, { log: silentLogger() })).close()
 })
+
+/** A client of the cluster with one volume attached, and what else it takes to see who has the lock. */
+async function held(t: TestContext) {
+  const stage = await clusterOf(t, { gateways: 2 })
+  const cluster = await stage.open(0)
+  const volume = await openVolume(cluster, SPEC, { log: silentLogger() })
+  await volume.write(0, Buffer.from('before'))
+  return { ...stage, cluster, volume }
+}
+
+/** A cluster with locks of some gateways, that can be restarted as a whole: its locks are gone then. */
+async function clusterOf(t: TestContext, { gateways }: { gateways: number }) {
+  const store = await scratchDirectory(t)
+  const format = { flags: ClusterFlag.LOCKING }
+  const vdis = ['vdi', 'b', 'c', 'd'].map((name) => ({ name, size: 1 << 22 }))
+  const port = randomInt(12_000, 30_000)
+  let lamb = new Lamb({ store, port, gateways, format, vdis })
+  await lamb.open()
+  const clients: Cluster[] = []
+  t.after(async () => {
+    for (const client of clients) client.close()
+    await lamb.close()
+  })
+  return {
+    owner: (gateway: number): string => `127.0.0.1:${port + gateway}`,
+    open: async (gateway: number): Promise<Cluster> => {
+      const addresses = [{ host: '127.0.0.1', port: port + gateway }]
+      const cluster = new Cluster({ world: realWorld, addresses, log: silentLogger(), timing: FAST })
+      clients.push(cluster)
+      await cluster.open()
+      return cluster
+    },
+    stop: () => lamb.close(),
+    start: async (...rules: FaultRule[]) => {
+      lamb = new Lamb({ store, port, gateways })
+      for (const rule of rules) lamb.faults.addRule(rule)
+      await lamb.open()
+      return lamb
+    },
+  }
+}
+
+/** A client that breaks the lock and takes it for itself. */
+async function rivalOf({ open }: { open: (gateway: number) => Promise<Cluster> }) {
+  return openVolume(await open(1), SPEC, { log: silentLogger(), breakLock: true })
+}
+
+async function until(isReached: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isReached())) await pause(5)
+}
+
+test(
+  'a lock that a restart of the whole cluster has lost is taken again, even when nobody writes',
+  LIMIT,
+  async (t) => {
+    const { cluster, volume, open, stop, start } = await held(t)
+    await stop()
+    await start()
+    await until(async () => (await cluster.lockStates()).has(volume.vid))
+    await assert.rejects(openVolume(await open(1), SPEC, { log: silentLogger() }), { code: 'locked' })
+    await volume.write(0, Buffer.from('behind'))
+    await volume.close()
+    await (await openVolume(await open(1), SPEC, { log: silentLogger() })).close()
+  },
+)
+
+test('who finds the lock in other hands after a restart of the cluster writes nothing more', LIMIT, async (t) => {
+  const { cluster, volume, open, stop, start, owner } = await held(t)
+  await stop()
+  const lost = { code: 'stale', message: /a client of sheep .* has it: nothing is written any more; attach it again/ }
+  const waiting = assert.rejects(volume.write(0, Buffer.from('late!!')), lost)
+  const { faults } = await start({ opcode: Opcode.GET_VDI_COPIES, action: { result: Result.AGAIN } })
+  const other = await open(1)
+  assert.equal((await other.changeOnce(lockVdi(SPEC)))?.result, Result.SUCCESS)
+  await pause(50)
+  assert.equal(volume.isStale, false)
+  faults.clearRules()
+  await waiting
+  const into = Buffer.alloc(6)
+  const reader = await openVolume(other, SPEC, { log: silentLogger(), readOnly: true })
+  await reader.read(0, into)
+  assert.equal(into.toString(), 'before')
+  await assert.rejects(volume.write(0, Buffer.from('later!')), lost)
+  await volume.close()
+  assert.equal((await cluster.lockStates()).get(reader.vid)?.owner, owner(1), 'the lock of the other one is his')
+})
+
+test('a lock that is broken by hand is taken again; one that is taken over ends the writing', LIMIT, async (t) => {
+  const stage = await held(t)
+  const { cluster, volume, open, owner } = stage
+  const byHand = await open(1)
+  await byHand.change(releaseVdi(volume.vid))
+  await until(async () => (await cluster.lockStates()).get(volume.vid)?.owner === owner(0))
+  await volume.write(0, Buffer.from('goes on'))
+  const rival = await rivalOf(stage)
+  await until(() => volume.isStale)
+  await assert.rejects(volume.write(0, Buffer.from('late')), { code: 'stale' })
+  await rival.write(0, Buffer.from('theirs'))
+  await rival.close()
+})
+
+test('a deleted VDI, and one that became a snapshot, are no lost locks', LIMIT, async (t) => {
+  const { cluster, volume, open } = await held(t)
+  const other = await open(1)
+  await snapshotVdi(other, SPEC.name, 'tag')
+  await other.change(releaseVdi(volume.vid))
+  await pause(3 * FAST.lockPollMs)
+  assert.equal(volume.isStale, false)
+  assert.equal((await cluster.lockStates()).size, 0, 'the lock of the next inode is for the recovery to take')
+  await volume.write(0, Buffer.from('after'))
+  assert.equal((await cluster.lockStates()).size, 1)
+  await volume.close()
+})
+
+test('volumes that are attached together ask for the locks together', LIMIT, async (t) => {
+  const { open } = await clusterOf(t, { gateways: 1 })
+  const cluster = await open(0)
+  const asked = countQuestions(cluster)
+  const names = ['vdi', 'b', 'c', 'd']
+  const all = names.map((name) => openVolume(cluster, { name: Buffer.from(name) }, { log: silentLogger() }))
+  const volumes = await Promise.all(all)
+  assert.ok(asked() <= 4, `${asked()} questions for ${names.length} volumes`)
+  await Promise.all(volumes.map((volume) => volume.close()))
+})
+
+/** How often the locks have been asked for since. */
+function countQuestions(cluster: Cluster): () => number {
+  let questions = 0
+  const read = cluster.read.bind(cluster)
+  cluster.read = (message, options) => {
+    if (Req.opcode.get(message.header) === Opcode.GET_VDI_COPIES) questions++
+    return read(message, options)
+  }
+  return () => questions
+}

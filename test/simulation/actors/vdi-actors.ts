@@ -5,6 +5,7 @@ import { deleteVdi } from '../../../src/volume/manage/delete-vdi.ts'
 import { cloneVdi, snapshotVdi } from '../../../src/volume/manage/snapshot-vdi.ts'
 import type { Random } from '../../sheep/random.ts'
 import { openVolume } from '../../../src/volume/open-volume.ts'
+import type { Volume } from '../../../src/volume/volume.ts'
 import { silentLogger } from '../../../src/log.ts'
 import type { Cluster } from '../../../src/sheep/cluster.ts'
 import type { VdiSpec } from '../../../src/wire/vdi-ops.ts'
@@ -85,7 +86,10 @@ export const rollback: Actor = {
   },
 }
 
-/** Wants to write to the VDI too, from another host; where there are locks it must not get it while we have it. */
+/**
+ * Wants to write to the VDI too, from another host; where there are locks it must not get it while we have it. A restart of
+ * the whole cluster loses all locks: the rival may be the first then, and nobody else may write any more.
+ */
 export const rival: Actor = {
   name: 'rival',
   act: async (scene, random, steps) => {
@@ -99,7 +103,9 @@ export const rival: Actor = {
       try {
         const volume = await openVolume(client, { name: Buffer.from(vdi) }, { log })
         if (volume.vid !== mount.vid) stage.past.add('taken over')
-        else if (mount.isWriting) {
+        else if (mount.isWriting && stage.past.has('restart of all')) {
+          await checkUnchanged(scene, random, volume)
+        } else if (mount.isWriting) {
           const isBlind = !client.hasLocking || mount.cluster?.hasLocking === false
           stage.report('two writers', 'a rival has got the lock of the VDI', isBlind ? 'locking not seen' : undefined)
         }
@@ -110,6 +116,16 @@ export const rival: Actor = {
     }
     stage.endClient(client)
   },
+}
+
+/** Who has the lock sees nobody else write. */
+async function checkUnchanged(scene: Scene, random: Random, volume: Volume): Promise<void> {
+  const [before, after] = [new Uint8Array(volume.size), new Uint8Array(volume.size)]
+  await volume.read(0, before)
+  await rest(scene, random, 10_000)
+  await volume.read(0, after)
+  if (Buffer.compare(before, after) !== 0)
+    scene.stage.report('two writers', 'somebody writes while a rival has the lock')
 }
 
 /** Formats the cluster underneath; a VDI of the same name is made and written by somebody else. */

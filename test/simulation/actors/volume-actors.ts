@@ -185,6 +185,7 @@ export async function call<T>(
     const isGone = ENDS.some((end) => stage.past.has(end))
     if (isGone && code !== undefined) throw new SceneOver(code)
     if (code === 'locked' && stage.past.has('rival')) throw new SceneOver(code)
+    if (code === 'stale' && stage.past.has('rival') && stage.past.has('restart of all')) throw new SceneOver(code)
     if (mount.plan.ioTimeoutMs < Infinity && (code === 'unreachable' || code === 'timeout' || code === 'io'))
       return undefined
     stage.checkError(what, error)
