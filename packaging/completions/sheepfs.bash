@@ -104,9 +104,9 @@ _sheepfsctl_word() {
     '') _sheepfs_offer < <(printf '%s\n' status mounts health metrics events doctor reload mount unmount restart \
       volumes attach detach cache sheep io-timeout cluster nodes vdi snapshot clone resize) ;;
     vdi) _sheepfs_offer < <(printf '%s\n' list create delete) ;;
-    unmount | restart*) _sheepfs_offer < <(_sheepfs_ask name mounts) ;;
+    unmount* | restart*) _sheepfs_offer < <(_sheepfs_ask name mounts) ;;
     detach*) _sheepfs_offer < <(_sheepfs_ask name volumes) ;;
-    attach* | 'vdi delete' | snapshot | resize) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
+    attach* | 'vdi delete'* | snapshot | resize) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
     clone) _sheepfs_offer < <(_sheepfs_ask volume vdi list | grep @) ;;
     io-timeout) _sheepfs_offer < <(printf '%s\n' forever) ;;
     mount) _sheepfs_directories ;;
@@ -114,7 +114,11 @@ _sheepfsctl_word() {
 }
 
 _sheepfsctl_options() { # COMMAND
-  printf '%s\n' --instance --mount --wait --json --help --version
+  printf '%s\n' --instance --wait --json --help --version
+  case $1 in
+    metrics* | doctor* | reload* | mount | 'mount '* | unmount* | restart*) ;;
+    *) printf '%s\n' --mount ;;
+  esac
   case $1 in
     mount | 'mount '*) printf '%s\n' --name --sheep --volume --engine --page-cache --object-cache --allow-other --io-timeout ;;
     reload*) printf '%s\n' --dry-run ;;

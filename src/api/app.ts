@@ -1,6 +1,6 @@
 import { fastify, LogController, type FastifyInstance, type FastifyTypeProvider, type RawServerDefault } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Static, TSchema } from 'typebox'
+import { Type, type Static, type TSchema } from 'typebox'
 import type { Logger } from '../log.ts'
 import { httpProblem, toProblem } from './problem.ts'
 import { requestCheck } from './request-check.ts'
@@ -17,6 +17,8 @@ export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerRespo
 const PROBLEM_TYPE = 'application/problem+json'
 /** Far above any request. */
 const BODY_LIMIT = 256 * 1024
+/** Of a route that has none: what is misspelt would do nothing, and nobody would know. */
+const NoQuery = Type.Object({}, { additionalProperties: false })
 /** A volume's name has up to 255 bytes, three characters each when percent-encoded. */
 const LONGEST_PARAMETER = 1024
 
@@ -41,6 +43,7 @@ export function newApp(log: Logger): App {
   const routeMethods = new RouteMethods()
   app.addHook('onRoute', (route) => {
     routeMethods.add(route)
+    route.schema = { querystring: NoQuery, ...route.schema }
   })
   app.setNotFoundHandler(async (request, reply) => {
     const allowed = routeMethods.of(request.url)

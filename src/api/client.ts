@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { Type, type Static, type TSchema } from 'typebox'
 import { Check } from 'typebox/value'
-import { SheepfsError, errorText, type ErrorCode } from '../errors.ts'
+import { SheepfsError, errorText, isSheepfsError, type ErrorCode } from '../errors.ts'
 import { request as httpRequest } from './node-http.ts'
 import { HTTP_STATUS } from './problem.ts'
 import { readEvents } from './event-reader.ts'
@@ -21,6 +21,11 @@ interface Answer {
   readonly body: unknown
 }
 
+export interface ClientOptions {
+  readonly waits?: boolean
+  readonly observerPath?: string
+}
+
 /**
  * The control API, as seen from outside: a method for each route that a program asks. All throw what the daemon answered,
  * with its code and its words; not-running when nobody listens, not-permitted when this user may not connect, protocol when
@@ -28,31 +33,39 @@ interface Answer {
  */
 export class ControlClient {
   readonly #socketPath: string
+  readonly #observerPath: string | undefined
   readonly #waits: boolean
 
-  /** `waits`: for a cluster that does not answer as long as it takes, not for half a minute. */
-  constructor(socketPath: string, { waits = false }: { readonly waits?: boolean } = {}) {
+  /**
+   * `waits`: for a cluster that does not answer as long as it takes, not for half a minute. `observerPath`: of the socket to
+   * look through where the other may not be used.
+   */
+  constructor(socketPath: string, { waits = false, observerPath }: ClientOptions = {}) {
     this.#socketPath = socketPath
+    this.#observerPath = observerPath
     this.#waits = waits
   }
 
   status(): Promise<Status> {
-    return this.#ask(Status, 'GET', '/v1/status')
+    return this.#look(Status, '/v1/status')
   }
 
   /** A daemon of version 0.1.0 says nothing of what it has done. */
   async reload({ isDryRun = false }: { readonly isDryRun?: boolean } = {}): Promise<Reload> {
-    const { body = { steps: [] } } = await this.#exchange('POST', '/v1/reload' + (isDryRun ? '?dry_run=true' : ''))
-    return checked(Reload, body)
+    const answer = await this.#send('POST', '/v1/reload' + (isDryRun ? '?dry_run=true' : ''))
+    return checked(Reload, answer.body ?? { steps: [] })
   }
 
   async health(): Promise<Health> {
-    const { body } = await this.#exchange('GET', '/v1/health', undefined, [200, 503])
-    return checked(Health, body)
+    const answer = await answerOf(await this.#open('GET', '/v1/health', undefined))
+    if (answer.status !== 200 && answer.status !== 503) throw problemOf(answer)
+    return checked(Health, answer.body)
   }
 
   async metrics(): Promise<string> {
-    return textOf(await this.#open('GET', '/metrics', undefined))
+    const response = await this.#open('GET', '/metrics', undefined)
+    if (response.statusCode !== 200) throw problemOf(await answerOf(response))
+    return textOf(response)
   }
 
   /** Events as they happen, until the daemon ends or `signal` aborts. */
@@ -64,11 +77,11 @@ export class ControlClient {
   }
 
   mounts(): Promise<Mount[]> {
-    return this.#ask(Type.Array(Mount), 'GET', '/v1/mounts')
+    return this.#look(Type.Array(Mount), '/v1/mounts')
   }
 
   mount(mount: string): Promise<Mount> {
-    return this.#ask(Mount, 'GET', path`/v1/mounts/${mount}`)
+    return this.#look(Mount, path`/v1/mounts/${mount}`)
   }
 
   addMount(body: MountInput): Promise<Mount> {
@@ -114,7 +127,7 @@ export class ControlClient {
   }
 
   sheep(mount: string): Promise<Sheep> {
-    return this.#ask(Sheep, 'GET', path`/v1/mounts/${mount}/sheep`)
+    return this.#look(Sheep, path`/v1/mounts/${mount}/sheep`)
   }
 
   putSheep(mount: string, body: SheepPut): Promise<Sheep> {
@@ -157,21 +170,46 @@ export class ControlClient {
     return checked(schema, (await this.#exchange(method, url, body)).body)
   }
 
-  async #exchange(method: string, url: string, body?: unknown, accepted = [200, 201, 204]): Promise<Answer> {
+  /** What the daemon knows by itself. */
+  async #look<T extends TSchema>(schema: T, url: string): Promise<Static<T>> {
+    return checked(schema, (await this.#send('GET', url)).body)
+  }
+
+  /** What takes a cluster. */
+  #exchange(method: string, url: string, body?: unknown): Promise<Answer> {
     const wait = this.#waits ? `${url.includes('?') ? '&' : '?'}wait=true` : ''
-    const answer = await answerOf(await this.#open(method, url + wait, body))
-    if (!accepted.includes(answer.status)) throw problemOf(answer)
+    return this.#send(method, url + wait, body)
+  }
+
+  async #send(method: string, url: string, body?: unknown): Promise<Answer> {
+    const answer = await answerOf(await this.#open(method, url, body))
+    if (![200, 201, 204].includes(answer.status)) throw problemOf(answer)
     return answer
   }
 
-  /** Sends a request and resolves with the head of its answer. */
-  #open(method: string, url: string, body: unknown, signal?: AbortSignal): Promise<IncomingMessage> {
+  /** Sends a request and resolves with the head of its answer. Everybody may look, where there is a socket for that. */
+  async #open(method: string, url: string, body: unknown, signal?: AbortSignal): Promise<IncomingMessage> {
+    try {
+      return await this.#request(this.#socketPath, { method, url, body, signal })
+    } catch (error) {
+      const isForbidden = isSheepfsError(error, 'not-permitted') && method === 'GET'
+      if (!isForbidden || this.#observerPath === undefined) throw error
+      return await this.#request(this.#observerPath, { method, url, body, signal }).catch(() => {
+        throw error
+      })
+    }
+  }
+
+  #request(
+    socketPath: string,
+    { method, url, body, signal }: { method: string; url: string; body: unknown; signal: AbortSignal | undefined },
+  ): Promise<IncomingMessage> {
     const text = body === undefined ? undefined : JSON.stringify(body)
     const headers =
       text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
     return new Promise((resolve, reject) => {
       const options = {
-        socketPath: this.#socketPath,
+        socketPath,
         method,
         path: url,
         headers,
@@ -180,7 +218,7 @@ export class ControlClient {
       }
       const request = httpRequest(options, resolve)
       request.once('error', (error: NodeJS.ErrnoException) => {
-        reject(connectError(this.#socketPath, error))
+        reject(connectError(socketPath, error))
       })
       request.end(text)
     })

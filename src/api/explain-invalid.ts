@@ -47,6 +47,7 @@ export function explainInvalid(schema: TSchema, value: unknown): Flaw[] {
 function unknownText(name: string, node: SchemaNode | undefined): string {
   const known = Object.keys(node?.properties ?? {})
   const nearest = nearestName(name, known)
+  if (known.length === 0) return 'unknown key, expected none'
   return nearest === undefined
     ? `unknown key, expected one of ${known.join(', ')}`
     : `unknown key, did you mean ${nearest}?`

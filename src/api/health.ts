@@ -3,16 +3,25 @@ import type { Health, Status } from './schema/status.ts'
 
 const HEALTH_OF_STATE = {
   serving: 'ok',
-  starting: 'degraded',
+  starting: 'starting',
   waiting: 'degraded',
   restarting: 'degraded',
   stopping: 'degraded',
   failed: 'failed',
 } as const satisfies Record<MountState, Health['status']>
 
-/** The health of an instance: that of its worst mount. */
-export function healthOf({ mounts }: Status): Health {
-  const healths = mounts.map((mount) => HEALTH_OF_STATE[mount.state])
-  const worst = (['failed', 'degraded'] as const).find((health) => healths.includes(health))
-  return { status: worst ?? 'ok', mounts: mounts.map(({ name, state, reason }) => ({ name, state, reason })) }
+const WORST_FIRST = ['failed', 'starting', 'degraded'] as const
+
+/** The health of an instance: that of its worst mount. A mount that is added at run time holds up nobody but who adds it. */
+export function healthOf({ state, mounts }: Pick<Status, 'state' | 'mounts'>): Health {
+  const healths = mounts.map((mount) => {
+    const health = HEALTH_OF_STATE[mount.state]
+    return health === 'starting' && !mount.configured ? 'degraded' : health
+  })
+  const worst = WORST_FIRST.find((health) => healths.includes(health))
+  const own = state === 'starting' && worst !== 'failed' ? 'starting' : undefined
+  return {
+    status: own ?? worst ?? 'ok',
+    mounts: mounts.map(({ name, state, reason }) => ({ name, state, reason })),
+  }
 }

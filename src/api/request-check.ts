@@ -4,7 +4,7 @@ import { Convert, Default } from 'typebox/value'
 import { SheepfsError } from '../errors.ts'
 import { explainInvalid } from './explain-invalid.ts'
 
-/** Where a flaw is, for whoever reads the message. */
+/** What has a flaw, where the message does not name a key of its own. */
 const PART: Readonly<Record<string, string>> = {
   body: 'body',
   querystring: 'query',
@@ -22,9 +22,7 @@ export const requestCheck: FastifySchemaCompiler<TSchema> = ({ schema, httpPart 
     const value = Default(schema, isText ? Convert(schema, given) : (given ?? undefined))
     const flaws = explainInvalid(schema, value)
     if (flaws.length === 0) return { value }
-    const text = flaws.map((flaw) =>
-      [PART[httpPart] ?? httpPart, flaw.path, flaw.text].filter((part) => part !== '').join(' '),
-    )
+    const text = flaws.map(({ path, text }) => `${path === '' ? (PART[httpPart] ?? httpPart) : path}: ${text}`)
     return { error: new SheepfsError('invalid', text.join('; ')) }
   }
 }

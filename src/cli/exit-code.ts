@@ -11,6 +11,7 @@ export const EXIT = {
   notPermitted: 6,
   unreachable: 7,
   unhealthy: 8,
+  degraded: 9,
 } as const
 
 export const EXIT_TEXT: Readonly<Record<keyof typeof EXIT, string>> = {
@@ -23,6 +24,7 @@ export const EXIT_TEXT: Readonly<Record<keyof typeof EXIT, string>> = {
   notPermitted: 'this user may not, or nobody may',
   unreachable: 'no sheep answers, or not in time',
   unhealthy: 'health or doctor found what needs mending',
+  degraded: 'health found mounts that do not serve now',
 }
 
 const EXIT_OF_ERROR = {

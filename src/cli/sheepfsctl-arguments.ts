@@ -2,6 +2,7 @@ import { nearestName } from '../api/nearest-name.ts'
 import { SheepfsError } from '../errors.ts'
 import { EXIT, EXIT_TEXT } from './exit-code.ts'
 import { parseOptions } from './parse-options.ts'
+import { countText } from './table.ts'
 import type { Command, CommandOption, Values } from './sheepfsctl-command.ts'
 import { LOOK_COMMANDS } from './sheepfsctl-look.ts'
 import { MOUNT_COMMANDS } from './sheepfsctl-mount.ts'
@@ -37,7 +38,8 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   const [least, most] = command.count
   if (rest.length < least || rest.length > most) {
     const wanted = command.arguments === '' ? 'no arguments' : command.arguments
-    throw new SheepfsError('invalid', `${command.name}: found ${rest.length} arguments, expected ${wanted}`)
+    const found = countText(rest.length, 'argument')
+    throw new SheepfsError('invalid', `${command.name}: found ${found}, expected ${wanted}`)
   }
   return { kind: 'command', command, args: rest, values }
 }
@@ -56,9 +58,14 @@ function findCommand(words: readonly string[]): Command {
   throw new SheepfsError('invalid', `unknown command "${first}": ${advice}`)
 }
 
+/** Names of the options that a command has. */
+export function optionsOf({ hasNoMount, options = {} }: Command): string[] {
+  return [...Object.keys(GENERAL).filter((name) => hasNoMount !== true || name !== 'mount'), ...Object.keys(options)]
+}
+
 /** The options of all commands are known to each; here is which of them belong to this one. */
 function checkOptions(command: Command, values: Values): void {
-  const known = [...Object.keys(GENERAL), ...Object.keys(command.options ?? {})]
+  const known = optionsOf(command)
   const wrong = Object.keys(values).find((name) => !known.includes(name))
   if (wrong === undefined) return
   throw new SheepfsError('invalid', `${command.name} has no option --${wrong}: expected --${known.join(', --')}`)

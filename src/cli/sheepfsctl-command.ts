@@ -1,5 +1,7 @@
 import type { ControlClient } from '../api/client.ts'
+import { chooseMount } from '../api/default-mount.ts'
 import { SheepfsError } from '../errors.ts'
+import { EXIT, exitCodeOf } from './exit-code.ts'
 
 /** An option of one command. */
 export interface CommandOption {
@@ -18,6 +20,8 @@ export interface Command {
   readonly arguments: string
   readonly summary: string
   readonly options?: Readonly<Record<string, CommandOption>>
+  /** It is not about a mount, or names it as an argument: --mount is refused. */
+  readonly hasNoMount?: true
   /** How many arguments there may be. */
   readonly count: readonly [least: number, most: number]
   /** Resolves with the exit code. */
@@ -33,9 +37,14 @@ export interface CallOptions {
   readonly args: readonly string[]
   readonly values: Values
   readonly write: (text: string) => void
+  /** Says what has failed, where the command goes on. */
+  readonly complain: (error: unknown) => void
   /** Shows how far a long operation is; nothing when nobody looks. */
   readonly showProgress: (text: string) => void
 }
+
+/** The next would only wait as long. */
+const NO_ANSWER: ReadonlySet<number> = new Set([EXIT.unreachable, EXIT.notRunning])
 
 /** One command line, taken apart. */
 export class Call {
@@ -44,10 +53,11 @@ export class Call {
   readonly client: ControlClient
   readonly args: readonly string[]
   readonly showProgress: (text: string) => void
+  readonly #complain: (error: unknown) => void
   readonly #values: Values
   readonly #write: (text: string) => void
 
-  constructor({ instance, variables, client, args, values, write, showProgress }: CallOptions) {
+  constructor({ instance, variables, client, args, values, write, complain, showProgress }: CallOptions) {
     this.instance = instance
     this.variables = variables
     this.client = client
@@ -55,6 +65,7 @@ export class Call {
     this.showProgress = showProgress
     this.#values = values
     this.#write = write
+    this.#complain = complain
   }
 
   get isJson(): boolean {
@@ -88,15 +99,36 @@ export class Call {
     throw new SheepfsError('invalid', `--${option} "${value}": expected on or off`)
   }
 
-  /** The mount named with --mount, or the only one. Errors: invalid when there are several, not-found when there is none. */
+  /** The mount that is meant. Errors: as `chooseMount`. */
   async mount(): Promise<string> {
-    const named = this.text('mount')
-    if (named !== undefined) return named
-    const names = (await this.client.mounts()).map(({ name }) => name)
-    const [only, ...others] = names
-    if (only === undefined) throw new SheepfsError('not-found', `instance ${this.instance ?? ''} has no mounts`)
-    if (others.length === 0) return only
-    throw new SheepfsError('invalid', `choose a mount with --mount, of ${names.join(', ')}`)
+    const [named, instance = ''] = [this.text('mount'), this.instance]
+    if (named !== undefined) return named // the daemon knows whether it is there
+    return chooseMount(await this.client.mounts(), { instance, named, how: '--mount' }).name
+  }
+
+  /** All of these, or the one that --mount names. Errors: not-found. */
+  chosen<M extends { readonly name: string }>(mounts: readonly M[]): readonly M[] {
+    const [named, instance = ''] = [this.text('mount'), this.instance]
+    return named === undefined ? mounts : [chooseMount(mounts, { instance, named, how: '--mount' })]
+  }
+
+  /**
+   * Does it for every argument, also after one has failed, as long as somebody answers. Resolves with the exit code of the
+   * first failure.
+   */
+  async forEach(act: (argument: string) => Promise<void>): Promise<number> {
+    const codes: number[] = []
+    for (const argument of this.args) {
+      try {
+        await act(argument)
+      } catch (error) {
+        if (this.args.length === 1) throw error
+        this.#complain(error)
+        codes.push(exitCodeOf(error))
+        if (NO_ANSWER.has(exitCodeOf(error))) break
+      }
+    }
+    return codes[0] ?? EXIT.done
   }
 
   /** Prints `value` for programs, `text` for people. */

@@ -1,4 +1,6 @@
+import { healthOf } from '../api/health.ts'
 import type { Mount } from '../api/schema/mount.ts'
+import type { Health } from '../api/schema/status.ts'
 import { examine } from '../daemon/doctor/doctor.ts'
 import { findingText } from '../daemon/doctor/finding.ts'
 import { byteSizeText } from './byte-size.ts'
@@ -14,8 +16,10 @@ export const LOOK_COMMANDS: readonly Command[] = [
     summary: 'the instance and its mounts',
     count: [0, 0],
     run: async (call) => {
-      const status = await call.client.status()
-      const { instance, state, pid, version, memory, mounts } = status
+      const all = await call.client.status()
+      const mounts = call.chosen(all.mounts)
+      const status = { ...all, mounts }
+      const { instance, state, pid, version, memory } = all
       const head = `${instance} is ${state}: sheepfs ${version}, pid ${pid}, ${byteSizeText(memory)} of memory\n`
       call.print(status, () => (mounts.length === 0 ? head : `${head}\n${mountTable(mounts)}`))
       return EXIT.done
@@ -27,7 +31,7 @@ export const LOOK_COMMANDS: readonly Command[] = [
     summary: 'all mounts',
     count: [0, 0],
     run: async (call) => {
-      const mounts = await call.client.mounts()
+      const mounts = call.chosen(await call.client.mounts())
       call.print(mounts, () => mountTable(mounts))
       return EXIT.done
     },
@@ -35,22 +39,24 @@ export const LOOK_COMMANDS: readonly Command[] = [
   {
     name: 'health',
     arguments: '',
-    summary: `whether every mount serves; exit code ${EXIT.unhealthy} when one cannot be served`,
+    summary: `whether every mount serves; exit code ${EXIT.degraded} when one does not now, ${EXIT.unhealthy} when it cannot`,
     count: [0, 0],
     run: async (call) => {
-      const health = await call.client.health()
+      const health = await healthFor(call)
       const rows = health.mounts.map(({ name, state, reason }) => [name, state, reason ?? ''])
       call.print(
         health,
         () => `${health.status}\n${rows.length === 0 ? '' : tableText(['MOUNT', 'STATE', 'REASON'], rows)}`,
       )
-      return health.status === 'failed' ? EXIT.unhealthy : EXIT.done
+      if (health.status === 'ok') return EXIT.done
+      return health.status === 'failed' ? EXIT.unhealthy : EXIT.degraded
     },
   },
   {
     name: 'metrics',
     arguments: '',
     summary: 'what is measured, as Prometheus reads it',
+    hasNoMount: true,
     count: [0, 0],
     run: async (call) => {
       const metrics = await call.client.metrics()
@@ -69,10 +75,17 @@ export const LOOK_COMMANDS: readonly Command[] = [
     name: 'doctor',
     arguments: '',
     summary: `what keeps mounts from working, and how to mend it; exit code ${EXIT.unhealthy} when something does`,
+    hasNoMount: true,
     count: [0, 0],
     run: runDoctor,
   },
 ]
+
+/** Of the mount that is named, or of the whole instance. */
+async function healthFor(call: Call): Promise<Health> {
+  if (call.text('mount') === undefined) return call.client.health()
+  return healthOf({ state: 'running', mounts: [...call.chosen(await call.client.mounts())] })
+}
 
 function mountTable(mounts: readonly Mount[]): string {
   const rows = mounts.map((mount) => [
@@ -92,10 +105,10 @@ function mountTable(mounts: readonly Mount[]): string {
     'MOUNT',
     'STATE',
     'MOUNTPOINT',
-    'WORKER',
-    'GEN',
-    'OPEN',
-    'VOLUMES',
+    { number: 'WORKER' },
+    { number: 'GEN' },
+    { number: 'OPEN' },
+    { number: 'VOLUMES' },
     'PAGE',
     'OBJECT',
     'SHEEP',

@@ -17,6 +17,7 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     name: 'reload',
     arguments: '',
     summary: 'applies what is different in the configuration; nothing when anything is wrong',
+    hasNoMount: true,
     options: { 'dry-run': { type: 'boolean', help: 'only say what would be done, and what is in the way' } },
     count: [0, 0],
     run: async (call) => {
@@ -34,6 +35,7 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     name: 'mount',
     arguments: 'MOUNTPOINT',
     summary: 'mounts until the daemon ends',
+    hasNoMount: true,
     options: {
       name: { type: 'string', value: 'NAME', help: 'its name (default: the instance)' },
       sheep: {
@@ -58,29 +60,29 @@ export const MOUNT_COMMANDS: readonly Command[] = [
   },
   {
     name: 'unmount',
-    arguments: 'MOUNT',
+    arguments: 'MOUNT...',
     summary: 'flushes and unmounts',
+    hasNoMount: true,
     options: { force: FORCE },
-    count: [1, 1],
-    run: async (call) => {
-      await call.client.removeMount(call.argument(0), call.flag('force'))
-      call.print({ unmounted: call.argument(0) }, () => `unmounted ${call.argument(0)}\n`)
-      return EXIT.done
-    },
+    count: [1, Infinity],
+    run: (call) =>
+      call.forEach(async (name) => {
+        await call.client.removeMount(name, call.flag('force'))
+        call.print({ unmounted: name }, () => `unmounted ${name}\n`)
+      }),
   },
   {
     name: 'restart',
     arguments: 'MOUNT...',
     summary: 'a new worker under the running mount: an upgrade without unmounting',
+    hasNoMount: true,
     count: [1, Infinity],
-    run: async (call) => {
-      for (const name of call.args) {
+    run: (call) =>
+      call.forEach(async (name) => {
         const mount = await call.client.restartMount(name)
         const { pid, generation } = mount.worker ?? { pid: 0, generation: 0 }
         call.print(mount, () => `${name} is served by worker ${pid}, number ${generation}\n`)
-      }
-      return EXIT.done
-    },
+      }),
   },
   {
     name: 'volumes',
@@ -89,7 +91,7 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     count: [0, 0],
     run: async (call) => {
       const volumes = await call.client.volumes(await call.mount())
-      const titles = ['VOLUME', 'SIZE', 'OPEN', 'MODE', 'LOCKED', 'PATH', '']
+      const titles = ['VOLUME', { number: 'SIZE' }, { number: 'OPEN' }, 'MODE', 'LOCKED', 'PATH', '']
       const rows = volumes.map((volume) => [
         volume.name,
         byteSizeText(volume.size),
@@ -122,11 +124,10 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     count: [1, Infinity],
     run: async (call) => {
       const mount = await call.mount()
-      for (const volume of call.args) {
+      return call.forEach(async (volume) => {
         await call.client.detach(mount, volume, call.flag('force'))
         call.print({ detached: volume }, () => `detached ${volume}\n`)
-      }
-      return EXIT.done
+      })
     },
   },
   {
@@ -206,12 +207,11 @@ async function attach(call: Call): Promise<number> {
     ...(call.flag('read-only') && { read_only: true }),
     ...(call.flag('break-lock') && { break_lock: true }),
   }
-  for (const name of call.args) {
+  return call.forEach(async (name) => {
     const { volume, isNew } = await call.client.attach(mount, name, how)
     const what = isNew ? 'attached' : 'was attached already:'
     call.print(volume, () => `${what} ${volume.path}${volume.read_only ? ' (read-only)' : ''}\n`)
-  }
-  return EXIT.done
+  })
 }
 
 async function switchCaches(call: Call): Promise<number> {
@@ -224,7 +224,7 @@ async function switchCaches(call: Call): Promise<number> {
   const isChange = Object.keys(patch).length > 0
   const cache = isChange ? await call.client.patchCache(mount, patch) : await call.client.cache(mount)
   const count = cache.open_files_in_old_mode
-  const old = count === 0 ? '' : `${count} open files keep the old mode until they are closed\n`
+  const old = count === 0 ? '' : `files that are open in the old mode until they are closed: ${count}\n`
   const write = cache.write_back ? ' (write-back)' : ' (write-through)'
   const pages = cache.page_cache ? `on${write}` : 'off'
   call.print(cache, () => `page cache ${pages}, object cache ${onOffText(cache.object_cache)}\n${old}`)

@@ -22,9 +22,13 @@ export async function runSheepfsctl(args: readonly string[], context: RunContext
   try {
     return await run(args, context)
   } catch (error) {
-    context.writeError(`sheepfsctl: ${errorText(error)}\n`)
+    context.writeError(complaint(error))
     return exitCodeOf(error)
   }
+}
+
+function complaint(error: unknown): string {
+  return `sheepfsctl: ${errorText(error)}\n`
 }
 
 async function run(
@@ -38,15 +42,23 @@ async function run(
   const { command, values } = line
   const environment = readEnvironment(variables)
   const instance = await instanceOf(command.name, values, environment)
-  const { controlSocket } = instanceFiles(instance ?? '', environment)
-  const client = new ControlClient(controlSocket, { waits: values['wait'] === true })
+  const { controlSocket, observerSocket: observerPath } = instanceFiles(instance ?? '', environment)
+  const client = new ControlClient(controlSocket, { waits: values['wait'] === true, observerPath })
   // one line that is written over
+  let isShown = false
   const showProgress = (text: string): void => {
-    if (showsProgress) writeError(`\r\u001b[K${text}`)
+    if (showsProgress && (isShown || text !== '')) writeError(`\r\u001b[K${text}`)
+    isShown = text !== ''
+  }
+  const complain = (error: unknown): void => {
+    showProgress('')
+    writeError(complaint(error))
   }
   const endShow = showsProgress ? showWait(client, showProgress) : () => undefined
   try {
-    return await command.run(new Call({ instance, variables, client, args: line.args, values, write, showProgress }))
+    return await command.run(
+      new Call({ instance, variables, client, args: line.args, values, write, complain, showProgress }),
+    )
   } finally {
     endShow()
     showProgress('')

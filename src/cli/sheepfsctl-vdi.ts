@@ -1,9 +1,16 @@
 import type { Vdi, VdiCreate } from '../api/schema/vdi.ts'
 import { SheepfsError } from '../errors.ts'
-import { byteSizeText, parseByteSize } from './byte-size.ts'
+import { byteSizeText, parseByteSize, wholeSectors } from './byte-size.ts'
 import { EXIT } from './exit-code.ts'
 import type { Call, Command } from './sheepfsctl-command.ts'
 import { tableText } from './table.ts'
+
+const NODE_COLUMNS = ['SHEEP', ...['ZONE', 'VNODES', 'SIZE', 'FREE'].map((number) => ({ number }))]
+const VDI_COLUMNS = [
+  ...['VOLUME', 'KIND'],
+  ...['SIZE', 'USED', 'SHARED', 'COPIES'].map((number) => ({ number })),
+  'CREATED (UTC)',
+]
 
 /** Commands about the cluster of a mount, and its VDIs. */
 export const VDI_COMMANDS: readonly Command[] = [
@@ -41,7 +48,7 @@ export const VDI_COMMANDS: readonly Command[] = [
         space ? byteSizeText(space.total) : '-',
         space ? byteSizeText(space.free) : 'does not answer',
       ])
-      call.print(nodes, () => tableText(['SHEEP', 'ZONE', 'VNODES', 'SIZE', 'FREE'], rows))
+      call.print(nodes, () => tableText(NODE_COLUMNS, rows))
       return EXIT.done
     },
   },
@@ -52,9 +59,7 @@ export const VDI_COMMANDS: readonly Command[] = [
     count: [0, 0],
     run: async (call) => {
       const vdis = await call.client.vdis(await call.mount())
-      call.print(vdis, () =>
-        tableText(['VOLUME', 'KIND', 'SIZE', 'USED', 'SHARED', 'COPIES', 'CREATED'], vdis.map(vdiRow)),
-      )
+      call.print(vdis, () => tableText(VDI_COLUMNS, vdis.map(vdiRow)))
       return EXIT.done
     },
   },
@@ -72,10 +77,13 @@ export const VDI_COMMANDS: readonly Command[] = [
   },
   {
     name: 'vdi delete',
-    arguments: 'VDI',
-    summary: 'deletes a VDI, or a snapshot VDI@TAG, for good',
-    count: [1, 1],
-    run: deleteVdi,
+    arguments: 'VDI...',
+    summary: 'deletes VDIs, or snapshots VDI@TAG, for good',
+    count: [1, Infinity],
+    run: async (call) => {
+      const mount = await call.mount()
+      return call.forEach((vdi) => deleteVdi(call, mount, vdi))
+    },
   },
   {
     name: 'snapshot',
@@ -103,7 +111,7 @@ export const VDI_COMMANDS: readonly Command[] = [
     summary: 'grows a VDI to SIZE bytes; then "losetup -c" and the like grow what is on it',
     count: [2, 2],
     run: async (call) => {
-      const size = parseByteSize(call.argument(1))
+      const size = wholeSectors(parseByteSize(call.argument(1)))
       return printVdi(call, 'resized', await call.client.resizeVdi(await call.mount(), call.argument(0), { size }))
     },
   },
@@ -125,7 +133,7 @@ function vdiCreate(call: Call): VdiCreate {
   const [copies, objectSize] = [call.text('copies'), call.text('object-size')]
   return {
     name: call.argument(0),
-    size: parseByteSize(call.argument(1)),
+    size: wholeSectors(parseByteSize(call.argument(1))),
     hyper: call.flag('hyper'),
     ...(copies !== undefined && { copies }),
     ...(objectSize !== undefined && { object_size_shift: shiftOf(objectSize) }),
@@ -143,9 +151,7 @@ function shiftOf(text: string): number {
 }
 
 /** Follows the events while the daemon deletes. */
-async function deleteVdi(call: Call): Promise<number> {
-  const mount = await call.mount()
-  const vdi = call.argument(0)
+async function deleteVdi(call: Call, mount: string, vdi: string): Promise<void> {
   const watch = new AbortController()
   const watching = showProgress(call, { mount, vdi, signal: watch.signal })
   try {
@@ -155,7 +161,6 @@ async function deleteVdi(call: Call): Promise<number> {
     await watching
   }
   call.print({ deleted: vdi }, () => `deleted ${vdi}\n`)
-  return EXIT.done
 }
 
 async function showProgress(call: Call, watched: { mount: string; vdi: string; signal: AbortSignal }): Promise<void> {

@@ -1,11 +1,19 @@
-/** Rows below their titles, columns aligned; numbers (texts that start with a digit in every row) to the right. */
-export function tableText(titles: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A title, or one above numbers and sizes, which are aligned to the right. */
+export type Column = string | { readonly number: string }
+
+/** Rows below their titles, columns aligned. */
+export function tableText(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  const titles = columns.map((column) => (typeof column === 'string' ? column : column.number))
   const widths = titles.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)))
-  const isNumeric = titles.map((_, i) => rows.length > 0 && rows.every((row) => /^(\d|-$)/.test(row[i] ?? '')))
   const line = (cells: readonly string[]): string =>
     cells
-      .map((cell, i) => (isNumeric[i] === true ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .map((cell, i) => (typeof columns[i] === 'string' ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)))
       .join('  ')
       .trimEnd()
   return `${[titles, ...rows].map(line).join('\n')}\n`
+}
+
+/** `1 mount`, `2 mounts`. */
+export function countText(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
 }

@@ -263,7 +263,10 @@ export class Attachments {
   async #checkIdle(file: VolumeFile): Promise<void> {
     await file.whenClosed(this.#options.detachGraceMs ?? DETACH_GRACE_MS)
     if (file.isDetached || file.openCount === 0) return
-    throw new SheepfsError('busy', `volume "${file.name}" is in use: open ${file.openCount} times`)
+    throw new SheepfsError(
+      'busy',
+      `volume "${file.name}" is in use: open ${file.openCount} ${file.openCount === 1 ? 'time' : 'times'}`,
+    )
   }
 
   /** Nobody waits for the end of that: the log tells of what is lost. */

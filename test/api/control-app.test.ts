@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Check } from 'typebox/value'
 import { buildControlApp, buildObserverApp } from '../../src/api/control-app.ts'
+import { healthOf } from '../../src/api/health.ts'
 import { HTTP_STATUS } from '../../src/api/problem.ts'
 import { Problem } from '../../src/api/schema/problem.ts'
 import { SheepfsError, type ErrorCode } from '../../src/errors.ts'
 import { silentLogger } from '../../src/log.ts'
-import { FakeSupervisor, fakeVdi } from './fake-supervisor.ts'
+import { FakeSupervisor, fakeMount, fakeVdi } from './fake-supervisor.ts'
 
 const log = silentLogger()
 
@@ -107,25 +108,31 @@ test('requests that HTTP or a schema refuses are problems that say what is expec
       await problem('PATCH', cache, { page_cache: 'yes' }),
       400,
       'invalid',
-      /page_cache found "yes", expected true or false/,
+      /page_cache: found "yes", expected true or false/,
     ],
     [
       await problem('PATCH', cache, { pagecache: true }),
       400,
       'invalid',
-      /pagecache unknown key, did you mean page_cache/,
+      /pagecache: unknown key, did you mean page_cache/,
     ],
-    [await problem('DELETE', '/v1/mounts/cluster1?force=maybe'), 400, 'invalid', /query force found "maybe"/],
+    [await problem('DELETE', '/v1/mounts/cluster1?force=maybe'), 400, 'invalid', /^force: found "maybe"/],
     [await problem('DELETE', '/v1/mounts/cluster1?forced=1'), 400, 'invalid', /did you mean force/],
-    [await problem('PUT', '/v1/mounts/cluster1/sheep', { addresses: [] }), 400, 'invalid', /addresses found \[\]/],
+    [await problem('GET', '/v1/events?mount=nope'), 404, 'not-found', /no mount "nope"/],
+    [await problem('GET', '/v1/events?mont=cluster1'), 400, 'invalid', /^mont: unknown key, did you mean mount\?/],
+    [await problem('GET', '/v1/status?verbose=1'), 400, 'invalid', /^verbose: unknown key, expected none/],
+    [await problem('GET', '/metrics?mount=cluster1'), 400, 'invalid', /^mount: unknown key, expected none/],
+    [await problem('POST', '/v1/reload?dryrun=true'), 400, 'invalid', /did you mean dry_run\?/],
+    [await problem('POST', '/v1/mounts/cluster1/vdis', { name: 'x', size: 1000 }), 400, 'invalid', /a multiple of 512/],
+    [await problem('PUT', '/v1/mounts/cluster1/sheep', { addresses: [] }), 400, 'invalid', /addresses: found \[\]/],
     [
       await problem('POST', '/v1/mounts', { name: 'x' }),
       400,
       'invalid',
-      /mountpoint missing, expected an absolute path/,
+      /mountpoint: missing, expected an absolute path/,
     ],
-    [await problem('POST', '/v1/mounts/cluster1/vdis', { name: 'x', size: -1 }), 400, 'invalid', /size found -1/],
-    [await problem('POST', '/v1/mounts/cluster1/vdis', { name: 'x', size: '4G' }), 400, 'invalid', /size found "4G"/],
+    [await problem('POST', '/v1/mounts/cluster1/vdis', { name: 'x', size: -1 }), 400, 'invalid', /^size: found -1/],
+    [await problem('POST', '/v1/mounts/cluster1/vdis', { name: 'x', size: '4G' }), 400, 'invalid', /^size: found "4G"/],
   ] as const
   for (const [answer, status, code, detail] of cases) {
     await t.test(`${code}: ${answer.detail}`, () => {
@@ -162,11 +169,12 @@ test('the observer sees everything and changes nothing', async () => {
   assert.equal((await app.inject({ method: 'POST', url: '/v1/mounts/cluster1/restart' })).statusCode, 404)
 })
 
-test('health is 200 while mounts serve or wait, and 503 when one cannot be served', async () => {
+test('health is 200 while mounts serve or wait, and 503 until all have served or when one cannot be', async () => {
   for (const [state, status, code] of [
     ['serving', 'ok', 200],
     ['waiting', 'degraded', 200],
     ['restarting', 'degraded', 200],
+    ['starting', 'starting', 503],
     ['failed', 'failed', 503],
   ] as const) {
     const supervisor = new FakeSupervisor()
@@ -178,13 +186,22 @@ test('health is 200 while mounts serve or wait, and 503 when one cannot be serve
   }
 })
 
+test('an instance that starts has no health yet, and a mount that is added takes none away', () => {
+  const starting = fakeMount({ state: 'starting' })
+  assert.equal(healthOf({ state: 'starting', mounts: [] }).status, 'starting')
+  assert.equal(healthOf({ state: 'starting', mounts: [fakeMount()] }).status, 'starting')
+  assert.equal(healthOf({ state: 'running', mounts: [fakeMount(), starting] }).status, 'starting')
+  assert.equal(healthOf({ state: 'running', mounts: [{ ...starting, configured: false }] }).status, 'degraded')
+  assert.equal(healthOf({ state: 'starting', mounts: [starting, fakeMount({ state: 'failed' })] }).status, 'failed')
+})
+
 test('VDIs are created, resized, snapshot, cloned and deleted', async () => {
   const { ask, problem } = await control()
   const url = '/v1/mounts/cluster1/vdis'
   assert.equal((await ask('POST', url, { name: 'new', size: 2 ** 30 })).status, 201)
   assert.equal((await problem('POST', url, { name: 'new', size: 2 ** 30 })).status, 409)
   assert.equal((await ask('POST', `${url}/new/resize`, { size: 2 ** 31 })).status, 200)
-  assert.equal((await problem('POST', `${url}/new/resize`, { size: 1 })).status, 403)
+  assert.equal((await problem('POST', `${url}/new/resize`, { size: 512 })).status, 403)
   assert.equal((await ask('POST', `${url}/new/snapshots`, { tag: 'a' })).status, 201)
   assert.equal((await problem('POST', `${url}/new/clone`, { name: 'copy' })).status, 400)
   assert.equal((await ask('POST', `${url}/new@a/clone`, { name: 'copy' })).status, 201)

@@ -1,17 +1,20 @@
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { buildControlApp } from '../../src/api/control-app.ts'
+import { buildControlApp, buildObserverApp } from '../../src/api/control-app.ts'
 import { listenUnix } from '../../src/api/listen-unix.ts'
 import { EXIT } from '../../src/cli/exit-code.ts'
 import { COMMANDS } from '../../src/cli/sheepfsctl-arguments.ts'
 import { runSheepfsctl } from '../../src/cli/sheepfsctl-run.ts'
 import { SheepfsError } from '../../src/errors.ts'
 import { silentLogger } from '../../src/log.ts'
+import { missing } from '../e2e/stage/ability.ts'
+import { run } from '../e2e/stage/program.ts'
 import { FakeSupervisor, fakeMount } from '../api/fake-supervisor.ts'
 
 const limit = { timeout: 30_000 }
@@ -50,7 +53,7 @@ test('the only instance and its only mount need no names', limit, async (t) => {
   assert.deepEqual(await ctl('attach', 'web01', 'db01@nightly'), {
     code: EXIT.done,
     out: 'attached /srv/sheep/cluster1/volume/web01\nattached /srv/sheep/cluster1/volume/db01@nightly (read-only)\n',
-    errors: '\r\u001b[K',
+    errors: '',
   })
   assert.match((await ctl('attach', 'web01')).out, /^was attached already: /)
   assert.match((await ctl('volumes')).out, /^VOLUME +SIZE +OPEN +MODE.*\nweb01 +4G +0 +rw/)
@@ -91,7 +94,7 @@ test('mounts are made, changed, restarted and removed', limit, async (t) => {
 test('a reload says whether it was done, and else what is wrong', limit, async (t) => {
   const supervisor = new FakeSupervisor()
   const ctl = await stage(t, { cluster1: supervisor })
-  assert.deepEqual(await ctl('reload'), { code: EXIT.done, out: 'reloaded\n', errors: '\r\u001b[K' })
+  assert.deepEqual(await ctl('reload'), { code: EXIT.done, out: 'reloaded\n', errors: '' })
   assert.equal((await ctl('reload', '--dry-run')).out, 'nothing to do\n')
   supervisor.reloadSteps = [
     { mount: null, text: 'socket_group x', effect: 'daemon-restart' },
@@ -142,12 +145,12 @@ test('exit codes tell not found, conflict, not running, unreachable and usage ap
   assert.equal((await ctl('detach', 'web01')).code, EXIT.conflict)
   assert.equal((await ctl('detach', 'web01', '--force')).code, EXIT.done)
   assert.equal((await ctl('-i', 'other', 'status')).code, EXIT.notRunning)
-  assert.equal((await ctl('resize', 'web01', '1')).code, EXIT.notPermitted)
+  assert.equal((await ctl('resize', 'web01', '512')).code, EXIT.notPermitted)
   supervisor.failure = new SheepfsError('unreachable', 'no sheep answers')
   assert.deepEqual(await ctl('-m', 'cluster1', 'vdi', 'list'), {
     code: EXIT.unreachable,
     out: '',
-    errors: '\r\u001b[Ksheepfsctl: no sheep answers\n',
+    errors: 'sheepfsctl: no sheep answers\n',
   })
   Object.assign(await supervisor.mount('cluster1'), { state: 'failed', reason: 'the worker keeps crashing' })
   assert.equal((await ctl('health')).code, EXIT.unhealthy)
@@ -159,10 +162,13 @@ test('wrong command lines are refused, saying what is expected', limit, async (t
     [['atach', 'web01'], /unknown command "atach": did you mean attach\?/],
     [['vdi'], /vdi: expected vdi list, vdi create, vdi delete/],
     [['attach'], /attach: found 0 arguments, expected VOLUME\.\.\./],
-    [['status', 'x'], /status: found 1 arguments, expected no arguments/],
+    [['status', 'x'], /status: found 1 argument, expected no arguments/],
     [['status', '--force'], /status has no option --force: expected --instance/],
     [['status', '--nonsense'], /unknown option '--nonsense'/],
     [['cache', '--page', 'yes'], /--page "yes": expected on or off/],
+    [['vdi', 'create', 'x', '1000'], /1000 bytes are no whole number of sectors of 512: expected 512 or 1024/],
+    [['resize', 'web01', '5'], /5 bytes are no whole .*: expected 512/],
+    [['reload', '-m', 'cluster1'], /reload has no option --mount/],
     [['vdi', 'create', 'x', '10Q'], /"10Q" is not a size: expected bytes/],
     [['vdi', 'create', 'x', '8P', '--hyper'], /"8P" is too large: expected less than 8P/],
     [['vdi', 'create', 'x', '1G', '--object-size', '3M'], /expected a power of two from 1M to 2G/],
@@ -183,9 +189,112 @@ test('several instances and several mounts are told apart by name only', limit, 
   const two = new FakeSupervisor([fakeMount({ name: 'a' }), fakeMount({ name: 'b' })])
   const ctl = await stage(t, { cluster1: new FakeSupervisor(), cluster2: two })
   assert.match((await ctl('status')).errors, /several instances run: choose one with --instance, of cluster1, cluster2/)
-  assert.match((await ctl('-i', 'cluster2', 'volumes')).errors, /choose a mount with --mount, of a, b/)
+  assert.match(
+    (await ctl('-i', 'cluster2', 'volumes')).errors,
+    /instance "cluster2" has several mounts: choose one with --mount, of a, b/,
+  )
   assert.equal((await ctl('-i', 'cluster2', '-m', 'b', 'volumes')).code, EXIT.done)
 })
+
+test('the mount that is named like its instance is the default among several', limit, async (t) => {
+  const mounts = [fakeMount({ name: 'other' }), fakeMount()]
+  const ctl = await stage(t, { cluster1: new FakeSupervisor(mounts) })
+  assert.equal((await ctl('attach', 'web01')).code, EXIT.done)
+  assert.match((await ctl('-m', 'cluster1', 'volumes')).out, /web01/)
+  assert.doesNotMatch((await ctl('-m', 'other', 'volumes')).out, /web01/)
+})
+
+test('a mount that is not there is an error of every command', limit, async (t) => {
+  const ctl = await stage(t)
+  const lines = COMMANDS.filter(({ hasNoMount }) => hasNoMount !== true).map(({ name, count: [least] }) => [
+    ...name.split(' '),
+    ...(name === 'io-timeout' ? ['1'] : ['web01', '1G'].slice(0, least)),
+  ])
+  for (const line of lines) {
+    const { code, out, errors } = await ctl('-m', 'nope', ...line)
+    assert.deepEqual([code, out], [EXIT.notFound, ''], line.join(' '))
+    assert.match(errors, /no mount "nope"/)
+  }
+})
+
+test('what shows mounts shows only the one that is named', limit, async (t) => {
+  const failed = fakeMount({ name: 'b', state: 'failed', reason: 'no device' })
+  const ctl = await stage(t, { cluster1: new FakeSupervisor([fakeMount({ name: 'a' }), failed]) })
+  for (const command of ['status', 'mounts', 'health']) {
+    assert.doesNotMatch((await ctl(command, '-m', 'a')).out, /no device/, command)
+    assert.match((await ctl(command, '-m', 'b')).out, /no device/, command)
+  }
+  assert.deepEqual([(await ctl('health', '-m', 'a')).code, (await ctl('health')).code], [EXIT.done, EXIT.unhealthy])
+})
+
+test('the exit code of health tells failed, degraded and well apart', limit, async (t) => {
+  const codes = { serving: EXIT.done, waiting: EXIT.degraded, starting: EXIT.degraded, failed: EXIT.unhealthy } as const
+  for (const [state, code] of Object.entries(codes) as [keyof typeof codes, number][]) {
+    const ctl = await stage(t, { cluster1: new FakeSupervisor([fakeMount({ state })]) })
+    assert.equal((await ctl('health')).code, code, state)
+  }
+})
+
+test('of several names all are tried, and the first failure gives the exit code', limit, async (t) => {
+  const supervisor = new FakeSupervisor()
+  const ctl = await stage(t, { cluster1: supervisor })
+  const attached = await ctl('attach', 'nope', 'web01', 'db01')
+  assert.equal(attached.code, EXIT.notFound)
+  assert.match(attached.errors, /^sheepfsctl: .*nope/)
+  assert.equal(attached.out.split('\n').length, 3)
+  supervisor.openVolumes.add('cluster1/web01')
+  const detached = await ctl('detach', 'web01', 'nope', 'db01')
+  assert.deepEqual([detached.code, detached.out], [EXIT.conflict, 'detached db01\n'])
+  assert.equal(detached.errors.split('\n').length, 3)
+  const deleted = await ctl('vdi', 'delete', 'nope', 'db01@nightly', 'db01')
+  assert.deepEqual([deleted.code, deleted.out], [EXIT.notFound, 'deleted db01@nightly\ndeleted db01\n'])
+  supervisor.openVolumes.clear()
+  assert.equal((await ctl('restart', 'x', 'cluster1')).code, EXIT.notFound)
+  assert.deepEqual((await ctl('unmount', 'x', 'cluster1')).out, 'unmounted cluster1\n')
+})
+
+test('complaints of the API are told without its words', limit, async (t) => {
+  const ctl = await stage(t)
+  const { errors } = await ctl('vdi', 'create', 'x', '1G', '--copies', '99')
+  assert.match(errors, /^sheepfsctl: copies: found "99", expected copies, "1" to "31"/)
+})
+
+test(
+  'who may not use the control socket looks through the one for observers',
+  { ...limit, skip: missing('root') },
+  async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), 'sheepfsctl-'))
+    t.after(() => rm(directory, { recursive: true, force: true }))
+    const supervisor = new FakeSupervisor()
+    const options = { supervisor, log: silentLogger(), version: '0' }
+    const app = await buildObserverApp(options)
+    const observer = await listenUnix(app, { path: join(directory, 'observer.sock'), mode: 0o666 })
+    t.after(() => observer.close())
+    const server = createServer((socket) => socket.destroy()).listen(join(directory, 'control.sock'))
+    t.after(() => server.close())
+    await chmod(directory, 0o755)
+    await chmod(join(directory, 'control.sock'), 0o600)
+    /** Runs as somebody else: root may use any socket. */
+    const script = `
+    process.setuid(65534)
+    const { ControlClient } = await import('./dist/src/api/client.js')
+    const paths = { observerPath: process.argv[1] + '/observer.sock' }
+    const client = new ControlClient(process.argv[1] + '/control.sock', paths)
+    const { instance } = await client.status()
+    const [mount] = await client.mounts()
+    await client.vdis(mount.name)
+    await client.metrics()
+    for await (const event of client.events({ mount: mount.name })) { console.log(instance, event.type); break }
+    await client.reload().catch(({ code }) => console.log(code))
+    delete paths.observerPath
+    await new ControlClient(process.argv[1] + '/control.sock').status().catch(({ code }) => console.log(code))`
+    const running = run(process.execPath, ['--input-type=module', '--eval', script, directory])
+    while (supervisor.listeners === 0) await pause(5)
+    supervisor.emit({ type: 'reloaded' })
+    const { status, stdout, stderr } = await running
+    assert.deepEqual([status, stdout], [0, 'cluster1 reloaded\nnot-permitted\nnot-permitted\n'], stderr)
+  },
+)
 
 test('without a running instance there is advice, and doctor looks at the machine', limit, async (t) => {
   const ctl = await stage(t, {})

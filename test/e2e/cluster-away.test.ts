@@ -90,7 +90,7 @@ describe('while the cluster is away', NEEDS, () => {
     let text = ''
     const write = (more: string): void => void (text += more)
     const variables = { SHEEPFS_RUNTIME_DIR: daemon.place.runtimeDirectory }
-    const mount = args[0] === 'mount' ? [] : ['--mount', 'm']
+    const mount = args.includes('mount') ? [] : ['--mount', 'm']
     const context = { variables, write, writeError: write, showsProgress: false }
     const code = await runSheepfsctl([...mount, ...args], context)
     return { code, text, tookMs: performance.now() - since }

@@ -105,7 +105,8 @@ describe('sheepfsd with three mounts of two clusters', { skip: missing('fuse', '
 
   test('refuses to detach a volume that is open, unless forced', async () => {
     const file = await open(join(tables[0]?.mountpoint ?? '', 'volume', volumes[0] ?? ''))
-    await assert.rejects(daemon.client.detach('a', volumes[0] ?? '', false), { code: 'busy' })
+    const holder = new RegExp(`is in use: open 1 times?, by .*\\(pid ${process.pid}\\)`)
+    await assert.rejects(daemon.client.detach('a', volumes[0] ?? '', false), { code: 'busy', message: holder })
     await daemon.client.detach('a', volumes[0] ?? '', true)
     await file.close()
     await daemon.client.attach('a', volumes[0] ?? '', {})

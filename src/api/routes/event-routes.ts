@@ -24,6 +24,7 @@ export function addEventRoutes(app: App, supervisor: Supervisor, heartbeatMs = D
     },
     async (request, reply) => {
       const wanted = request.query.mount
+      if (wanted !== undefined) await supervisor.mount(wanted) // of one that is not there nothing would ever come
       const stream = new EventStream({
         heartbeatMs,
         subscribe: (listener) =>

@@ -16,13 +16,14 @@ export function addLookRoutes(app: App, supervisor: Supervisor): void {
     '/v1/health',
     {
       schema: {
-        summary: '200 while every mount serves or waits for its cluster, 503 when one cannot be served',
+        summary:
+          '200 while every mount serves or waits for its cluster, 503 until all do and when one cannot be served',
         response: answers({ 200: Health, 503: Health }),
       },
     },
     async (_, reply) => {
       const health = healthOf(await supervisor.status())
-      return reply.code(health.status === 'failed' ? 503 : 200).send(health)
+      return reply.code(health.status === 'failed' || health.status === 'starting' ? 503 : 200).send(health)
     },
   )
   app.get(

@@ -17,11 +17,11 @@ export const Status = Type.Object({
 export type Status = Static<typeof Status>
 
 /**
- * ok: every mount serves; degraded: some wait for their cluster, are between two workers, start or stop; failed: some
- * cannot be served.
+ * ok: every mount serves; degraded: some wait for their cluster, are between two workers, or stop; starting: some of the
+ * configuration have not served yet; failed: some cannot be served.
  */
 export const Health = Type.Object({
-  status: Type.Enum(['ok', 'degraded', 'failed']),
+  status: Type.Enum(['ok', 'degraded', 'starting', 'failed']),
   mounts: Type.Array(Type.Object({ name: Name, state: MountState, reason: Type.Union([Type.String(), Type.Null()]) })),
 })
 export type Health = Static<typeof Health>

@@ -5,9 +5,10 @@ const Text = (what: string) =>
   Type.String({ minLength: 1, description: `${what} of 1 to 255 bytes of UTF-8, without NUL` })
 
 const Size = Type.Integer({
-  minimum: 1,
+  minimum: 512,
   maximum: Number.MAX_SAFE_INTEGER,
-  description: 'a number of bytes, at least 1',
+  multipleOf: 512,
+  description: 'a number of bytes, a multiple of 512: a block device has whole sectors',
 })
 
 /** An image in the cluster, or a snapshot of one. */

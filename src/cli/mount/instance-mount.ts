@@ -1,4 +1,5 @@
 import { ControlClient } from '../../api/client.ts'
+import { chooseMount } from '../../api/default-mount.ts'
 import type { Mount } from '../../api/schema/mount.ts'
 import type { Volume } from '../../api/schema/volume.ts'
 import { instanceFiles, readEnvironment } from '../../daemon/config/environment.ts'
@@ -29,7 +30,7 @@ export async function mountInstanceTree(source: InstanceSource, request: MountRe
   if (unknown !== undefined && !args.isSloppy) {
     throw new SheepfsError('invalid', `option ${unknown} is not for the tree of an instance`)
   }
-  const { mountpoint } = await chooseMount(clientOf(source), source, options.mount)
+  const { mountpoint } = await mountOf(clientOf(source), source, options.mount)
   if (mountpoint === directory) return
   const bind = ['bind', ...options.rest.filter((option) => option !== unknown)]
   const flags = args.isUnrecorded ? ['-n'] : []
@@ -43,7 +44,7 @@ export async function mountInstanceTree(source: InstanceSource, request: MountRe
 export async function mountInstanceVolume(source: InstanceSource, request: MountRequest): Promise<void> {
   const { signal, undo, tell } = request
   const client = clientOf(source)
-  const { name } = await chooseMount(client, source, request.options.mount)
+  const { name } = await mountOf(client, source, request.options.mount)
   const { volume, held } = await attachOpen(client, { mount: name, volume: source.volume ?? '' }, request)
   const attached = { instance: source.instance, mount: name, volume: volume.name }
   undo.add(async () => {
@@ -110,19 +111,12 @@ function clientOf({ instance }: { readonly instance: string }): ControlClient {
   return new ControlClient(instanceFiles(instance, readEnvironment(process.env)).controlSocket)
 }
 
-/** The mount that is named, the one with the name of the instance, or the only one. */
-async function chooseMount(client: ControlClient, { instance }: InstanceSource, named?: string): Promise<Mount> {
+async function mountOf(client: ControlClient, { instance }: InstanceSource, named?: string): Promise<Mount> {
   const mounts = await client.mounts().catch((error: unknown) => {
     if (!isSheepfsError(error, 'not-running')) throw error
     throw new SheepfsError('not-running', `instance "${instance}" does not run: systemctl start sheepfs@${instance}`, {
       cause: error,
     })
   })
-  const chosen = mounts.find(({ name }) => name === (named ?? instance))
-  const [only, ...others] = mounts
-  if (chosen) return chosen
-  if (only && others.length === 0 && named === undefined) return only
-  const names = mounts.map(({ name }) => name).join(', ')
-  const which = named === undefined ? 'has several mounts: choose one with option mount=' : `has no mount "${named}"`
-  throw new SheepfsError('not-found', `instance "${instance}" ${which} (it has ${names === '' ? 'none' : names})`)
+  return chooseMount(mounts, { instance, named, how: 'option mount=' })
 }

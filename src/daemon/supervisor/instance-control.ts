@@ -163,7 +163,15 @@ export class InstanceControl implements Supervisor {
   }
 
   async detach(name: string, volume: string, options: DetachOptions, caller: Caller): Promise<void> {
-    await this.instance.find(name).ask(caller, 'detach', parseVolumeName(volume).text, options)
+    const mount = this.instance.find(name)
+    const { text } = parseVolumeName(volume)
+    try {
+      await mount.ask(caller, 'detach', text, options)
+    } catch (cause) {
+      if (!isSheepfsError(cause, 'busy') || options.temporary === true) throw cause
+      const holders = await mount.holdersOf(text)
+      throw holders === '' ? cause : new SheepfsError('busy', `${cause.message}, by ${holders}`, { cause })
+    }
   }
 
   async cache(name: string, caller: Caller): Promise<Cache> {

@@ -1,9 +1,11 @@
+import { join } from 'node:path'
 import type { MountMetrics } from '../../api/mount-metrics.ts'
 import type { Event } from '../../api/schema/event.ts'
 import type { MountConfig } from '../../api/schema/config.ts'
 import type { Mount } from '../../api/schema/mount.ts'
 import type { Volume } from '../../api/schema/volume.ts'
 import type { EngineName } from '../../fuse/engine.ts'
+import { describeHolders } from '../../fuse/mount-holders.ts'
 import { isWrittenBack } from '../../fuse/kernel/negotiation.ts'
 import type { Logger, LogLevel } from '../../log.ts'
 import type { Caller } from '../../api/supervisor.ts'
@@ -202,6 +204,12 @@ export class ManagedMount {
   /** As `presentVolume` has it, with what only the configuration knows. */
   markConfigured(volume: Volume): Volume {
     return { ...volume, configured: this.#configuredVolumes().has(volume.name) }
+  }
+
+  /** Who has a volume open, as far as that can be seen, for a message; else "". */
+  holdersOf(volume: string): Promise<string> {
+    const path = join(this.config.mountpoint, 'volume', volume)
+    return describeHolders(path, this.keeper.openersOfVolume(volume))
   }
 
   async present(): Promise<Mount> {

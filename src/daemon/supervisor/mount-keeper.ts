@@ -127,6 +127,11 @@ export class MountKeeper {
     return this.#workers.handles.size
   }
 
+  /** Processes that have this volume open, as far as they are known. */
+  openersOfVolume(name: string): readonly number[] {
+    return this.#workers.openersOfVolume(name)
+  }
+
   /** Minor number of st_dev of what is mounted; undefined where the worker mounts. */
   get minor(): number | undefined {
     return this.#mount.minor

@@ -68,6 +68,12 @@ export class MountWorkers {
     return openersOf(this.handles)
   }
 
+  /** Processes that have this volume open, as far as they are known. */
+  openersOfVolume(name: string): readonly number[] {
+    const nodes = this.state.volumes.filter((volume) => volume.name === name).map(({ nodeId }) => nodeId)
+    return [...this.handles.values()].filter(({ node }) => nodes.includes(node)).map(({ pid }) => pid)
+  }
+
   /** The mount is another one, on which nothing is open or negotiated. */
   forgetMount(): void {
     this.handles.clear()
