@@ -38,7 +38,7 @@ export async function buildObserverApp(options: AppOptions): Promise<App> {
 async function buildObserverRoutes({ supervisor, log, version, heartbeatMs }: AppOptions, title: string): Promise<App> {
   const app = newApp(log)
   await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title, version } } })
-  addLookRoutes(app, supervisor)
+  addLookRoutes(app, supervisor, version)
   addEventRoutes(app, supervisor, heartbeatMs)
   addMountReads(app, supervisor)
   addVolumeReads(app, supervisor)

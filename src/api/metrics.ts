@@ -44,9 +44,10 @@ const OPERATION_COUNTERS: readonly Row<OperationCounts>[] = [
   { name: 'request_bytes_total', help: 'Bytes read and written', value: (o) => o.bytes },
 ]
 
-/** The text that Prometheus scrapes. */
-export async function renderMetrics(mounts: readonly MountMetrics[]): Promise<string> {
+/** The text that Prometheus scrapes; `version` is that of the supervisor. */
+export async function renderMetrics(mounts: readonly MountMetrics[], version: string): Promise<string> {
   const registers = [new Registry()]
+  addBuilds(mounts, version, registers)
   for (const { name, help, value } of MOUNT_GAUGES) {
     const gauge = new Gauge({ name: `sheepfs_${name}`, help, labelNames: ['mount'], registers })
     for (const mount of mounts) gauge.set({ mount: mount.mount }, value(mount))
@@ -59,6 +60,18 @@ export async function renderMetrics(mounts: readonly MountMetrics[]): Promise<st
   addOperations(mounts, registers)
   const texts = await Promise.all(registers.map((registry) => registry.metrics()))
   return texts.join('')
+}
+
+/** An upgrade gives mounts new workers, and the supervisor goes on as it is until it is restarted. */
+function addBuilds(mounts: readonly MountMetrics[], version: string, registers: Registry[]): void {
+  const help = 'Always 1: the versions of the supervisor (mount "") and of the workers'
+  const labelNames = ['process', 'mount', 'version', 'node']
+  const gauge = new Gauge({ name: 'sheepfs_build_info', help, labelNames, registers })
+  const node = process.versions.node
+  gauge.set({ process: 'supervisor', mount: '', version, node }, 1)
+  for (const { mount, workerVersion } of mounts) {
+    if (workerVersion !== undefined) gauge.set({ process: 'worker', mount, version: workerVersion, node }, 1)
+  }
 }
 
 /** One series per state, 1 for the present one, so that a graph shows how long each lasted. */

@@ -25,6 +25,8 @@ export interface MountMetrics {
   /** Requests that the kernel sent again to a new worker. */
   readonly resentRequests: number
   readonly workerRestarts: number
+  /** Of its program; undefined while there is no worker. */
+  readonly workerVersion: string | undefined
   /** Since when requests wait for the cluster, ms since 1970; undefined when none does. */
   readonly waitingSinceMs?: number | undefined
   readonly waitingRequests: number

@@ -12,7 +12,7 @@ import type { MountRequest } from './mount/mount-request.ts'
 import { mountStandaloneTree, mountStandaloneVolume } from './mount/standalone-mount.ts'
 import { remount } from './mount/remount.ts'
 import { UndoList } from './mount/undo-list.ts'
-import { programVersion } from './program-version.ts'
+import { programVersion } from '../daemon/program-version.ts'
 
 async function mount(args: MountArguments, signal: AbortSignal): Promise<void> {
   const source = parseMountSource(args.source)

@@ -15,7 +15,11 @@ try {
   const instance = process.argv[2] ?? ''
   const log = createLogger({ name: 'sheepfs-clean-up', level: 'info' })
   const files = instanceFiles(instance, readEnvironment(process.env))
-  const { mount: configured } = await readConfig({ file: files.config, instance })
+  // what is wrong with it the daemon has said
+  const configured = await readConfig({ file: files.config, instance }).then(
+    ({ mount }) => mount,
+    () => [],
+  )
   const { mounts: added } = await readSavedState(files.state, log)
   for (const { name, mountpoint } of [...configured, ...added]) await clearStaleMount({ mount: name, mountpoint }, log)
 } catch (error) {

@@ -4,7 +4,7 @@ import { runSheepfs } from '../daemon/standalone/sheepfs-process.ts'
 import { errorText, isSheepfsError } from '../errors.ts'
 import { tellError } from '../journal.ts'
 import { startInBackground } from './background.ts'
-import { programVersion } from './program-version.ts'
+import { programVersion } from '../daemon/program-version.ts'
 import { parseSheepfsOptions, SHEEPFS_USAGE, type SheepfsOptions } from './sheepfs-options.ts'
 
 const FAILURE = 1

@@ -20,7 +20,13 @@ export const LOOK_COMMANDS: readonly Command[] = [
       const mounts = call.chosen(all.mounts)
       const status = { ...all, mounts }
       const { instance, state, pid, version, memory } = all
-      const head = `${instance} is ${state}: sheepfs ${version}, pid ${pid}, ${byteSizeText(memory)} of memory\n`
+      const others = mounts.flatMap(({ name, worker }) =>
+        worker?.version === undefined || worker.version === version
+          ? []
+          : [`the worker of ${name} is sheepfs ${worker.version}\n`],
+      )
+      const own = `${instance} is ${state}: sheepfs ${version}, pid ${pid}, ${byteSizeText(memory)} of memory\n`
+      const head = own + others.join('')
       call.print(status, () => (mounts.length === 0 ? head : `${head}\n${mountTable(mounts)}`))
       return EXIT.done
     },
@@ -101,7 +107,7 @@ function mountTable(mounts: readonly Mount[]): string {
     mount.gateway ?? '-',
     mount.reason ?? '',
   ])
-  const titles = [
+  const columns = [
     'MOUNT',
     'STATE',
     'MOUNTPOINT',
@@ -114,7 +120,7 @@ function mountTable(mounts: readonly Mount[]): string {
     'SHEEP',
     'REASON',
   ]
-  return tableText(titles, rows)
+  return tableText(columns, rows)
 }
 
 /** `on` or `off`. */

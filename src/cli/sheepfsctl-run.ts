@@ -3,7 +3,7 @@ import { instanceFiles, readEnvironment, type Environment } from '../daemon/conf
 import { errorText } from '../errors.ts'
 import { EXIT, exitCodeOf } from './exit-code.ts'
 import { chooseInstance } from './instance-choice.ts'
-import { programVersion } from './program-version.ts'
+import { programVersion } from '../daemon/program-version.ts'
 import { parseCommandLine } from './sheepfsctl-arguments.ts'
 import { Call, type Values } from './sheepfsctl-command.ts'
 import { showWait } from './wait-display.ts'

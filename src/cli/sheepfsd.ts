@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import { errorText, isSheepfsError, SheepfsError } from '../errors.ts'
 import { tellError } from '../journal.ts'
 import { parseOptions } from './parse-options.ts'
-import { programVersion } from './program-version.ts'
+import { programVersion } from '../daemon/program-version.ts'
 
 const USAGE = `Usage: sheepfsd [OPTION]... [INSTANCE]
        sheepfsd --check [INSTANCE|FILE]...

@@ -7,7 +7,7 @@ import { backingFile, isLoopFreed, isLoopDevice } from './mount/loop-device.ts'
 import { findMountAt, listMounts, recordedVolume, resolveMountpoint } from './mount/mount-table.ts'
 import { runSystemProgram } from './mount/system-program.ts'
 import { parseUmountArguments, UMOUNT_USAGE, type UmountArguments } from './mount/umount-arguments.ts'
-import { programVersion } from './program-version.ts'
+import { programVersion } from '../daemon/program-version.ts'
 
 /** How long the kernel may take to free a loop device after its last unmount. */
 const FREE_LIMIT_MS = 10_000

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { SheepfsError } from '../errors.ts'
+import { errorText, isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { ObjectId } from '../wire/object-id.ts'
 import { addressText, isSameAddress, type Address } from './address.ts'
@@ -203,9 +203,7 @@ export class Gateways {
       const winner = await firstOf(attempts, isLast ? undefined : { clock: world.clock, ms: timing.headStartMs })
       if (winner) return winner
     }
-    const failure = await attempts[0]?.catch((error: unknown) => error)
-    if (failure instanceof SheepfsError) throw failure
-    throw new SheepfsError('unreachable', 'no sheep is configured')
+    throw joined(await Promise.allSettled(attempts))
   }
 
   #connectAside(sheep: Sheep): void {
@@ -214,6 +212,20 @@ export class Gateways {
       this.#log.debug({ sheep: addressText(sheep.address) }, 'not reachable from here; reads go through the gateway')
     })
   }
+}
+
+/** More failures than this are counted, not told. */
+const TOLD_FAILURES = 5
+
+/** Why nobody answers, in one error: of the code of the first, who is asked first again. */
+function joined(outcomes: readonly PromiseSettledResult<unknown>[]): unknown {
+  const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []))
+  const [first] = failures
+  if (first === undefined) return new SheepfsError('unreachable', 'no sheep is configured')
+  if (failures.length === 1 || !isSheepfsError(first)) return first
+  const more = failures.length > TOLD_FAILURES ? [`and ${failures.length - TOLD_FAILURES} more`] : []
+  const texts = [...failures.slice(0, TOLD_FAILURES).map(errorText), ...more]
+  return new SheepfsError(first.code, texts.join('; '), { cause: first })
 }
 
 /** The first attempt to succeed; undefined when all have failed, or when the limit has passed. */

@@ -24,6 +24,8 @@ export class Outage {
   readonly #timing: Timing
   /** By address of the sheep. */
   readonly #silences = new Map<string, { readonly sinceMs: number; readonly reason: string }>()
+  /** Who of those that wait, or have waited since nobody did, began first. */
+  #began: Pick<Patience, 'startedAt' | 'sinceMs'> | undefined
   #isTold = false
   #waits = 0
   #reason = ''
@@ -45,10 +47,11 @@ export class Outage {
   }
 
   get state(): OutageState {
-    const [first] = this.#waiting
     const [silence] = this.#silences.values()
     const requests = this.#waiting.size
-    if (first && this.#isTold) return { kind: 'waiting', sinceMs: first.sinceMs, reason: this.#reason, requests }
+    if (this.#began && this.#isTold) {
+      return { kind: 'waiting', sinceMs: this.#began.sinceMs, reason: this.#reason, requests }
+    }
     return silence ? { kind: 'waiting', ...silence, requests } : { kind: 'serving' }
   }
 
@@ -100,6 +103,7 @@ export class Outage {
   /** @internal for Patience */
   join(patience: Patience, failure: SheepfsError): void {
     this.#waiting.add(patience)
+    if (this.#began === undefined || patience.startedAt < this.#began.startedAt) this.#began = patience
     this.#waits++
     if (this.#isTold || this.#clock.now() - patience.startedAt < QUIET_MS) return
     this.#isTold = true
@@ -110,9 +114,12 @@ export class Outage {
 
   /** @internal for Patience */
   leave(patience: Patience): void {
-    if (!this.#waiting.delete(patience) || this.#waiting.size > 0 || !this.#isTold) return
+    if (!this.#waiting.delete(patience) || this.#waiting.size > 0) return
+    const { startedAt } = this.#began ?? patience
+    this.#began = undefined
+    if (!this.#isTold) return
     this.#isTold = false
-    const seconds = Math.round((this.#clock.now() - patience.startedAt) / 1000)
+    const seconds = Math.round((this.#clock.now() - startedAt) / 1000)
     const outcome = patience.hasGivenUp ? 'no request waits any more: the last failed' : 'the cluster answers again'
     this.#log.info(`${outcome} after ${seconds} s`)
     this.#onChange(this.state)

@@ -21,7 +21,7 @@ export function fakeMount(overrides: Partial<Mount> = {}): Mount {
     state: 'serving',
     reason: null,
     since: TIME,
-    worker: { pid: 4711, generation: 1, started_at: TIME },
+    worker: { pid: 4711, generation: 1, started_at: TIME, version: '0.1.0' },
     open_files: 0,
     volumes: [],
     sheep: ['10.0.0.1:7000', '10.0.0.2:7000'],

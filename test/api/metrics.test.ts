@@ -19,6 +19,7 @@ const mount: MountMetrics = {
   reconnects: 5,
   retries: 6,
   resentRequests: 7,
+  workerVersion: '1.0.1',
   workerRestarts: 8,
   waitingSinceMs: 1_700_000_000_500,
   waitingRequests: 9,
@@ -26,7 +27,9 @@ const mount: MountMetrics = {
 }
 
 test('everything measured of a mount is in the text that Prometheus reads', async () => {
-  const lines = (await renderMetrics([mount, { ...mount, mount: 'two', waitingSinceMs: undefined }])).split('\n')
+  const lines = (await renderMetrics([mount, { ...mount, mount: 'two', waitingSinceMs: undefined }], '1.0.0')).split(
+    '\n',
+  )
   for (const line of [
     'sheepfs_mount_state{mount="cluster1",state="waiting"} 1',
     'sheepfs_mount_state{mount="cluster1",state="serving"} 0',
@@ -47,13 +50,15 @@ test('everything measured of a mount is in the text that Prometheus reads', asyn
     'sheepfs_waiting_since_timestamp_seconds{mount="cluster1"} 1700000000.5',
     'sheepfs_waiting_since_timestamp_seconds{mount="two"} 0',
     'sheepfs_worker_memory_bytes{mount="cluster1"} 64000000',
+    `sheepfs_build_info{process="supervisor",mount="",version="1.0.0",node="${process.versions.node}"} 1`,
+    `sheepfs_build_info{process="worker",mount="cluster1",version="1.0.1",node="${process.versions.node}"} 1`,
   ]) {
     assert.ok(lines.includes(line), line)
   }
 })
 
 test('latencies are a cumulated histogram', async () => {
-  const lines = (await renderMetrics([mount])).split('\n')
+  const lines = (await renderMetrics([mount], '1.0.0')).split('\n')
   const series = (suffix: string, labels: string) =>
     lines.find((line) => line.startsWith(`sheepfs_request_duration_seconds_${suffix}{`) && line.includes(labels))
   assert.match(series('bucket', 'le="0.00025"') ?? '', / 3$/)
@@ -66,7 +71,7 @@ test('latencies are a cumulated histogram', async () => {
 })
 
 test('without mounts there is nothing but the descriptions', async () => {
-  const text = await renderMetrics([])
-  assert.doesNotMatch(text, /mount=/)
+  const text = await renderMetrics([], '1.0.0')
+  assert.doesNotMatch(text, /mount="[^"]/)
   assert.match(text, /# TYPE sheepfs_request_duration_seconds histogram/)
 })

@@ -15,7 +15,7 @@ test('a short configuration gets its defaults, and everything in its canonical f
     source,
   )
   assert.deepEqual(config, {
-    sheep: ['10.0.0.1', '[::1]:7001'],
+    sheep: ['10.0.0.1:7000', '[::1]:7001'],
     socket_group: undefined,
     observer_socket: false,
     mount: [

@@ -74,6 +74,15 @@ describe('sheepfsd with three mounts of two clusters', { skip: missing('fuse', '
     }
   })
 
+  test('shows which worker serves which mount, and of what version it is', async () => {
+    const { version, mounts } = await daemon.client.status()
+    for (const { name, mountpoint, worker } of mounts) {
+      const line = await readFile(`/proc/${worker?.pid ?? 0}/cmdline`, 'utf8')
+      assert.equal(line.replace(/\0.*/s, ''), `sheepfs-worker ${name} ${mountpoint}`)
+      assert.equal(worker?.version, version)
+    }
+  })
+
   test('attaches, lists and detaches a volume', async () => {
     const [mount, volume = ''] = ['c', volumes[2]]
     await daemon.client.detach(mount, volume, false)

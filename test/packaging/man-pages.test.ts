@@ -158,7 +158,7 @@ test('sheepfsd.8 has every metric, and no others', async () => {
     .split('\n')
     .filter((line) => line.startsWith('.It Cm sheepfs_'))
     .flatMap((line) => line.slice('.It Cm '.length).split(' , '))
-  const text = await renderMetrics(await new FakeSupervisor().metrics())
+  const text = await renderMetrics(await new FakeSupervisor().metrics(), '0')
   const known = Array.from(text.matchAll(/^# TYPE (\S+)/gm), ([, name = '']) => name)
   assert.deepEqual(shown.toSorted(), known.toSorted())
 })

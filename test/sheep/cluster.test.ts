@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
+import type { SheepfsError } from '../../src/errors.ts'
+import { addressText } from '../../src/sheep/address.ts'
 import type { OutageState } from '../../src/sheep/outage.ts'
 import type { Timing } from '../../src/sheep/timing.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
@@ -47,6 +49,17 @@ test('a node of the cluster is used when none of the configured addresses answer
   await first.stop()
   await cluster.read(readObject(OBJECT, 0, 1))
   assert.deepEqual(cluster.homeAddress, second.address)
+})
+
+test('when nobody answers all are named', LIMIT, async (context) => {
+  const { open, first, second } = await staged(context, 2)
+  const names = [first, second].map(({ address }) => addressText(address))
+  await Promise.all([first.stop(), second.stop()])
+  await assert.rejects(open({ ioTimeoutMs: 0 }), ({ code, message }: SheepfsError) => {
+    assert.equal(code, 'unreachable')
+    for (const name of names) assert.ok(message.includes(name), message)
+    return true
+  })
 })
 
 test('a sheep that takes connections and never answers is not chosen', LIMIT, async (context) => {

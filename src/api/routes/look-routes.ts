@@ -6,7 +6,7 @@ import type { Supervisor } from '../supervisor.ts'
 import { answers } from './answers.ts'
 
 /** GET /v1/status, /v1/health, /metrics and /openapi.json. */
-export function addLookRoutes(app: App, supervisor: Supervisor): void {
+export function addLookRoutes(app: App, supervisor: Supervisor, version: string): void {
   app.get(
     '/v1/status',
     { schema: { summary: 'the instance and its mounts', response: answers({ 200: Status }) } },
@@ -31,7 +31,7 @@ export function addLookRoutes(app: App, supervisor: Supervisor): void {
     { schema: { summary: 'what is measured, as Prometheus reads it', response: { 200: Type.String() } } },
     async (_, reply) => {
       const { METRICS_TYPE, renderMetrics } = await import('../metrics.ts') // 5 MB for who is never asked
-      return reply.type(METRICS_TYPE).send(await renderMetrics(await supervisor.metrics()))
+      return reply.type(METRICS_TYPE).send(await renderMetrics(await supervisor.metrics(), version))
     },
   )
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())

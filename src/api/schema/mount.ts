@@ -15,6 +15,7 @@ export const Worker = Type.Object({
   pid: Type.Integer(),
   generation: Type.Integer({ description: 'how many workers the mount has had, this one included' }),
   started_at: Time,
+  version: Type.Optional(Type.String({ description: 'of its program; a supervisor of version 0.1.0 does not say' })),
 })
 export type Worker = Static<typeof Worker>
 

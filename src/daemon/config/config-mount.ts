@@ -8,7 +8,7 @@ import { parseVolumeName } from '../../tree/volume-name.ts'
 /** What a mount takes from its instance. */
 export interface MountContext {
   readonly instance: string
-  /** Addresses for a mount that names none. */
+  /** Addresses for a mount that names none, canonical. */
   readonly sheep: readonly string[] | undefined
 }
 
@@ -20,18 +20,30 @@ export function resolveMount(table: MountDefaulted, context: MountContext, compl
   if (table.sheep === undefined && context.sheep === undefined) {
     complain('sheep', 'missing, expected the addresses of one or more sheep, here or at the top of the file')
   }
-  const sheep = table.sheep ?? [...(context.sheep ?? [])]
   return {
     ...table,
     name: table.name ?? context.instance,
     mountpoint: canonicalMountpoint(table.mountpoint, complain),
-    sheep: canonicalList(sheep, 'sheep', (text) => addressText(parseAddress(text)), complain),
+    sheep: table.sheep ? canonicalAddresses(table.sheep, complain) : [...(context.sheep ?? [])],
     volumes: canonicalList(table.volumes, 'volumes', (text) => parseVolumeName(text).text, complain),
   }
 }
 
-/** What is wrong between mounts: names and mountpoints that are taken, mountpoints below each other. */
-export function checkMounts(mounts: readonly MountConfig[]): Flaw[] {
+/** Addresses in their canonical form. */
+export function canonicalAddresses(list: readonly string[], complain: Complain): string[] {
+  return canonicalList(list, 'sheep', (text) => addressText(parseAddress(text)), complain)
+}
+
+/** What a table of the file is called in messages: people count from one. */
+export function mountText(index: number): string {
+  return `[[mount]] ${index + 1}`
+}
+
+/**
+ * What is wrong between mounts: names and mountpoints that are taken, mountpoints below each other; `textOf` says what the
+ * mount at an index is called.
+ */
+export function checkMounts(mounts: readonly MountConfig[], textOf = mountText): Flaw[] {
   return mounts.flatMap((mount, i) => {
     const flaws: Flaw[] = []
     const { name, mountpoint } = mount
@@ -40,14 +52,14 @@ export function checkMounts(mounts: readonly MountConfig[]): Flaw[] {
     if (namesake !== -1) {
       flaws.push({
         path: `mount[${i}].name`,
-        text: `"${name}" is the name of mount[${namesake}] too, expected another`,
+        text: `"${name}" is the name of ${textOf(namesake)} too, expected another`,
       })
     }
     const neighbour = before.findIndex(
       (other) => isBelow(mountpoint, other.mountpoint) || isBelow(other.mountpoint, mountpoint),
     )
     if (neighbour !== -1) {
-      const place = `at or below "${mounts[neighbour]?.mountpoint ?? ''}" of mount[${neighbour}], or above it`
+      const place = `at or below "${mounts[neighbour]?.mountpoint ?? ''}" of ${textOf(neighbour)}, or above it`
       flaws.push({ path: `mount[${i}].mountpoint`, text: `"${mountpoint}" is ${place}, expected another place` })
     }
     return flaws

@@ -10,7 +10,7 @@ import {
   type MountInput,
 } from '../../api/schema/config.ts'
 import { SheepfsError, errorText } from '../../errors.ts'
-import { checkMounts, resolveMount, type MountContext } from './config-mount.ts'
+import { canonicalAddresses, checkMounts, mountText, resolveMount, type MountContext } from './config-mount.ts'
 
 /** Where a configuration is from, and what it is for. */
 export interface ConfigSource {
@@ -33,9 +33,10 @@ export async function readConfig(source: ConfigSource): Promise<InstanceConfig> 
 export function parseConfig(text: string, { file, instance }: ConfigSource): InstanceConfig {
   const value = Default(InstanceFile, parseToml(text, file))
   refuse(explainInvalid(InstanceFile, value), file)
-  const { sheep, socket_group, observer_socket, mount } = value as InstanceFile
-  const context = { instance, sheep }
+  const { sheep: given, socket_group, observer_socket, mount } = value as InstanceFile
   const flaws: Flaw[] = []
+  const sheep = given && canonicalAddresses(given, (path, text) => flaws.push({ path, text }))
+  const context = { instance, sheep }
   const mounts = mount.map((table, i) =>
     resolveMount(table, context, (key, text) => flaws.push({ path: `mount[${i}].${key}`, text })),
   )
@@ -51,14 +52,21 @@ export function parseMount(input: MountInput, context: MountContext, present: re
   refuse(flaws, 'mount')
   const mount = resolveMount(value as MountDefaulted, context, (path, text) => flaws.push({ path, text }))
   refuse(flaws, 'mount')
-  const [taken] = checkMounts([...present, mount])
+  const [taken] = checkMounts([...present, mount], (index) => `mount "${present[index]?.name ?? ''}"`)
   if (taken) throw new SheepfsError('exists', `mount ${taken.path.replace(/^.*\./, '')}: ${taken.text}`)
   return mount
 }
 
 function refuse(flaws: readonly Flaw[], where: string): void {
   if (flaws.length === 0) return
-  throw new SheepfsError('invalid', flaws.map(({ path, text }) => `${where}: ${path}: ${text}`).join('\n'))
+  const texts = flaws.map(({ path, text }) => `${where}: ${placeText(path)}: ${text}`)
+  throw new SheepfsError('invalid', texts.join('\n'))
+}
+
+/** Where a flaw is, as people count tables: `[[mount]] 2: page_cache`. */
+function placeText(path: string): string {
+  const text = path.replace(/^mount\[(\d+)\]/, (_, index) => `${mountText(Number(index))}:`)
+  return text.replace(':.', ': ').replace(/:$/, '')
 }
 
 function parseToml(text: string, file: string): unknown {

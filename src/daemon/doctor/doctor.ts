@@ -7,6 +7,7 @@ import { checkClusters } from './check-sheep.ts'
 import { checkStart, countText } from './check-start.ts'
 import { ok, problem, warning, type Finding } from './finding.ts'
 import { gatherAccessFacts, gatherKernelFacts, gatherMountFacts } from './gather-facts.ts'
+import { programVersion } from '../program-version.ts'
 import { readEnvironment } from '../config/environment.ts'
 
 export interface Patient {
@@ -63,8 +64,17 @@ function checkDaemon(instance = 'NAME', status: Status | Error, group?: string):
     }
     return problem(check, status.message, `systemctl start sheepfs@${instance}; journalctl -u sheepfs@${instance}`)
   }
+  const versions = [status.version, ...status.mounts.flatMap(({ worker }) => worker?.version ?? [])]
+  const old = [...new Set(versions)].filter((version) => version !== programVersion())
   const bad = status.mounts.filter(({ state }) => state === 'failed')
-  if (bad.length === 0) return ok(check, `runs with pid ${status.pid}, ${countText(status.mounts.length, 'mount')}`)
+  if (bad.length === 0 && old.length > 0) {
+    const detail = `version ${old.join(', ')} runs, ${programVersion()} is installed`
+    return warning(check, detail, `sheepfsctl restart MOUNT for workers, systemctl restart sheepfs@${instance} for all`)
+  }
+  if (bad.length === 0) {
+    const count = countText(status.mounts.length, 'mount')
+    return ok(check, `version ${status.version} runs with pid ${status.pid}, ${count}`)
+  }
   const detail = bad.map(({ name, reason }) => `${name} cannot be served: ${reason ?? 'no reason given'}`).join('; ')
   return problem(check, detail, `journalctl -u sheepfs@${instance}`)
 }

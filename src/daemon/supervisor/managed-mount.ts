@@ -230,6 +230,7 @@ export class ManagedMount {
               pid: worker.pid,
               generation: worker.generation,
               started_at: new Date(worker.startedAtMs).toISOString(),
+              version: worker.version,
             },
       open_files: report?.openFiles ?? keeper.openFiles,
       volumes: mountState.volumes.map(({ name }) => name),
@@ -257,6 +258,7 @@ export class ManagedMount {
       pageCache: mountState.pageCache,
       objectCache: mountState.objectCache,
       workerRestarts: restarts,
+      workerVersion: keeper.worker?.version,
       waitingSinceMs,
     }
   }

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import { errorText } from '../../errors.ts'
+import { errorText, isSheepfsError, SheepfsError } from '../../errors.ts'
 import { buildControlApp, buildObserverApp } from '../../api/control-app.ts'
 import { listenUnix, type Listening } from '../../api/listen-unix.ts'
 import type { InstanceConfig } from '../../api/schema/config.ts'
@@ -24,13 +24,34 @@ const OBSERVER_MODE = 0o666
  * the configuration. Resolves when everything has ended. Errors: of the configuration, the sockets, the mounts.
  */
 export async function runSheepfsd(name: string, environment: Environment, version: string): Promise<void> {
+  const log = createLogger({ name: 'sheepfsd', level: environment.logLevel })
+  const manager = connectServiceManager(log)
+  try {
+    await run({ name, environment, version, log, manager })
+  } catch (error) {
+    manager.status(`failed: ${errorText(error).replaceAll('\n', '; ')}`)
+    throw error
+  }
+}
+
+interface RunOptions {
+  readonly name: string
+  readonly environment: Environment
+  readonly version: string
+  readonly log: Logger
+  readonly manager: ServiceManager
+}
+
+async function run({ name, environment, version, log, manager }: RunOptions): Promise<void> {
   const release = onStopSignals(() => {
     process.exit() // nothing has begun
   })
-  const log = createLogger({ name: 'sheepfsd', level: environment.logLevel })
   for (const unknown of environment.unknown) log.warn(`the environment variable ${unknown} means nothing`)
   const files = instanceFiles(name, environment)
-  const config = await readConfig({ file: files.config, instance: name })
+  const config = await readConfig({ file: files.config, instance: name }).catch((error: unknown) => {
+    // as one that is wrong: trying again does not mend it
+    throw isSheepfsError(error, 'not-found') ? new SheepfsError('invalid', error.message, { cause: error }) : error
+  })
   await mkdir(files.directory, { recursive: true, mode: 0o755 })
   const instance = new Instance({
     name,
@@ -42,7 +63,7 @@ export async function runSheepfsd(name: string, environment: Environment, versio
     log,
   })
   release()
-  await new Daemon({ instance, files, log, version, stopTimeoutMs: environment.stopTimeoutMs }).run()
+  await new Daemon({ instance, files, log, manager, version, stopTimeoutMs: environment.stopTimeoutMs }).run()
 }
 
 /** Returns what gives the signals back. */
@@ -67,6 +88,7 @@ interface DaemonOptions {
   readonly instance: Instance
   readonly files: InstanceFiles
   readonly log: Logger
+  readonly manager: ServiceManager
   readonly version: string
   readonly stopTimeoutMs: number
 }
@@ -93,7 +115,7 @@ class Daemon {
       log: options.log,
     })
     this.#log = options.log
-    this.#manager = connectServiceManager(options.log)
+    this.#manager = options.manager
   }
 
   async run(): Promise<void> {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { SheepfsError } from '../../errors.ts'
 import { deferred } from '../../fuse/kernel/deferred.ts'
 import type { Logger } from '../../log.ts'
+import { programVersion } from '../program-version.ts'
 import { fromWireError } from '../wire-error.ts'
 import { pause } from './pause.ts'
 import type {
@@ -35,6 +36,8 @@ interface PendingCall {
 export class WorkerClient {
   readonly generation: number
   readonly startedAtMs = Date.now()
+  /** Of its program: an upgrade may have replaced that since this process began. */
+  readonly version = programVersion()
   readonly #startedAt = performance.now()
   /** Resolves when the process is gone, before anybody else is told. */
   readonly gone: Promise<void>
@@ -52,7 +55,8 @@ export class WorkerClient {
     this.generation = start.generation
     this.gone = this.#ended.promise
     this.#watcher = watcher
-    this.#child = fork(PROGRAM, [], {
+    const { mount, mountpoint } = start.spec
+    this.#child = fork(PROGRAM, [mount, mountpoint], {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', deviceFd ?? 'ignore', 'ipc'],
     })

@@ -83,6 +83,9 @@ async function serve(start: WorkerStart): Promise<void> {
   }
 }
 
+// for ps(1) and systemctl status: node and a path would say nothing
+process.title = ['sheepfs-worker', ...process.argv.slice(2)].join(' ')
+
 // the terminal's Ctrl-C reaches all processes of a group: the supervisor decides what happens
 process.on('SIGINT', () => undefined)
 process.on('SIGTERM', () => undefined)
