@@ -15,6 +15,7 @@ export class ModelRecovery {
   readonly #objects: Map<string, SparseObject>
   #unrecovered = new Set<string>()
   #phase: RecoveryPhase = 'none'
+  #lateFetches = 0
   #round = 0
   #lateMs: () => number = () => 0
 
@@ -24,6 +25,11 @@ export class ModelRecovery {
 
   get phase(): RecoveryPhase {
     return this.#phase
+  }
+
+  /** Nothing is fetched any more, nor undone by a late fetch. */
+  get isOver(): boolean {
+    return this.#phase === 'none' && this.#lateFetches === 0
   }
 
   /**
@@ -52,7 +58,9 @@ export class ModelRecovery {
     if (!this.#unrecovered.delete(key)) return
     const fetched = this.#objects.get(key)?.clone()
     if (!fetched) return
+    this.#lateFetches++
     setTimeout(() => {
+      this.#lateFetches--
       if (kindOf(oid) === 'inode') this.#undoNewEntries(key, fetched)
       else this.#objects.set(key, fetched)
     }, this.#lateMs()).unref()

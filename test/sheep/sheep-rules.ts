@@ -128,7 +128,8 @@ export class SheepRules {
   }
 }
 
-function isPublish({ opcode, oid, offset, payload }: SheepRequest): boolean {
+/** An update of a VDI's array index. */
+export function isPublish({ opcode, oid, offset, payload }: SheepRequest): boolean {
   return opcode === Opcode.WRITE_OBJ && kindOf(oid) === 'inode' && isIndexUpdate(offset, payload.length)
 }
 

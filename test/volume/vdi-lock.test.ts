@@ -8,12 +8,17 @@ import { Lamb } from '../../src/lamb/server.ts'
 import { silentLogger } from '../../src/log.ts'
 import { Cluster } from '../../src/sheep/cluster.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
-import { ClusterFlag } from '../../src/wire/info-ops.ts'
+import { viewOf } from '../../src/wire/field.ts'
+import { ClusterFlag, getClusterDefault, VDI_STATE_SIZE, VdiState } from '../../src/wire/info-ops.ts'
+import { parseAddr } from '../../src/wire/node-record.ts'
 import { snapshotVdi } from '../../src/volume/manage/snapshot-vdi.ts'
 import { Opcode, Req, Result } from '../../src/wire/sd-proto.ts'
 import { lockVdi, releaseVdi } from '../../src/wire/vdi-ops.ts'
 import { scratchDirectory } from '../lamb/scratch.ts'
-import { FAST } from '../sheep/staged-cluster.ts'
+import type { Fate, ScriptedSheep } from '../sheep/scripted-sheep.ts'
+import { clusterFor, FAST } from '../sheep/staged-cluster.ts'
+import { until } from '../sheep/until.ts'
+import { OBJECT_SIZE } from './staged-volume.ts'
 
 const LIMIT = { timeout: 20_000 }
 const SPEC = { name: Buffer.from('vdi') }
@@ -132,10 +137,6 @@ async function rivalOf({ open }: { open: (gateway: number) => Promise<Cluster> }
   return openVolume(await open(1), SPEC, { log: silentLogger(), breakLock: true })
 }
 
-async function until(isReached: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isReached())) await pause(5)
-}
-
 test(
   'a lock that a restart of the whole cluster has lost is taken again, even when nobody writes',
   LIMIT,
@@ -197,6 +198,39 @@ test('a deleted VDI, and one that became a snapshot, are no lost locks', LIMIT, 
   await volume.write(0, Buffer.from('after'))
   assert.equal((await cluster.lockStates()).size, 1)
   await volume.close()
+})
+
+/** A sheep that has taken a lock, or refused to, and lost its answer; `heldBefore`: by a client of the same sheep. */
+async function lockLost(context: TestContext, heldBefore: boolean) {
+  const { model, sheep, open } = await clusterFor(context, 2)
+  model.flags = ClusterFlag.LOCKING
+  const vid = model.createVdi('vdi', OBJECT_SIZE)
+  const cluster = await open()
+  const [first, second] = sheep as [ScriptedSheep, ScriptedSheep]
+  const state = new Uint8Array(VDI_STATE_SIZE)
+  VdiState.vid.set(viewOf(state), vid)
+  VdiState.lockState.set(viewOf(state), 2)
+  state.set(parseAddr('127.0.0.1') ?? [], 20)
+  VdiState.lockOwnerPort.set(viewOf(state), second.address.port)
+  const states = [heldBefore ? state : new Uint8Array(0)]
+  const refusal = { kind: 'refuse', result: Result.VDI_LOCKED } as const
+  const fates: Fate[] = [{ kind: 'cut', execute: 'never' }, refusal]
+  second.script = ({ opcode }) => {
+    if (opcode === Opcode.LOCK_VDI) return fates.shift() ?? refusal
+    if (opcode !== Opcode.GET_VDI_COPIES) return { kind: 'answer' }
+    return { kind: 'refuse', result: Result.SUCCESS, payload: states.shift() ?? state }
+  }
+  await first.stop()
+  if (heldBefore) await cluster.query(getClusterDefault()) // the second is home now
+  return openVolume(cluster, SPEC, { log: silentLogger() })
+}
+
+test('a lock whose answer was lost is known as our own, also after another loss', LIMIT, async (context) => {
+  assert.ok((await lockLost(context, false)).isLocked)
+})
+
+test('but not when a client of the same sheep had it before', LIMIT, async (context) => {
+  await assert.rejects(lockLost(context, true), { code: 'locked' })
 })
 
 test('volumes that are attached together ask for the locks together', LIMIT, async (t) => {

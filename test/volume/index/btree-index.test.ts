@@ -342,11 +342,13 @@ test('an update that fails is over before the next one begins', async () => {
   for (let i = 0; i < 9; i++) await index.publish(2 * i, VID)
   const change = cluster.change.bind(cluster)
   let changes = 0
+  let slow: ReturnType<typeof change> | undefined
   cluster.change = async (message) => {
     changes++
     if (changes === 1) throw new SheepfsError('no-space', 'full')
-    if (changes === 2) await pause(20)
-    return change(message)
+    if (changes !== 2) return change(message)
+    slow = pause(20).then(() => change(message))
+    return slow
   }
   const failing = [index.publish(1, VID), index.publish(15, VID)]
   assert.deepEqual(
@@ -354,7 +356,7 @@ test('an update that fails is over before the next one begins', async () => {
     ['rejected', 'rejected'],
   )
   await index.publish(13, VID)
-  await pause(30)
+  await slow
   const stored = await BtreeIndex.load(new MemoryCluster(objects), VID, OBJECTS, SMALL)
   assert.equal(await stored.owner(13), VID)
 })
