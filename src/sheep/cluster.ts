@@ -1,16 +1,16 @@
 import type { Clock } from '../clock.ts'
 import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { ClusterFlag } from '../wire/info-ops.ts'
-import type { Message, Response } from '../wire/message.ts'
+import type { Message, ObjectMessage, Response } from '../wire/message.ts'
 import type { ObjectId } from '../wire/object-id.ts'
-import { exist } from '../wire/object-ops.ts'
-import { SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
-import { addressText, isSameAddress, type Address } from './address.ts'
+import { isSameAddress, type Address } from './address.ts'
+import type { ClientContext } from './client-context.ts'
+import { ClusterWatch } from './cluster-watch.ts'
 import { Delivery } from './delivery.ts'
 import type { Connection } from './connection.ts'
 import { Errand } from './errand.ts'
-import { Gateways, type Nearness } from './gateways.ts'
+import { Gateways } from './gateways.ts'
+import { KnownCluster } from './known-cluster.ts'
 import { ObjectCache } from './object-cache.ts'
 import { LockBook } from './lock-book.ts'
 import { LockTable, type LockStates } from './lock-table.ts'
@@ -18,8 +18,7 @@ import { LockWatch } from './lock-watch.ts'
 import { Outage, type OutageState } from './outage.ts'
 import { PatientRequests, type Replica } from './patient-requests.ts'
 import { RecoveryGuard } from './recovery-guard.ts'
-import { surveyRecovery } from './recovery-survey.ts'
-import type { Caller, ChangeOptions, RequestOptions, Requests } from './requests.ts'
+import type { Caller, RequestOptions, Requests } from './requests.ts'
 import { isIdle, settled } from './settle.ts'
 import { DEFAULT_TIMING, type Timing } from './timing.ts'
 import type { Waiter } from './waiter.ts'
@@ -50,74 +49,46 @@ export interface ClusterOptions {
  * as `ioTimeoutMs` allows. Knows nothing of volumes.
  */
 export class Cluster implements Requests {
+  readonly locks: LockBook
+  readonly #context: ClientContext
   readonly #gateways: Gateways
-  readonly #outage: Outage
-  readonly #guard: RecoveryGuard
+  readonly #watch: ClusterWatch
+  readonly #cache: ObjectCache
   readonly #delivery: Delivery
   readonly #requests: PatientRequests
-  #isClosed = false
-  readonly timing: Timing
-  readonly #world: World
-  readonly #cache: ObjectCache
   readonly #onSettings: () => void
-  readonly locks: LockBook
   readonly lockWatch: LockWatch
   readonly #lockTable: LockTable
+  #isClosed = false
 
   constructor(options: ClusterOptions) {
-    const { world, log, timing = DEFAULT_TIMING } = options
+    const { world, log, timing = DEFAULT_TIMING, ioTimeoutMs: timeoutMs = Infinity } = options
+    const { onState: onChange = () => undefined, onGateway: onHome = () => undefined } = options
     const { clock } = world
-    const protoVer = (): number => this.protoVer
-    const timeoutMs = options.ioTimeoutMs ?? Infinity
-    const outage = new Outage({ timeoutMs, timing, clock, log, onChange: options.onState ?? (() => undefined) })
-    const guard = new RecoveryGuard({
-      timing,
-      clock,
-      log,
-      send: (message) => this.#requests.probe(message),
-      survey: (topology, limitMs) => surveyRecovery(topology, { world, protoVer: protoVer(), limitMs }),
-    })
-    const gateways = new Gateways(
-      options.addresses,
-      {
-        world,
-        timing,
-        connectTimeoutMs: timing.connectTimeoutMs,
-        deadlineMs: () => Math.min(timing.deadlineMs, Math.max(outage.timeoutMs, timing.shortestDeadlineMs)),
-        trimsZeros: () => protoVer() <= SD_SHEEP_PROTO_VERS[2],
-        protoVer,
-      },
-      {
-        log,
-        onHome: options.onGateway ?? (() => undefined),
-        onHomeLost: () => {
-          this.lockWatch.doubt()
-        },
-        onSilence: (address, isSilent) => {
-          outage.noteSilence(addressText(address), isSilent)
-        },
-      },
-    )
-    const query = (message: Message): Promise<Response> => this.query(message)
-    const cache = new ObjectCache({ isOn: options.objectCache ?? false, clock, timing, protoVer, query })
-    const delivery = new Delivery({ clock, gateways, guard, cache, log })
+    const outage = new Outage({ timeoutMs, timing, clock, log, onChange })
+    const known = new KnownCluster(clock)
+    const context = { world, timing, known, outage, log }
     this.#lockTable = new LockTable({
-      protoVer,
+      protoVer: () => known.protoVer,
       read: (message) => this.read(message),
       ask: (address, message) => this.ask(address, message),
     })
-    this.lockWatch = new LockWatch({ clock, timing, log, read: () => this.lockStates() })
-    const { lockWatch } = this
-    this.#requests = new PatientRequests({ clock, timing, outage, guard, gateways, delivery, lockWatch })
-    this.#outage = outage
-    this.#guard = guard
+    const lockWatch = new LockWatch({ clock, timing, log, read: () => this.lockStates() })
+    const onHomeLost = lockWatch.doubt.bind(lockWatch)
+    const gateways = new Gateways(options.addresses, { ...context, onHome, onHomeLost })
+    const watch = new ClusterWatch({ ...context, gateways })
+    const cache = new ObjectCache({ isOn: options.objectCache ?? false, clock, timing })
+    const delivery = new Delivery({ gateways, watch, cache })
+    const guard = new RecoveryGuard({ ...context, delivery })
+    this.#requests = new PatientRequests({ ...context, guard, gateways, delivery, lockWatch })
+    this.locks = new LockBook(options.onLocks ?? (() => undefined))
+    this.lockWatch = lockWatch
+    this.#context = context
     this.#gateways = gateways
+    this.#watch = watch
     this.#cache = cache
     this.#delivery = delivery
-    this.#world = world
-    this.timing = timing
     this.#onSettings = options.onSettings ?? (() => undefined)
-    this.locks = new LockBook(options.onLocks ?? (() => undefined))
   }
 
   /**
@@ -125,21 +96,25 @@ export class Cluster implements Requests {
    * unreachable, timeout, not-formatted, not-supported.
    */
   open(): Promise<void> {
-    return this.#delivery.open()
+    return this.#watch.open()
+  }
+
+  get timing(): Timing {
+    return this.#context.timing
   }
 
   get clock(): Clock {
-    return this.#world.clock
+    return this.#context.world.clock
   }
 
   /** Version for internal operations: 0x0a, 0x09 or 0x08. */
   get protoVer(): number {
-    return this.#delivery.protoVer
+    return this.#context.known.protoVer
   }
 
   /** Whether the cluster keeps VDI locks. */
   get hasLocking(): boolean {
-    return (this.#delivery.flags & ClusterFlag.LOCKING) !== 0
+    return this.#context.known.hasLocking
   }
 
   /** As home knows them. */
@@ -149,12 +124,10 @@ export class Cluster implements Requests {
 
   /** Whether a lock that home does not know of is forgotten by the whole cluster. */
   isLockForgotten(vid: number): Promise<boolean> {
-    const home = this.homePeer
-    const nodes = this.#delivery.topology?.addresses ?? []
-    return this.#lockTable.isForgotten(
-      vid,
-      nodes.filter((address) => !home || !isSameAddress(address, home)),
-    )
+    const { homePeer } = this
+    const nodes = this.#context.known.topology?.addresses ?? []
+    const others = nodes.filter((address) => !homePeer || !isSameAddress(address, homePeer))
+    return this.#lockTable.isForgotten(vid, others)
   }
 
   /** Whether object requests go through the gateway's cache. A cluster without one ignores it. */
@@ -168,7 +141,7 @@ export class Cluster implements Requests {
    */
   async setObjectCache(isOn: boolean): Promise<void> {
     if (isOn === this.objectCache) return
-    await this.#cache.turn(isOn)
+    await this.#cache.turn(isOn, this)
     this.#onSettings()
   }
 
@@ -180,7 +153,7 @@ export class Cluster implements Requests {
 
   /** Empties the object caches of a VDI that only this client uses now. Errors: unreachable, timeout, io. */
   emptyObjectCaches(vid: number): Promise<void> {
-    return this.#cache.emptyOf(vid)
+    return this.#cache.emptyOf(vid, this)
   }
 
   get addresses(): readonly Address[] {
@@ -198,7 +171,7 @@ export class Cluster implements Requests {
   }
 
   get state(): OutageState {
-    return this.#outage.state
+    return this.#context.outage.state
   }
 
   get inFlight(): number {
@@ -212,16 +185,16 @@ export class Cluster implements Requests {
 
   /** Requests sent again after a loss or a transient result. */
   get retries(): number {
-    return this.#outage.waits
+    return this.#context.outage.waits
   }
 
   /** Longest wait of a request through an outage, ms; Infinity: for ever. A change holds for those that wait already. */
   get ioTimeoutMs(): number {
-    return this.#outage.timeoutMs
+    return this.#context.outage.timeoutMs
   }
 
   set ioTimeoutMs(value: number) {
-    this.#outage.timeoutMs = value
+    this.#context.outage.timeoutMs = value
     this.#onSettings()
   }
 
@@ -230,7 +203,7 @@ export class Cluster implements Requests {
    * answers; the old ones stay then.
    */
   async setAddresses(addresses: readonly Address[], waiter?: Waiter): Promise<void> {
-    await this.#outage.untilReached(waiter, async () => {
+    await this.#context.outage.untilReached(waiter, async () => {
       await this.#gateways.reconfigure(addresses, waiter)
       return true
     })
@@ -242,11 +215,7 @@ export class Cluster implements Requests {
    * process has sent them. Reads, which would make them look busy, wait with them for a moment.
    */
   fence(gateways: readonly Address[]): void {
-    if (gateways.length === 0) return
-    const settling = gateways.map((address) =>
-      settled(address, this.protoVer, { world: this.#world, timing: this.timing }),
-    )
-    this.#requests.fence(Promise.all(settling))
+    if (gateways.length > 0) this.#requests.fence(Promise.all(gateways.map((one) => settled(one, this.#context))))
   }
 
   /** As `PatientRequests` has it. */
@@ -255,18 +224,18 @@ export class Cluster implements Requests {
   }
 
   /** As `PatientRequests` has it. */
-  change(message: Message, options: ChangeOptions = {}): Promise<Response> {
+  change(message: Message, options: RequestOptions = {}): Promise<Response> {
     return this.#requests.change(message, options)
   }
 
   /** As `PatientRequests` has it. */
-  changeOnce(message: Message, options: ChangeOptions = {}): Promise<Response | undefined> {
+  changeOnce(message: Message, options: RequestOptions = {}): Promise<Response | undefined> {
     return this.#requests.changeOnce(message, options)
   }
 
   /** As `PatientRequests` has it; none while the object cache is in use, of which home alone knows what is in it. */
-  readReplicas(message: Message, nearness: Nearness): Promise<Replica[]> {
-    return this.objectCache ? Promise.resolve([]) : this.#requests.readReplicas(message, nearness)
+  readReplicas(message: ObjectMessage, copies: number): Promise<Replica[]> {
+    return this.objectCache ? Promise.resolve([]) : this.#requests.readReplicas(message, copies)
   }
 
   /**
@@ -277,7 +246,7 @@ export class Cluster implements Requests {
   query(message: Message, caller?: Caller): Promise<Response> {
     const connect = (): Promise<Connection> => (caller ? caller.connect() : this.#gateways.home())
     let isFirst = true
-    return this.#outage.untilReached(caller?.waiter, async () => {
+    return this.#context.outage.untilReached(caller?.waiter, async () => {
       try {
         return await (await connect()).exchange(message)
       } catch (error) {
@@ -305,17 +274,15 @@ export class Cluster implements Requests {
     return connection.exchange(message)
   }
 
-  /** Whether a holder says that it has the object, or a strip of it; those that do not answer say nothing. */
+  /** As `PatientRequests` has it. */
   isHeld(oid: ObjectId, copies: number): Promise<boolean> {
-    return this.#requests.isHeld(exist(oid, this.protoVer), this.#delivery.topology?.holders(oid, copies) ?? [])
+    return this.#requests.isHeld(oid, copies)
   }
 
   /** Whether all nodes say that they do nothing as gateways now, for anybody. */
   async isIdle(): Promise<boolean> {
-    const nodes = this.#delivery.topology?.addresses ?? []
-    const answers = await Promise.all(
-      nodes.map((address) => isIdle(address, this.protoVer, { world: this.#world, timing: this.timing })),
-    )
+    const nodes = this.#context.known.topology?.addresses ?? []
+    const answers = await Promise.all(nodes.map((address) => isIdle(address, this.#context)))
     return !answers.includes(false)
   }
 
@@ -323,10 +290,10 @@ export class Cluster implements Requests {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#guard.close()
+    this.#watch.close()
     this.lockWatch.close()
     this.#delivery.close()
-    this.#outage.timeoutMs = 0
+    this.#context.outage.timeoutMs = 0
     this.#gateways.destroy(new SheepfsError('closed', 'the cluster client was closed'))
   }
 }

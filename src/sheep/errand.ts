@@ -4,7 +4,7 @@ import type { Address } from './address.ts'
 import type { Connection } from './connection.ts'
 import type { LockBook } from './lock-book.ts'
 import type { LockStates } from './lock-table.ts'
-import type { Caller, ChangeOptions, RequestOptions, Requests } from './requests.ts'
+import type { Caller, RequestOptions, Requests } from './requests.ts'
 import type { Waiter } from './waiter.ts'
 
 /**
@@ -63,11 +63,11 @@ export class Errand implements Requests, Caller {
     return this.#answered(this.#cluster.read(message, { ...options, caller: this }))
   }
 
-  change(message: Message, options?: ChangeOptions): Promise<Response> {
+  change(message: Message, options?: RequestOptions): Promise<Response> {
     return this.#answered(this.#cluster.change(message, { ...options, caller: this }))
   }
 
-  changeOnce(message: Message, options?: ChangeOptions): Promise<Response | undefined> {
+  changeOnce(message: Message, options?: RequestOptions): Promise<Response | undefined> {
     return this.#answered(this.#cluster.changeOnce(message, { ...options, caller: this }))
   }
 

@@ -1,28 +1,17 @@
 import type { Clock } from '../clock.ts'
 import { errorText, isSheepfsError, SheepfsError } from '../errors.ts'
-import type { Logger } from '../log.ts'
 import type { ObjectId } from '../wire/object-id.ts'
 import { addressText, isSameAddress, type Address } from './address.ts'
 import type { Connection } from './connection.ts'
-import { Sheep, type SheepOptions } from './sheep.ts'
-import type { Topology } from './topology.ts'
+import type { ClientContext } from './client-context.ts'
+import { Sheep } from './sheep.ts'
 import type { Waiter } from './waiter.ts'
 
-/** An object whose holders may be asked directly. `copies` of the VDI it belongs to. */
-export interface Nearness {
-  readonly oid: ObjectId
-  readonly copies: number
-}
-
-/** Who is told what becomes of the gateways. */
-export interface GatewaysWatcher {
-  readonly log: Logger
-  /** With every home that is chosen, before anything is sent to it. */
+interface GatewaysOptions extends ClientContext {
+  /** Called with every home that is chosen, before anything is sent to it. */
   readonly onHome: (address: Address) => void
   /** Home was lost, or is another one. */
   readonly onHomeLost: () => void
-  /** A sheep leaves requests unanswered for longer than is usual, or does no more: it answers, or was lost. */
-  readonly onSilence: (address: Address, isSilent: boolean) => void
 }
 
 /**
@@ -31,21 +20,16 @@ export interface GatewaysWatcher {
  * sheep that holds the object; one that cannot be reached from here is left alone for a while and home is asked instead.
  */
 export class Gateways {
-  readonly #options: SheepOptions
-  readonly #log: Logger
-  readonly #watcher: GatewaysWatcher
+  readonly #options: GatewaysOptions
   readonly #sheep = new Map<string, Sheep>()
   #configured: readonly Address[]
-  #topology: Topology | undefined
   #home: Sheep | undefined
   #choosing: Promise<Connection> | undefined
   #isClosed = false
 
-  constructor(configured: readonly Address[], options: SheepOptions, watcher: GatewaysWatcher) {
+  constructor(configured: readonly Address[], options: GatewaysOptions) {
     this.#configured = configured
     this.#options = options
-    this.#log = watcher.log
-    this.#watcher = watcher
   }
 
   get configured(): readonly Address[] {
@@ -75,10 +59,6 @@ export class Gateways {
     return sum
   }
 
-  set topology(topology: Topology) {
-    this.#topology = topology
-  }
-
   /** A connection to home, chosen anew when there is none. Errors: unreachable when nobody answers. */
   home(): Promise<Connection> {
     const connection = this.#home?.connection
@@ -95,9 +75,9 @@ export class Gateways {
   }
 
   /** An open connection to a holder of the object, the least busy one; else home. */
-  near({ oid, copies }: Nearness): Promise<Connection> {
+  near(oid: ObjectId, copies: number): Promise<Connection> {
     let best: Connection | undefined
-    for (const address of this.#topology?.holders(oid, copies) ?? []) {
+    for (const address of this.#options.known.topology?.holders(oid, copies) ?? []) {
       const sheep = this.#sheepAt(address)
       const { connection } = sheep
       if (!sheep.isWorthTrying) continue
@@ -124,7 +104,7 @@ export class Gateways {
       const home = await this.#firstToAnswer(configured)
       waiter?.signal.throwIfAborted()
       this.#setHome(home)
-      this.#watcher.onHomeLost()
+      this.#options.onHomeLost()
     }
     this.#configured = configured
   }
@@ -134,7 +114,7 @@ export class Gateways {
     this.#sheepAt(connection.address).holdOff()
     if (this.#home?.connection !== connection) return
     this.#home = undefined
-    this.#watcher.onHomeLost()
+    this.#options.onHomeLost()
   }
 
   /** Resolves when a lost connection's changes are over; to be asked for as soon as the loss is noticed. */
@@ -151,44 +131,27 @@ export class Gateways {
     const key = addressText(address)
     let sheep = this.#sheep.get(key)
     if (!sheep) {
-      sheep = new Sheep(address, this.#options, {
-        onLost: (lost, error) => {
-          this.#watcher.onSilence(lost.address, false)
-          if (lost === this.#home && !this.#isClosed) this.#watcher.onHomeLost()
-          if (!this.#isClosed) this.#log.warn({ sheep: addressText(lost.address) }, `lost a sheep: ${error.message}`)
-        },
-        onSilence: (silent, isSilent) => {
-          this.#tellSilence(silent, isSilent)
-        },
+      sheep = new Sheep(address, this.#options, (lost) => {
+        if (lost === this.#home && !this.#isClosed) this.#options.onHomeLost()
       })
       this.#sheep.set(key, sheep)
     }
     return sheep
   }
 
-  #tellSilence({ address }: Sheep, isSilent: boolean): void {
-    this.#watcher.onSilence(address, isSilent)
-    const fields = { sheep: addressText(address) }
-    const { silenceMs } = this.#options.timing
-    if (isSilent) {
-      const limitMs = this.#options.deadlineMs()
-      const text = `a sheep has not answered for ${silenceMs / 1000} s; it counts as lost after ${limitMs / 1000} s`
-      this.#log.warn(fields, text)
-    } else this.#log.info(fields, 'the sheep answers again')
-  }
-
   async #chooseHome(): Promise<Connection> {
-    const candidates = [...this.#configured, ...(this.#topology?.addresses ?? [])]
+    const candidates = [...this.#configured, ...(this.#options.known.topology?.addresses ?? [])]
     const previous = this.#home
     const home = await this.#firstToAnswer(candidates)
     this.#setHome(home)
-    if (previous && previous !== home) this.#log.info({ sheep: addressText(home.address) }, 'took another gateway')
+    if (previous && previous !== home)
+      this.#options.log.info({ sheep: addressText(home.address) }, 'took another gateway')
     return home.connect()
   }
 
   #setHome(home: Sheep): void {
     this.#home = home
-    this.#watcher.onHome(home.connection?.peer ?? home.address)
+    this.#options.onHome(home.connection?.peer ?? home.address)
   }
 
   async #firstToAnswer(addresses: readonly Address[]): Promise<Sheep> {
@@ -209,7 +172,10 @@ export class Gateways {
   #connectAside(sheep: Sheep): void {
     if (!sheep.isWorthTrying) return
     sheep.connect().catch(() => {
-      this.#log.debug({ sheep: addressText(sheep.address) }, 'not reachable from here; reads go through the gateway')
+      this.#options.log.debug(
+        { sheep: addressText(sheep.address) },
+        'not reachable from here; reads go through the gateway',
+      )
     })
   }
 }

@@ -2,8 +2,8 @@ import { every, sleep, type Clock, type Timer } from '../clock.ts'
 import { errorText, isSheepfsError, type SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Message } from '../wire/message.ts'
-import { readOid, vidOf } from '../wire/object-id.ts'
-import { Opcode, Req, ReqObj } from '../wire/sd-proto.ts'
+import { vidOf } from '../wire/object-id.ts'
+import { Opcode, Req } from '../wire/sd-proto.ts'
 import type { LockedState, LockStates } from './lock-table.ts'
 import type { Timing } from './timing.ts'
 
@@ -65,9 +65,9 @@ export class LockWatch {
   }
 
   /** What has to be waited for before this is sent, if anything. Throws when the lock that it needs is lost. */
-  doubtOf({ header }: Message): Promise<void> | undefined {
-    if (this.#locks.size === 0 || !CHANGES.has(Req.opcode.get(header))) return undefined
-    const lock = this.#locks.get(vidOf(readOid(header, ReqObj.oid.offset)))
+  doubtOf({ header, oid }: Message): Promise<void> | undefined {
+    if (this.#locks.size === 0 || !oid || !CHANGES.has(Req.opcode.get(header))) return undefined
+    const lock = this.#locks.get(vidOf(oid))
     if (lock?.failure) throw lock.failure
     return lock && this.#doubt
   }

@@ -1,8 +1,9 @@
 import { sleep, type Clock } from '../clock.ts'
-import type { Message, Response } from '../wire/message.ts'
-import { readOid, vidOf } from '../wire/object-id.ts'
+import type { Message } from '../wire/message.ts'
+import { vidOf } from '../wire/object-id.ts'
 import { deleteCache, flushVdi } from '../wire/object-ops.ts'
-import { Flag, Opcode, Req, ReqObj, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
+import { Flag, Opcode, Req, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
+import type { Requests } from './requests.ts'
 import { expectSuccess, resultError } from './result-error.ts'
 import type { Timing } from './timing.ts'
 
@@ -13,9 +14,6 @@ interface ObjectCacheOptions {
   readonly isOn: boolean
   readonly clock: Clock
   readonly timing: Timing
-  readonly protoVer: () => number
-  /** Asks home. */
-  readonly query: (message: Message) => Promise<Response>
 }
 
 /**
@@ -31,8 +29,8 @@ export class ObjectCache {
   readonly #vids = new Set<number>()
   #underWay = 0
   #onDrained: (() => void) | undefined
-  /** No object request is sent before it resolves. */
-  #pause: Promise<void> | undefined
+  /** Caches are being emptied: no object request is sent before. */
+  #emptying: Promise<void> | undefined
 
   constructor(options: ObjectCacheOptions) {
     this.#options = options
@@ -51,7 +49,7 @@ export class ObjectCache {
   /** Sends a request, unless caches are being emptied: then after that. */
   async pass<T>(message: Message, send: () => Promise<T>): Promise<T> {
     if (!CACHED.has(Req.opcode.get(message.header))) return send()
-    while (this.#pause) await this.#pause
+    while (this.#emptying) await this.#emptying
     this.#mark(message)
     this.#underWay++
     try {
@@ -66,52 +64,52 @@ export class ObjectCache {
    * Switches, when all requests have been answered and the caches are empty. Errors: unreachable, timeout, io, when they
    * cannot be emptied; nothing has changed then.
    */
-  turn(isOn: boolean): Promise<void> {
+  turn(isOn: boolean, cluster: Requests): Promise<void> {
     return this.#alone(async () => {
       if (isOn === this.#isOn) return
-      await this.#empty(this.#vids)
+      await this.#empty(this.#vids, cluster)
       this.#isOn = isOn
     })
   }
 
   /** Empties the caches of a VDI that nobody else uses. Errors: as `turn`. */
-  emptyOf(vid: number): Promise<void> {
-    return this.#isOn ? this.#alone(() => this.#empty([vid])) : this.#empty([vid])
+  emptyOf(vid: number, cluster: Requests): Promise<void> {
+    return this.#isOn ? this.#alone(() => this.#empty([vid], cluster)) : this.#empty([vid], cluster)
   }
 
   /**
    * Writes what home has of VDIs in its cache, and deletes the caches of all gateways. Not by FLUSH_DEL_CACHE, which writes
    * back all that is in the cache of one gateway, old objects too (sheepdog 0.9: object_cache_flush_and_delete).
    */
-  async #empty(vids: Iterable<number>): Promise<void> {
-    const { clock, timing, query } = this.#options
-    const protoVer = this.#options.protoVer()
+  async #empty(vids: Iterable<number>, cluster: Requests): Promise<void> {
+    const { clock, timing } = this.#options
+    const { protoVer } = cluster
     if (protoVer === SD_SHEEP_PROTO_VERS[0]) return // 1.0 has none
     const what = (vid: number): string => `object cache of inode ${vid.toString(16)}`
     let isPushing = false
     for (const vid of vids) {
-      const { result } = await query(flushVdi(vid))
+      const { result } = await cluster.query(flushVdi(vid))
       if (result === Result.SUCCESS) isPushing = true
       else if (result !== Result.INVALID_PARMS) throw resultError(result, what(vid)) // that sheep has none, others may
     }
     // the last push may still be under way when it is answered, and deleting then kills it (object_cache.c, do_push_object)
     if (isPushing) await sleep(clock, timing.cachePauseMs)
-    for (const vid of vids) expectSuccess(await query(deleteCache(vid, protoVer)), what(vid))
+    for (const vid of vids) expectSuccess(await cluster.query(deleteCache(vid, protoVer)), what(vid))
   }
 
-  #mark({ header }: Message): void {
+  #mark({ header, oid }: Message): void {
     const flags = Req.flags.get(header) & ~(Flag.CACHE | Flag.DIRECT)
     Req.flags.set(header, flags | (this.#isOn ? Flag.CACHE : Flag.DIRECT))
-    this.#vids.add(vidOf(readOid(header, ReqObj.oid.offset)))
+    if (oid) this.#vids.add(vidOf(oid))
   }
 
   async #alone(work: () => Promise<void>): Promise<void> {
-    while (this.#pause) await this.#pause
+    while (this.#emptying) await this.#emptying
     const done = this.#drained().then(work)
     const end = (): void => {
-      this.#pause = undefined
+      this.#emptying = undefined
     }
-    this.#pause = done.then(end, end) // the error is told to whoever asked for the work
+    this.#emptying = done.then(end, end) // the error is told to whoever asked for the work
     await done
   }
 

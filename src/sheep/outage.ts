@@ -55,6 +55,12 @@ export class Outage {
     return silence ? { kind: 'waiting', ...silence, requests } : { kind: 'serving' }
   }
 
+  /** How long a sheep may leave a request unanswered before it counts as dead, ms. */
+  get deadlineMs(): number {
+    const { deadlineMs, shortestDeadlineMs } = this.#timing
+    return Math.min(deadlineMs, Math.max(this.timeoutMs, shortestDeadlineMs))
+  }
+
   /** A sheep leaves requests unanswered for longer than is usual; or it does not any more: it answers, or is lost. */
   noteSilence(sheep: string, isSilent: boolean): void {
     const sinceMs = this.#clock.date() - this.#timing.silenceMs

@@ -1,15 +1,17 @@
-import { sleep, type Clock } from '../clock.ts'
+import { sleep } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
-import type { Message, Response } from '../wire/message.ts'
+import type { Message, ObjectMessage, Response } from '../wire/message.ts'
+import type { ObjectId } from '../wire/object-id.ts'
+import { exist } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import type { Address } from './address.ts'
+import type { ClientContext } from './client-context.ts'
 import type { Delivery } from './delivery.ts'
-import type { Gateways, Nearness } from './gateways.ts'
+import type { Gateways } from './gateways.ts'
 import type { LockWatch } from './lock-watch.ts'
-import type { Outage, Patience } from './outage.ts'
-import { targetOf, type Probe, type RecoveryGuard } from './recovery-guard.ts'
-import type { ChangeOptions, RequestOptions } from './requests.ts'
-import type { Timing } from './timing.ts'
+import type { Patience } from './outage.ts'
+import { targetOf, type RecoveryGuard } from './recovery-guard.ts'
+import type { RequestOptions } from './requests.ts'
 
 /** How often a node is asked what it has of an object. */
 const REPLICA_TRIES = 3
@@ -20,10 +22,7 @@ export interface Replica {
   readonly payload: Uint8Array
 }
 
-interface Options {
-  readonly clock: Clock
-  readonly timing: Timing
-  readonly outage: Outage
+interface Options extends ClientContext {
   readonly guard: RecoveryGuard
   readonly delivery: Delivery
   readonly gateways: Gateways
@@ -52,13 +51,15 @@ export class PatientRequests {
    * failure is not believed before home has said the same, nor is what one says that had not answered in the present epoch
    * before: it may be no holder any more, and not know it.
    */
-  async read(message: Message, { near: wanted, into, caller }: RequestOptions): Promise<Response> {
-    const { clock, timing, outage, guard, delivery } = this.#options
-    if (this.#fence) await Promise.race([this.#fence, sleep(clock, timing.settleSilentMs, { isBackground: true })])
-    let near = caller ? undefined : wanted
+  async read(message: Message, { copies, into, caller }: RequestOptions): Promise<Response> {
+    const { world, timing, known, outage, delivery } = this.#options
+    if (this.#fence)
+      await Promise.race([this.#fence, sleep(world.clock, timing.settleSilentMs, { isBackground: true })])
+    let near = caller ? undefined : copies
     return outage.patiently(caller?.waiter, async (patience) => {
-      const { response, sent, failure } = await delivery.once(message, { near, line: caller }, into)
-      if (response && (!near || (response.result === Result.SUCCESS && guard.isPresent(sent)))) return response
+      const { response, sentIn, failure } = await delivery.read(message, { copies: near, into, caller })
+      const isFinal = near === undefined
+      if (response && (isFinal || (response.result === Result.SUCCESS && known.isPresent(sentIn)))) return response
       if (failure) await patience.wait(failure)
       near = undefined
       return undefined
@@ -69,7 +70,7 @@ export class PatientRequests {
    * Sends a request that may be executed again (a write of the same bytes), as often as it takes; again only when the
    * lost gateway is done with the first copy. The caller holds back overlapping requests until this resolves.
    */
-  change(message: Message, options: ChangeOptions): Promise<Response> {
+  change(message: Message, options: RequestOptions): Promise<Response> {
     let isFirst = true
     return this.#options.outage.patiently(options.caller?.waiter, async (patience) => {
       const response = await this.#attempt(message, options, { patience, isFirst })
@@ -83,24 +84,11 @@ export class PatientRequests {
    * connection was lost, a replica failed, nodes came or went) and the gateway is done with it: the caller looks, with
    * `readReplicas` where the nodes may not agree.
    */
-  async changeOnce(message: Message, options: ChangeOptions): Promise<Response | undefined> {
+  async changeOnce(message: Message, options: RequestOptions): Promise<Response | undefined> {
     const { response } = await this.#options.outage.patiently(options.caller?.waiter, async (patience) => ({
       response: await this.#attempt(message, options, { patience, isFirst: true }),
     }))
     return response
-  }
-
-  /** As `change`, past the guard, whose own question it is. */
-  probe(message: Message): Promise<Probe> {
-    const { clock, outage, delivery } = this.#options
-    return outage.patiently(undefined, async (patience) => {
-      const since = clock.now()
-      const { response, sent, failure, lost } = await delivery.once(message, {})
-      if (response) return { result: response.result, sent, tookMs: clock.now() - since }
-      if (lost) await lost
-      await patience.wait(failure)
-      return undefined
-    })
   }
 
   /**
@@ -108,23 +96,24 @@ export class PatientRequests {
    * known. All of it is of one epoch in which the object stays as it is. Errors: unreachable when the cluster may not be
    * waited for any longer.
    */
-  async readReplicas(message: Message, { oid, copies }: Nearness): Promise<Replica[]> {
-    const { guard, delivery } = this.#options
+  async readReplicas(message: ObjectMessage, copies: number): Promise<Replica[]> {
+    const { known, guard } = this.#options
     for (;;) {
-      const { epoch } = await guard.admit({ oid, copies, isNew: false })
-      const { topology } = delivery
-      const holders = topology?.epoch === epoch ? topology.holders(oid, copies) : []
+      const { epoch } = await guard.admit({ oid: message.oid, copies, isNew: false, wasRemoved: false })
+      const holders = known.topology?.epoch === epoch ? known.topology.holders(message.oid, copies) : []
       const replicas = await Promise.all(holders.map((address) => this.#readAt(address, message)))
-      if (guard.isPresent(epoch)) return replicas.filter((replica) => replica !== undefined)
+      if (known.isPresent(epoch)) return replicas.filter((replica) => replica !== undefined)
     }
   }
 
-  /** Whether one of the holders says that it has what EXIST asks for; those that do not answer say nothing. */
-  async isHeld(message: Message, holders: readonly Address[]): Promise<boolean> {
-    const { delivery, gateways } = this.#options
+  /** Whether a holder says that it has the object, or a strip of it; those that do not answer say nothing. */
+  async isHeld(oid: ObjectId, copies: number): Promise<boolean> {
+    const { known, delivery, gateways } = this.#options
+    const message = exist(oid, known.protoVer)
+    const holders = known.topology?.holders(oid, copies) ?? []
     const answers = holders.map(async (address) => {
       if (!gateways.isWorthTrying(address)) return false
-      const { response } = await delivery.once(message, { at: address })
+      const { response } = await delivery.read(message, { at: address })
       return response?.result === Result.SUCCESS
     })
     return (await Promise.all(answers)).includes(true)
@@ -133,38 +122,37 @@ export class PatientRequests {
   /** Until a response that stays, or until the request may have been executed, is over, and may be undone. */
   async #attempt(
     message: Message,
-    { copies, at, caller, wasRemoved = false }: ChangeOptions,
+    options: RequestOptions,
     { patience, isFirst }: Attempt,
   ): Promise<Response | undefined> {
     const { guard, delivery, lockWatch } = this.#options
-    const known = targetOf(message, copies)
-    const target = known?.isNew === true && (!isFirst || wasRemoved) ? { ...known, isNew: false, wasRemoved } : known
-    const line = caller && { connect: () => caller.connectForChange() }
+    const known = targetOf(message, options)
+    const target = known && { ...known, isNew: known.isNew && isFirst }
     for (;;) {
       if (this.#fence) await this.#fence
       const admission = target && (await guard.admit(target))
       for (let doubt = lockWatch.doubtOf(message); doubt; doubt = lockWatch.doubtOf(message)) {
         await patience.until(doubt, new SheepfsError('unreachable', 'it is not known yet who has the locks'))
       }
-      const { response, sent, failure, lost, isUndecided } = await delivery.once(message, { at, line })
+      const { response, sentIn, failure, lost, isUndecided } = await delivery.change(message, options)
       if (response) {
         if (!target || !admission || response.result !== Result.SUCCESS) return response
-        return guard.isKept(target, admission, { sent, answered: response.epoch }) ? response : undefined
+        return guard.isKept(target, admission, { sentIn, answeredIn: response.epoch }) ? response : undefined
       }
       if (lost) await lost
       await patience.wait(failure)
-      if (isUndecided || at) return undefined
+      if (isUndecided || options.at) return undefined
     }
   }
 
   /** Undefined when the node does not answer, or has no such object. */
   async #readAt(address: Address, message: Message): Promise<Replica | undefined> {
-    const { clock, timing, delivery } = this.#options
+    const { world, timing, delivery } = this.#options
     for (let tries = 1; ; tries++) {
-      const { response } = await delivery.once(message, { at: address })
+      const { response } = await delivery.read(message, { at: address })
       if (response?.result === Result.SUCCESS) return { address, payload: response.payload }
       if (tries === REPLICA_TRIES) return undefined
-      await sleep(clock, timing.missingPauseMs)
+      await sleep(world.clock, timing.missingPauseMs)
     }
   }
 }

@@ -1,21 +1,17 @@
-import { sleep, type Clock } from '../clock.ts'
-import type { Logger } from '../log.ts'
+import { sleep } from '../clock.ts'
 import type { Message } from '../wire/message.ts'
-import { oidText, readOid, type ObjectId } from '../wire/object-id.ts'
+import { oidText, type ObjectId } from '../wire/object-id.ts'
 import { writeObject } from '../wire/object-ops.ts'
-import { Opcode, Req, ReqObj, Result } from '../wire/sd-proto.ts'
-import { addressText } from './address.ts'
-import type { RecoveryProgress } from './recovery-survey.ts'
-import type { Timing } from './timing.ts'
-import type { Topology } from './topology.ts'
+import { Opcode, Req, Result } from '../wire/sd-proto.ts'
+import type { ClientContext } from './client-context.ts'
+import type { Delivery } from './delivery.ts'
+import type { RequestOptions } from './requests.ts'
 
 const EMPTY = new Uint8Array(0)
 /** Longest wait for other fetches of an object to end, in overlaps. */
 const MAX_OVERLAPS = 5
 /** Objects that are remembered as safe; those that are forgotten are probed again. */
-const MAX_FENCES = 65_536
-/** Epochs in a row whose nodes are remembered: in disk mode a ring has up to 50 MB. */
-const MAX_PATH = 4
+const MAX_CLEARANCES = 65_536
 
 /** An object that is about to be changed. */
 export interface Target {
@@ -28,43 +24,34 @@ export interface Target {
    * It was, until it was removed: a sheep whose list of what to recover has it can fetch it yet, from one that kept an
    * old copy or has not removed it so far (docs/sheepdog-protocol.md#12.4).
    */
-  readonly wasRemoved?: boolean
+  readonly wasRemoved: boolean
 }
 
-/** The epoch in which a change was let through. Settled: all sheep have reached it, and have nothing to recover. */
+/** The epoch in which a change was let through. Recovered: all sheep have reached it, and have nothing to recover. */
 export interface Admission {
   readonly epoch: number
-  readonly isSettled: boolean
+  readonly isRecovered: boolean
 }
 
 /** The epochs in which the gateway had answered last before a change was sent, and answered it: it was executed between. */
 export interface Passage {
-  readonly sent: number
-  readonly answered: number
+  readonly sentIn: number
+  readonly answeredIn: number
 }
 
-/** The answer to a request that was sent as often as it took: the epoch in which it left, and how long it took then. */
-export interface Probe {
-  readonly result: number
-  readonly sent: number
-  readonly tookMs: number
-}
-
-interface GuardOptions {
-  readonly clock: Clock
-  readonly timing: Timing
-  readonly log: Logger
-  readonly send: (message: Message) => Promise<Probe>
-  /** Asks all sheep, each for so long. */
-  readonly survey: (topology: Topology, limitMs: number) => Promise<RecoveryProgress>
+interface GuardOptions extends Omit<ClientContext, 'log'> {
+  readonly delivery: Pick<Delivery, 'change'>
 }
 
 /** What a request changes; undefined when it does not change the bytes of an object. */
-export function targetOf({ header, payload }: Message, copies: number | undefined): Target | undefined {
+export function targetOf(
+  { header, payload, oid }: Message,
+  { copies, wasRemoved = false }: RequestOptions,
+): Target | undefined {
   const opcode = Req.opcode.get(header)
   const isNew = opcode === Opcode.CREATE_AND_WRITE_OBJ
-  if (!isNew && (opcode !== Opcode.WRITE_OBJ || payload?.length === 0)) return undefined
-  return { oid: readOid(header, ReqObj.oid.offset), copies, isNew }
+  if (!oid || (!isNew && (opcode !== Opcode.WRITE_OBJ || payload?.length === 0))) return undefined
+  return { oid, copies, isNew: isNew && !wasRemoved, wasRemoved: isNew && wasRemoved }
 }
 
 /**
@@ -77,154 +64,77 @@ export function targetOf({ header, payload }: Message, copies: number | undefine
  */
 export class RecoveryGuard {
   readonly #options: GuardOptions
-  #epoch = 0
-  /** When it began, as far as we know. */
-  #since = 0
-  /** The latest epoch whose recovery is over. */
-  #settled = 0
-  /** The nodes of the settled epoch and of each since; empty when one of them is not known. */
-  #path: Topology[] = []
-  #latest: Topology | undefined
-  /** All sheep know what they have to recover: an object that none of them has will not appear any more. */
-  #isListed = false
-  /** By object: until it can be changed in this epoch. */
-  #fences = new Map<string, Promise<void>>()
-  #isWatching = false
-  #isClosed = false
+  /** By object: until it can be changed in `#clearedEpoch`. */
+  #clearances = new Map<string, Promise<void>>()
+  #clearedEpoch = 0
 
   constructor(options: GuardOptions) {
     this.#options = options
   }
 
-  /** The first node list. Resolves when it is known whether a recovery is under way. */
-  async begin(topology: Topology): Promise<void> {
-    this.adopt(topology)
-    const progress = await this.#options.survey(topology, this.#options.timing.headStartMs)
-    const isDone = progress === 'done' || progress === 'done, some unheard'
-    if (isDone && this.isPresent(topology.epoch)) this.#settle()
-    else void this.#watch()
-  }
-
-  /** Every epoch that a sheep has answered with. */
-  observe(epoch: number): void {
-    if (epoch <= this.#epoch) return
-    const isChange = this.#epoch !== 0
-    this.#epoch = epoch
-    this.#since = this.#options.clock.now()
-    this.#isListed = false
-    this.#fences = new Map()
-    if (!isChange) return
-    this.#options.log.info({ epoch }, 'sheep came or went')
-    void this.#watch()
-  }
-
-  /** A new node list. */
-  adopt(topology: Topology): void {
-    this.#latest = topology
-    this.observe(topology.epoch)
-    const last = this.#path.at(-1)
-    if (last?.epoch === topology.epoch) return
-    if (last?.epoch === topology.epoch - 1 && this.#path.length < MAX_PATH) this.#path.push(topology)
-    else this.#path = []
-  }
-
   /** Resolves when the object may be changed without danger. */
   async admit(target: Target): Promise<Admission> {
+    const { known } = this.#options
     for (;;) {
-      const epoch = this.#epoch
-      const isSettled = epoch === this.#settled
-      if (isSettled || this.#isAtRest(target, this.#settled)) return { epoch, isSettled }
-      await this.#fence(target, epoch)
-      if (epoch === this.#epoch) return { epoch, isSettled }
+      const { epoch, recovered } = known
+      const isRecovered = epoch === recovered
+      if (isRecovered) this.#clearances.clear()
+      if (isRecovered || this.#isAtRest(target, recovered)) return { epoch, isRecovered }
+      await this.#clearance(target, epoch)
+      if (known.isPresent(epoch)) return { epoch, isRecovered }
     }
   }
 
   /** Whether a change that was executed stays; else it is to be admitted, and sent or looked for, again. */
-  isKept(target: Target, { epoch, isSettled }: Admission, { sent, answered }: Passage): boolean {
-    return (answered === epoch && (isSettled || sent === epoch)) || this.#isAtRest(target, epoch)
+  isKept(target: Target, { epoch, isRecovered }: Admission, { sentIn, answeredIn }: Passage): boolean {
+    return (answeredIn === epoch && (isRecovered || sentIn === epoch)) || this.#isAtRest(target, epoch)
   }
 
-  /** Whether no node is known to have come or gone since. */
-  isPresent(epoch: number): boolean {
-    return epoch === this.#epoch
-  }
-
-  close(): void {
-    this.#isClosed = true
-  }
-
-  /** Whether no sheep has become a holder of the object, or another strip of it, since the epoch. */
   #isAtRest({ oid, copies, isNew, wasRemoved }: Target, since: number): boolean {
-    const [first] = this.#path
-    const now = this.#path.at(-1)
-    if (isNew || wasRemoved === true || copies === undefined) return false
-    if (!first || first.epoch > since || now?.epoch !== this.#epoch) return false
-    const places = (topology: Topology): string => topology.holders(oid, copies).map(addressText).join()
-    const present = places(now)
-    return this.#path.every((topology) => places(topology) === present)
+    return !isNew && !wasRemoved && copies !== undefined && this.#options.known.isAtRest(oid, copies, since)
   }
 
-  #fence(target: Target, epoch: number): Promise<void> {
-    const fences = this.#fences
+  #clearance(target: Target, epoch: number): Promise<void> {
+    if (epoch !== this.#clearedEpoch) this.#clearances = new Map()
+    this.#clearedEpoch = epoch
+    const clearances = this.#clearances
     const key = oidText(target.oid)
-    const known = fences.get(key)
-    if (known && target.wasRemoved !== true) return known
-    const fence = this.#raise(target, epoch)
-    fence.catch(() => {
-      if (fences.get(key) === fence) fences.delete(key) // whoever waits for it sees the failure; the next one tries again
+    const given = clearances.get(key)
+    if (given && !target.wasRemoved) return given
+    const clearance = this.#clear(target, epoch)
+    clearance.catch(() => {
+      if (clearances.get(key) === clearance) clearances.delete(key) // who waits for it sees the failure; the next one tries again
     })
-    fences.set(key, fence)
-    const [oldest] = fences.keys()
-    if (fences.size > MAX_FENCES && oldest !== undefined) fences.delete(oldest)
-    return fence
+    clearances.set(key, clearance)
+    const [oldest] = clearances.keys()
+    if (clearances.size > MAX_CLEARANCES && oldest !== undefined) clearances.delete(oldest)
+    return clearance
   }
 
-  async #raise({ oid, isNew }: Target, epoch: number): Promise<void> {
-    const { clock, timing } = this.#options
-    const { firstPauseMs, recoveryOverlapMs } = timing
-    const isListed = this.#isListed
-    let probe = await this.#options.send(writeObject(oid, 0, EMPTY))
-    while (probe.sent < epoch && this.isPresent(epoch)) {
-      await sleep(clock, firstPauseMs) // may have been executed where the object was before
-      probe = await this.#options.send(writeObject(oid, 0, EMPTY))
+  async #clear({ oid, isNew }: Target, epoch: number): Promise<void> {
+    const { world, timing, known } = this.#options
+    const { isListed } = known
+    let probe = await this.#probe(oid)
+    while (probe.sentIn < epoch && known.isPresent(epoch)) {
+      await sleep(world.clock, timing.firstPauseMs) // may have been executed where the object was before
+      probe = await this.#probe(oid)
     }
     if (probe.result === Result.NO_OBJ && isNew && isListed) return
-    const overlapMs = Math.max(recoveryOverlapMs, probe.tookMs)
-    await sleep(clock, Math.min(overlapMs, MAX_OVERLAPS * recoveryOverlapMs))
+    const overlapMs = Math.max(timing.recoveryOverlapMs, probe.tookMs)
+    await sleep(world.clock, Math.min(overlapMs, MAX_OVERLAPS * timing.recoveryOverlapMs))
   }
 
-  /** Until the recovery of the latest epoch is over. */
-  async #watch(): Promise<void> {
-    if (this.#isWatching) return
-    this.#isWatching = true
-    const { clock, timing } = this.#options
-    while (!this.#isClosed && this.#settled !== this.#epoch) {
-      const epoch = this.#epoch
-      const progress = await this.#progress(epoch)
-      if (!this.isPresent(epoch)) continue
-      this.#isListed ||= progress === 'done' || progress === 'listed'
-      const pauseMs = progress === 'done' ? timing.recoveryOverlapMs : timing.recoveryPollMs
-      await sleep(clock, pauseMs, { isBackground: true })
-      if (progress === 'done' && this.isPresent(epoch)) this.#settle()
-    }
-    this.#isWatching = false
-  }
-
-  /** As the sheep say; those that cannot be asked from here, where only gateways can be reached, have only so long. */
-  async #progress(epoch: number): Promise<RecoveryProgress> {
-    const { connectTimeoutMs, recoveryUnheardMs } = this.#options.timing
-    const since = this.#since
-    if (this.#latest?.epoch !== epoch) return 'unknown'
-    const progress = await this.#options.survey(this.#latest, connectTimeoutMs)
-    const isLate = this.#options.clock.now() - since >= recoveryUnheardMs
-    return progress === 'done, some unheard' && isLate ? 'done' : progress
-  }
-
-  #settle(): void {
-    const isNews = this.#settled !== 0
-    this.#settled = this.#epoch
-    this.#path = this.#latest?.epoch === this.#epoch ? [this.#latest] : []
-    this.#fences = new Map()
-    if (isNews) this.#options.log.info({ epoch: this.#epoch }, 'the sheep have recovered')
+  /** Sends an empty write as often as it takes: its result, the epoch in which it left, and how long it took then. */
+  #probe(oid: ObjectId): Promise<{ result: number; sentIn: number; tookMs: number }> {
+    const { world, outage, delivery } = this.#options
+    const message = writeObject(oid, 0, EMPTY)
+    return outage.patiently(undefined, async (patience) => {
+      const since = world.clock.now()
+      const { response, sentIn, failure, lost } = await delivery.change(message, {})
+      if (response) return { result: response.result, sentIn, tookMs: world.clock.now() - since }
+      if (lost) await lost
+      await patience.wait(failure)
+      return undefined
+    })
   }
 }

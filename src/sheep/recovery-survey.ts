@@ -19,7 +19,8 @@ export type RecoveryProgress = 'done' | 'done, some unheard' | 'listed' | 'unkno
 
 type Answer = RecoveryPhase | 'other epoch' | 'unheard'
 
-interface Survey {
+/** How they are asked. */
+export interface Survey {
   readonly world: World
   readonly protoVer: number
   readonly limitMs: number

@@ -3,7 +3,6 @@ import type { Address } from './address.ts'
 import type { Connection } from './connection.ts'
 import type { LockBook } from './lock-book.ts'
 import type { LockStates } from './lock-table.ts'
-import type { Nearness } from './gateways.ts'
 import type { Waiter } from './waiter.ts'
 
 /** Who asks: what is sent for him goes over his connection, and ends with his waiting. */
@@ -14,24 +13,21 @@ export interface Caller {
   connectForChange(): Promise<Connection>
 }
 
+/** How a request is sent. */
 export interface RequestOptions {
-  /** A read that any holder of the object may answer; without it the home gateway is asked. */
-  readonly near?: Nearness
+  /**
+   * Of the VDI that the object belongs to, where known: a read may be answered by any holder of the object, and for a change
+   * only nodes that hold it count. Else home is asked, and all nodes count.
+   */
+  readonly copies?: number | undefined
+  /** The only sheep to try; without it, home. */
+  readonly at?: Address | undefined
   /** Where the payload of a success is received; as long as what is wanted. */
-  readonly into?: Uint8Array
-  /** Whose request it is; `near` does not count then. */
-  readonly caller?: Caller
-}
-
-export interface ChangeOptions {
-  /** Of the VDI that the object belongs to: where it is known, nodes that do not hold the object cost nothing. */
-  readonly copies?: number
-  /** The only gateway to try; without it, home. */
-  readonly at?: Address
+  readonly into?: Uint8Array | undefined
   /** The object to be created has been there before: a recovery under way could bring it back. */
   readonly wasRemoved?: boolean
-  /** Whose request it is. */
-  readonly caller?: Caller
+  /** Whose request it is: it goes to home, on his connection. */
+  readonly caller?: Caller | undefined
 }
 
 /** What a cluster can be asked for: by everything that lasts, or in an errand. */
@@ -49,8 +45,8 @@ export interface Requests {
   /** For what has to be done whoever waits. */
   readonly lasting: Requests
   read(message: Message, options?: RequestOptions): Promise<Response>
-  change(message: Message, options?: ChangeOptions): Promise<Response>
-  changeOnce(message: Message, options?: ChangeOptions): Promise<Response | undefined>
+  change(message: Message, options?: RequestOptions): Promise<Response>
+  changeOnce(message: Message, options?: RequestOptions): Promise<Response | undefined>
   query(message: Message, caller?: Caller): Promise<Response>
   ask(address: Address, message: Message): Promise<Response>
   /** Half of it done is worse than all of it: the caller's going does not end it any more. `standing`: what is done. */

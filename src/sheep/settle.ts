@@ -5,9 +5,8 @@ import { newMessage } from '../wire/message.ts'
 import { Opcode, Req, Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import type { Address } from './address.ts'
 import { openBriefly } from './brief-connection.ts'
+import type { ClientContext } from './client-context.ts'
 import type { Connection } from './connection.ts'
-import type { Timing } from './timing.ts'
-import type { World } from './world.ts'
 
 /** struct sd_stat of 1.0: requests that the asked sheep executes as a gateway now. A shorter buffer would overflow it. */
 const gatewayActive = u64(0)
@@ -22,23 +21,16 @@ const QUIET_ANSWERS = 2
  */
 const IDLE_ANSWERS = 5
 
-/** How a sheep is asked. */
-interface Asking {
-  readonly world: World
-  readonly timing: Timing
-}
-
 /** What a lost gateway does: nothing (it says so, or its process is gone), something for anybody, or nobody knows. */
 type Activity = 'quiet' | 'busy' | 'unknown'
 
 /**
- * Fencing: resolves when a gateway whose connection was lost can be taken to execute nothing any more of what it was
+ * Resolves when a gateway whose connection was lost can be taken to execute nothing any more of what it was
  * sent on it: when it was quiet twice, when it has not answered for `settleSilentMs`, or was always busy for
  * `settleBusyMs`. Until then a request sent again elsewhere, or a later one, could be overtaken by its first copy
  * (docs/sheepdog-protocol.md#13.1).
  */
-export async function settled(address: Address, protoVer: number, asking: Asking): Promise<void> {
-  const { world, timing } = asking
+export async function settled(address: Address, { world, timing, known }: ClientContext): Promise<void> {
   const { clock } = world
   const since = clock.now()
   let connection: Connection | undefined
@@ -49,7 +41,7 @@ export async function settled(address: Address, protoVer: number, asking: Asking
       let activity: Activity
       try {
         if (!connection || connection.closed) connection = await openBriefly(world, address, limitMs)
-        activity = await askActivity(connection, protoVer)
+        activity = await askActivity(connection, known.protoVer)
       } catch (error) {
         activity = isRefusal(error) ? 'quiet' : 'unknown'
       }
@@ -66,15 +58,14 @@ export async function settled(address: Address, protoVer: number, asking: Asking
  * Whether a sheep executes nothing as a gateway, for anybody: neither what it was sent nor the removals that follow from
  * index updates, of which it begins one as soon as the one before has ended. False when it cannot be asked.
  */
-export async function isIdle(address: Address, protoVer: number, asking: Asking): Promise<boolean> {
-  const { world, timing } = asking
+export async function isIdle(address: Address, { world, timing, known }: ClientContext): Promise<boolean> {
   const { clock } = world
   const connection = await openBriefly(world, address, timing.settleSilentMs).catch(() => undefined)
   if (!connection) return false
   try {
     for (let answers = 0; answers < IDLE_ANSWERS; answers++) {
       await sleep(clock, timing.settlePollMs, { isBackground: true })
-      if ((await askActivity(connection, protoVer)) !== 'quiet') return false
+      if ((await askActivity(connection, known.protoVer)) !== 'quiet') return false
     }
     return true
   } catch {

@@ -1,24 +1,12 @@
 import { sleep } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
 import { getClusterDefault } from '../wire/info-ops.ts'
+import { SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText, type Address } from './address.ts'
+import type { ClientContext } from './client-context.ts'
 import { Connection, type ConnectionOptions } from './connection.ts'
 import { isGatewayLeaving, resultError } from './result-error.ts'
 import { settled } from './settle.ts'
-import type { Timing } from './timing.ts'
-
-export interface SheepOptions extends ConnectionOptions {
-  readonly timing: Timing
-  /** Version for internal operations that the cluster speaks. */
-  readonly protoVer: () => number
-}
-
-/** Who is told what happens to the connection. */
-export interface SheepWatcher {
-  readonly onLost: (sheep: Sheep, error: SheepfsError) => void
-  /** Requests go unanswered for longer than is usual, or do no more. */
-  readonly onSilence: (sheep: Sheep, isSilent: boolean) => void
-}
 
 /** `hadChanges`: what was in flight may change something, and may still be executed. */
 type OnLost = (connection: Connection, error: SheepfsError, hadChanges: boolean) => void
@@ -30,8 +18,8 @@ type OnLost = (connection: Connection, error: SheepfsError, hadChanges: boolean)
  */
 export class Sheep {
   readonly address: Address
-  readonly #options: SheepOptions
-  readonly #watcher: SheepWatcher
+  readonly #context: ClientContext
+  readonly #onLost: (sheep: Sheep) => void
   #connection: Connection | undefined
   #connecting: Promise<Connection> | undefined
   #settling: Promise<void> | undefined
@@ -42,10 +30,10 @@ export class Sheep {
   /** Connections beside the one that all share. */
   readonly #lines = new Set<Connection>()
 
-  constructor(address: Address, options: SheepOptions, watcher: SheepWatcher) {
+  constructor(address: Address, context: ClientContext, onLost: (sheep: Sheep) => void) {
     this.address = address
-    this.#options = options
-    this.#watcher = watcher
+    this.#context = context
+    this.#onLost = onLost
   }
 
   /** The open connection; undefined when there is none now. */
@@ -60,7 +48,7 @@ export class Sheep {
 
   /** False for a while after a failure, growing with each. */
   get isWorthTrying(): boolean {
-    return this.#options.world.clock.now() >= this.#retryAt
+    return this.#context.world.clock.now() >= this.#retryAt
   }
 
   /** Resolves when the changes that were under way at the last loss are over; see settle.ts. */
@@ -81,7 +69,7 @@ export class Sheep {
   /** A connection for one caller, who destroys it: what he has sent on it ends with it. Errors: unreachable, timeout. */
   async openLine(): Promise<Connection> {
     if (this.#destroyed) throw this.#destroyed
-    const line = await this.#dial(this.#options, (lost, _, hadChanges) => {
+    const line = await this.#dial(this.#connectionOptions, (lost, _, hadChanges) => {
       this.#lines.delete(lost)
       if (hadChanges && !this.#destroyed) this.#settle()
     })
@@ -91,9 +79,9 @@ export class Sheep {
 
   /** Others are preferred for a while. */
   holdOff(): void {
-    const { firstBackoffMs, lastBackoffMs } = this.#options.timing
+    const { firstBackoffMs, lastBackoffMs } = this.#context.timing
     this.#backoffMs = Math.min(Math.max(firstBackoffMs, this.#backoffMs * 2), lastBackoffMs)
-    this.#retryAt = this.#options.world.clock.now() + this.#backoffMs
+    this.#retryAt = this.#context.world.clock.now() + this.#backoffMs
   }
 
   /** Ends the connection and everything in flight on it, for good. */
@@ -105,7 +93,9 @@ export class Sheep {
 
   async #open(): Promise<Connection> {
     try {
-      this.#connection = await this.#dial(this.#connectionOptions(), (connection, error, hadChanges) => {
+      const onChange = this.#noteSilence.bind(this)
+      const options = { ...this.#connectionOptions, silence: { afterMs: this.#context.timing.silenceMs, onChange } }
+      this.#connection = await this.#dial(options, (connection, error, hadChanges) => {
         this.#lost(connection, error, hadChanges)
       })
     } catch (error) {
@@ -119,7 +109,7 @@ export class Sheep {
 
   /** A new connection on which the sheep has answered. */
   async #dial(options: ConnectionOptions, onLost: OnLost): Promise<Connection> {
-    const { world, timing } = this.#options
+    const { world, timing } = this.#context
     if (this.#settling) {
       await Promise.race([this.#settling, sleep(world.clock, timing.settleSilentMs, { isBackground: true })])
     }
@@ -139,17 +129,30 @@ export class Sheep {
     }
   }
 
-  #connectionOptions(): ConnectionOptions {
-    const onChange = (isSilent: boolean): void => {
-      this.#watcher.onSilence(this, isSilent)
+  get #connectionOptions(): ConnectionOptions {
+    const { world, timing, known, outage } = this.#context
+    return {
+      world,
+      connectTimeoutMs: timing.connectTimeoutMs,
+      deadlineMs: () => outage.deadlineMs,
+      trimsZeros: () => known.protoVer <= SD_SHEEP_PROTO_VERS[2],
     }
-    return { ...this.#options, silence: { afterMs: this.#options.timing.silenceMs, onChange } }
+  }
+
+  #noteSilence(isSilent: boolean): void {
+    const { timing, outage, log } = this.#context
+    const sheep = addressText(this.address)
+    outage.noteSilence(sheep, isSilent)
+    if (isSilent) {
+      const limits = `${timing.silenceMs / 1000} s; it counts as lost after ${outage.deadlineMs / 1000} s`
+      log.warn({ sheep }, `a sheep has not answered for ${limits}`)
+    } else log.info({ sheep }, 'the sheep answers again')
   }
 
   /** A stopped process still takes connections: only one that answers is of use. Any sheep in any state knows this question. */
   async #probe(connection: Connection): Promise<void> {
-    const { world, connectTimeoutMs } = this.#options
-    const timer = world.clock.after(connectTimeoutMs, () => {
+    const { world, timing } = this.#context
+    const timer = world.clock.after(timing.connectTimeoutMs, () => {
       const text = `sheep ${addressText(this.address)}: takes connections but does not answer`
       connection.destroy(new SheepfsError('timeout', text))
     })
@@ -168,11 +171,14 @@ export class Sheep {
     this.#connection = undefined
     this.holdOff()
     if (hadChanges && !this.#destroyed) this.#settle()
-    this.#watcher.onLost(this, error)
+    const { outage, log } = this.#context
+    outage.noteSilence(addressText(this.address), false)
+    this.#onLost(this)
+    if (!this.#destroyed) log.warn({ sheep: addressText(this.address) }, `lost a sheep: ${error.message}`)
   }
 
   #settle(): void {
-    const settling = settled(this.address, this.#options.protoVer(), this.#options).finally(() => {
+    const settling = settled(this.address, this.#context).finally(() => {
       if (this.#settling === settling) this.#settling = undefined
     })
     this.#settling = settling

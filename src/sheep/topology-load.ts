@@ -1,11 +1,12 @@
 import { sleep, type Clock } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
-import { ClusterFlag, getNodeList, parseClusterStatus, parseNodeList, statCluster } from '../wire/info-ops.ts'
+import { getNodeList, parseClusterStatus, parseNodeList, statCluster } from '../wire/info-ops.ts'
 import { Ring } from '../wire/ring.ts'
 import { Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText } from './address.ts'
 import { askInEpoch } from './ask-in-epoch.ts'
 import type { Connection } from './connection.ts'
+import type { ClusterFormat, KnownCluster } from './known-cluster.ts'
 import { expectSuccess, resultError } from './result-error.ts'
 import { toTopology, type Topology } from './topology.ts'
 
@@ -13,7 +14,7 @@ import { toTopology, type Topology } from './topology.ts'
  * Asks for the node list in the versions of 1.0, 0.9 and 0.7 until one is understood (docs/sheepdog-protocol.md#1.5),
  * and for the cluster's flags.
  */
-export async function probeCluster(connection: Connection): Promise<{ protoVer: number; flags: number }> {
+export async function probeCluster(connection: Connection): Promise<ClusterFormat> {
   for (const protoVer of SD_SHEEP_PROTO_VERS) {
     const { result } = await connection.exchange(getNodeList(protoVer))
     if (result === Result.VER_MISMATCH) continue
@@ -37,12 +38,13 @@ async function clusterFlags(connection: Connection, protoVer: number): Promise<n
 /** Reads the nodes of the present epoch. Errors: io. */
 export async function loadTopology(
   connection: Connection,
-  { clock, protoVer, flags }: { readonly clock: Clock; readonly protoVer: number; readonly flags: number },
+  clock: Clock,
+  { protoVer, isInDiskMode }: Pick<KnownCluster, 'protoVer' | 'isInDiskMode'>,
 ): Promise<Topology> {
   const response = await askInEpoch(connection, getNodeList(protoVer))
   expectSuccess(response, 'node list')
   const nodes = parseNodeList(response)
-  const building = Ring.build(nodes, (flags & ClusterFlag.DISK_MODE) !== 0)
+  const building = Ring.build(nodes, isInDiskMode)
   return toTopology(response.epoch, nodes, await inSlices(building, clock))
 }
 

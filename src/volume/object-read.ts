@@ -16,10 +16,8 @@ export async function readFromObject(core: VolumeCore, index: number, offset: nu
       into.fill(0)
       return
     }
-    const oid = dataOid(owner, index)
-    const near = { oid, copies: core.header.nrCopies }
-    const message = readObject(oid, offset, into.length)
-    const { result } = await core.cluster.read(message, { into, near })
+    const message = readObject(dataOid(owner, index), offset, into.length)
+    const { result } = await core.cluster.read(message, { into, copies: core.header.nrCopies })
     if (result === Result.SUCCESS) return
     const failure = resultError(result, `${core.text}: read of object ${index}`)
     if (!mayAppear(result)) throw failure

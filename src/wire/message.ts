@@ -1,4 +1,5 @@
 import { viewOf } from './field.ts'
+import type { ObjectId } from './object-id.ts'
 import { FIRST_INTERNAL_OPCODE, Flag, Req, Rsp, SD_HEADER_SIZE, SD_PROTO_VER, SD_SHEEP_PROTO_VERS } from './sd-proto.ts'
 
 /**
@@ -10,7 +11,12 @@ export interface Message {
   readonly payload: Uint8Array | undefined
   /** Most bytes the response may carry. */
   readonly wanted: number
+  /** The object that is read or changed. */
+  readonly oid?: ObjectId
 }
+
+/** Of an object. */
+export type ObjectMessage = Message & { readonly oid: ObjectId }
 
 /** A header with opcode, version, flags and length set; the caller fills the union at 16. */
 export function newMessage(

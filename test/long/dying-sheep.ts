@@ -41,7 +41,7 @@ async function isWhole(): Promise<boolean> {
   const [protoVer] = SD_SHEEP_PROTO_VERS
   const connection = await openConnection(parseAddress(sheepText))
   try {
-    const topology = await loadTopology(connection, { clock: realWorld.clock, protoVer, flags: 0 })
+    const topology = await loadTopology(connection, realWorld.clock, { protoVer, isInDiskMode: false })
     return (
       topology.nodes.length === NODES &&
       (await surveyRecovery(topology, { world: realWorld, protoVer, limitMs: CALM_MS })) === 'done'

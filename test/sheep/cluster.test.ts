@@ -214,7 +214,7 @@ test('reads go to a sheep that holds the object, and to home when it cannot be r
   const cluster = await open()
   const oids = Array.from({ length: 32 }, (_, index) => dataOid(7, index))
   const readAll = (): Promise<unknown> =>
-    Promise.all(oids.map((oid) => cluster.read(readObject(oid, 0, 1), { near: { oid, copies: 1 } })))
+    Promise.all(oids.map((oid) => cluster.read(readObject(oid, 0, 1), { copies: 1 })))
   await readAll()
   while (second.connections === 0) await pause(1)
   await pause(20)
@@ -233,7 +233,7 @@ test('what a holder cannot read is asked for at home before it is believed', LIM
     opcode === Opcode.READ_OBJ ? { kind: 'refuse', result: Result.EIO } : { kind: 'answer' }
   for (let turn = 0; turn < 3; turn++) {
     const oids = Array.from({ length: 16 }, (_, index) => dataOid(7, index))
-    const reads = oids.map((oid) => cluster.read(readObject(oid, 0, 1), { near: { oid, copies: 1 } }))
+    const reads = oids.map((oid) => cluster.read(readObject(oid, 0, 1), { copies: 1 }))
     const results = (await Promise.all(reads)).map(({ result }) => result)
     assert.ok(!results.includes(Result.EIO))
     await pause(20)
@@ -247,9 +247,7 @@ test('nor is a holder believed that may not know yet that it is none any more', 
   const isAtSecond = (index: number): boolean => holders.holders(dataOid(7, index), 1)[0]?.port === second.address.port
   const oid = dataOid(7, Array.from({ length: 64 }, (_, index) => index).findIndex(isAtSecond))
   model.create(oid, 0, Uint8Array.of(5))
-  const read = async (): Promise<number[]> => [
-    ...(await cluster.read(readObject(oid, 0, 1), { near: { oid, copies: 1 } })).payload,
-  ]
+  const read = async (): Promise<number[]> => [...(await cluster.read(readObject(oid, 0, 1), { copies: 1 })).payload]
   while (second.count('READ_OBJ') === 0) assert.deepEqual(await read(), [5])
   model.epoch++
   await cluster.change(writeObject(oid, 0, Uint8Array.of(6)))

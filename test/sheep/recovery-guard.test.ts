@@ -3,11 +3,17 @@ import { test, type TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
 import { realWorld } from '../../src/daemon/real-world.ts'
+import { SheepfsError } from '../../src/errors.ts'
 import { silentLogger } from '../../src/log.ts'
+import { ClusterWatch } from '../../src/sheep/cluster-watch.ts'
+import type { Try } from '../../src/sheep/delivery.ts'
+import { KnownCluster } from '../../src/sheep/known-cluster.ts'
+import { Outage } from '../../src/sheep/outage.ts'
 import { RecoveryGuard, targetOf, type Target } from '../../src/sheep/recovery-guard.ts'
 import type { RecoveryProgress } from '../../src/sheep/recovery-survey.ts'
 import { toTopology, type Topology } from '../../src/sheep/topology.ts'
 import { Ring } from '../../src/wire/ring.ts'
+import type { Message } from '../../src/wire/message.ts'
 import { parseAddr } from '../../src/wire/node-record.ts'
 import { dataOid, oidText } from '../../src/wire/object-id.ts'
 import { createObject, readObject, writeObject } from '../../src/wire/object-ops.ts'
@@ -17,8 +23,8 @@ import type { ScriptedSheep } from './scripted-sheep.ts'
 
 const LIMIT = { timeout: 20_000 }
 const ONE = Uint8Array.of(1)
-const FIRST = { epoch: 1, isSettled: true }
-const SECOND = { epoch: 2, isSettled: false }
+const FIRST = { epoch: 1, isRecovered: true }
+const SECOND = { epoch: 2, isRecovered: false }
 const ADDR = parseAddr('127.0.0.1') ?? new Uint8Array(16)
 
 function nodes(epoch: number, ...ports: number[]): Topology {
@@ -27,59 +33,78 @@ function nodes(epoch: number, ...ports: number[]): Topology {
 }
 
 function object(index: number, copies: number | undefined = 2): Target {
-  return { oid: dataOid(7, index), copies, isNew: false }
+  return { oid: dataOid(7, index), copies, isNew: false, wasRemoved: false }
 }
 
 /** A guard whose sheep have recovered from what was before, and what becomes of it. */
 async function guarded(context: TestContext, first = nodes(1, 1, 2, 3)) {
-  const state = { progress: 'done' as RecoveryProgress, result: Result.SUCCESS as number, sent: 1, surveys: 0 }
+  const state = { progress: 'done' as RecoveryProgress, result: Result.SUCCESS as number, sentIn: 1, surveys: 0 }
   const probed: string[] = []
   const lines: string[] = []
-  const guard = new RecoveryGuard({
-    clock: realWorld.clock,
+  const log = pino({ base: null, timestamp: false }, { write: (line) => void lines.push(line) })
+  const known = new KnownCluster(realWorld.clock)
+  const watch = new ClusterWatch({
+    known,
+    gateways: { home: () => Promise.reject(new SheepfsError('unreachable', 'no sheep')) },
+    world: realWorld,
     timing: FAST,
-    log: pino({ base: null, timestamp: false }, { write: (line) => void lines.push(line) }),
-    send: (message) => {
-      probed.push(oidText(targetOf({ ...message, payload: ONE }, 1)?.oid ?? dataOid(0, 0)))
-      return Promise.resolve({ result: state.result, sent: state.sent++, tookMs: 0 })
-    },
+    log,
     survey: () => {
       state.surveys++
       return Promise.resolve(state.progress)
     },
   })
-  context.after(() => {
-    guard.close()
+  const guard = guardOf(known, ({ oid }) => {
+    probed.push(oidText(oid ?? dataOid(0, 0)))
+    return Promise.resolve(answer(state.result, state.sentIn++))
   })
-  await guard.begin(first)
+  context.after(() => {
+    watch.close()
+  })
+  await watch.begin(first)
   state.progress = 'unknown'
-  return { guard, state, probed, lines }
+  return { watch, known, guard, state, probed, lines }
+}
+
+function guardOf(known: KnownCluster, change: (message: Message) => Promise<Try>): RecoveryGuard {
+  const { clock } = realWorld
+  const log = silentLogger()
+  const outage = new Outage({ timeoutMs: Infinity, timing: FAST, clock, log, onChange: () => undefined })
+  return new RecoveryGuard({ world: realWorld, timing: FAST, known, outage, delivery: { change } })
+}
+
+function answer(result: number, sentIn: number): Try {
+  return { response: { result, epoch: sentIn, header: new DataView(new ArrayBuffer(48)), payload: ONE }, sentIn }
 }
 
 test('while no node comes or goes, changes pass at once', LIMIT, async (context) => {
   const { guard, probed } = await guarded(context)
   assert.deepEqual(await guard.admit(object(1)), FIRST)
-  assert.ok(guard.isKept(object(1), FIRST, { sent: 1, answered: 1 }))
+  assert.ok(guard.isKept(object(1), FIRST, { sentIn: 1, answeredIn: 1 }))
   assert.deepEqual(probed, [])
 })
 
 test('a change answered in a later epoch than it was let through in is not kept', LIMIT, async (context) => {
-  const { guard } = await guarded(context)
-  guard.observe(2)
-  assert.ok(guard.isKept(object(1), FIRST, { sent: 1, answered: 1 }))
-  assert.ok(!guard.isKept(object(1), FIRST, { sent: 1, answered: 2 }))
-  assert.ok(!guard.isKept(object(1), SECOND, { sent: 1, answered: 2 }))
+  const { watch, guard } = await guarded(context)
+  watch.notice(2)
+  assert.ok(guard.isKept(object(1), FIRST, { sentIn: 1, answeredIn: 1 }))
+  assert.ok(!guard.isKept(object(1), FIRST, { sentIn: 1, answeredIn: 2 }))
+  assert.ok(!guard.isKept(object(1), SECOND, { sentIn: 1, answeredIn: 2 }))
 })
 
-test('in a settled epoch it is kept also when its gateway was not heard before', LIMIT, async (context) => {
-  const { guard } = await guarded(context, nodes(7, 1, 2, 3))
-  assert.ok(guard.isKept(object(1), await guard.admit(object(1)), { sent: 6, answered: 7 }))
-})
+test(
+  'in an epoch whose recovery is over it is kept also when its gateway was not heard before',
+  LIMIT,
+  async (context) => {
+    const { guard } = await guarded(context, nodes(7, 1, 2, 3))
+    assert.ok(guard.isKept(object(1), await guard.admit(object(1)), { sentIn: 6, answeredIn: 7 }))
+  },
+)
 
 test('it is not kept either when the sheep have recovered before the answer', LIMIT, async (context) => {
-  const { guard, state, lines } = await guarded(context)
+  const { watch, guard, state, lines } = await guarded(context)
   state.progress = 'done'
-  guard.adopt(nodes(2, 1, 2, 3))
+  watch.learn(nodes(2, 1, 2, 3))
   while (lines.length < 2) await pause(1)
   assert.deepEqual(
     lines.map((line) => JSON.parse(line) as unknown),
@@ -88,24 +113,24 @@ test('it is not kept either when the sheep have recovered before the answer', LI
       { level: 30, epoch: 2, msg: 'the sheep have recovered' },
     ],
   )
-  assert.ok(!guard.isKept(object(1), FIRST, { sent: 1, answered: 2 }))
+  assert.ok(!guard.isKept(object(1), FIRST, { sentIn: 1, answeredIn: 2 }))
 })
 
 test('an object is looked at once in an epoch, by a write that left in it', LIMIT, async (context) => {
-  const { guard, state, probed } = await guarded(context)
-  guard.observe(3)
+  const { watch, guard, state, probed } = await guarded(context)
+  watch.notice(3)
   assert.equal((await guard.admit(object(1))).epoch, 3)
-  assert.equal(state.sent, 4)
+  assert.equal(state.sentIn, 4)
   await Promise.all([guard.admit(object(1)), guard.admit(object(1))])
   assert.equal(new Set(probed).size, 1)
-  assert.equal(state.sent, 4)
+  assert.equal(state.sentIn, 4)
 })
 
 test('once more when it was removed since, also when its holders have stayed', LIMIT, async (context) => {
-  const { guard, state, probed } = await guarded(context)
+  const { watch, guard, state, probed } = await guarded(context)
   const removed = { ...object(1), wasRemoved: true }
-  guard.adopt(nodes(2, 1, 2, 3))
-  state.sent = 2
+  watch.learn(nodes(2, 1, 2, 3))
+  state.sentIn = 2
   await guard.admit(object(1))
   assert.equal(probed.length, 0)
   await guard.admit(removed)
@@ -114,24 +139,24 @@ test('once more when it was removed since, also when its holders have stayed', L
   assert.equal(probed.length, 1)
   await guard.admit(removed)
   assert.equal(probed.length, 2)
-  assert.ok(!guard.isKept(removed, FIRST, { sent: 1, answered: 2 }))
+  assert.ok(!guard.isKept(removed, FIRST, { sentIn: 1, answeredIn: 2 }))
 })
 
 test('a node that leaves meanwhile makes it begin again', LIMIT, async (context) => {
-  const { guard, state } = await guarded(context)
-  guard.observe(2)
-  state.sent = 2
+  const { watch, guard, state } = await guarded(context)
+  watch.notice(2)
+  state.sentIn = 2
   const admitted = guard.admit(object(1))
   await pause(0)
-  guard.observe(3)
+  watch.notice(3)
   assert.equal((await admitted).epoch, 3)
 })
 
 test('objects whose holders have stayed are not held up', LIMIT, async (context) => {
   const before = nodes(1, 1, 2, 3, 4, 5)
   const after = nodes(2, 1, 2, 3, 4)
-  const { guard, probed } = await guarded(context, before)
-  guard.adopt(after)
+  const { watch, guard, probed } = await guarded(context, before)
+  watch.learn(after)
   const holders = (topology: Topology, index: number): string =>
     topology
       .holders(dataOid(7, index), 2)
@@ -142,26 +167,26 @@ test('objects whose holders have stayed are not held up', LIMIT, async (context)
   const stayed = indices.filter((index) => !moved.includes(index))
   await Promise.all(stayed.map((index) => guard.admit(object(index))))
   assert.deepEqual(probed, [])
-  assert.ok(stayed.every((index) => guard.isKept(object(index), FIRST, { sent: 1, answered: 2 })))
+  assert.ok(stayed.every((index) => guard.isKept(object(index), FIRST, { sentIn: 1, answeredIn: 2 })))
   await Promise.all(moved.map((index) => guard.admit(object(index))))
   assert.ok(moved.length > 0)
   assert.deepEqual(new Set(probed).size, moved.length)
 })
 
 test('after an epoch that was missed nothing is taken for having stayed', LIMIT, async (context) => {
-  const { guard, probed } = await guarded(context)
-  guard.adopt(nodes(3, 1, 2, 3))
+  const { watch, guard, probed } = await guarded(context)
+  watch.learn(nodes(3, 1, 2, 3))
   await guard.admit(object(1))
   assert.ok(probed.length > 0)
 })
 
 test('a new object waits only while a sheep may yet find an old one of its name', LIMIT, async (context) => {
-  const { guard, state } = await guarded(context)
+  const { watch, guard, state } = await guarded(context)
   const fresh = { ...object(1), isNew: true }
   state.result = Result.NO_OBJ
   state.progress = 'listed'
-  state.sent = 2
-  guard.adopt(nodes(2, 1, 2))
+  state.sentIn = 2
+  watch.learn(nodes(2, 1, 2))
   await pause(0)
   let isFenced = false
   const other = guard.admit({ ...object(2), copies: undefined }).then(() => (isFenced = true))
@@ -171,38 +196,32 @@ test('a new object waits only while a sheep may yet find an old one of its name'
 })
 
 test('sheep that cannot be asked hold changes up for a while only', LIMIT, async (context) => {
-  const { guard, state, lines } = await guarded(context)
+  const { watch, guard, state, lines } = await guarded(context)
   state.progress = 'done, some unheard'
-  guard.adopt(nodes(2, 1, 2, 3))
+  watch.learn(nodes(2, 1, 2, 3))
   while (lines.length < 2) await pause(1)
   assert.ok(state.surveys > 2)
-  assert.deepEqual(await guard.admit({ ...object(1), isNew: true }), { epoch: 2, isSettled: true })
+  assert.deepEqual(await guard.admit({ ...object(1), isNew: true }), { epoch: 2, isRecovered: true })
 })
 
 test('a probe that fails is made again by the next change', LIMIT, async (context) => {
-  const { guard, state } = await guarded(context)
-  guard.observe(2)
-  const failing = new RecoveryGuard({
-    clock: realWorld.clock,
-    timing: FAST,
-    log: silentLogger(),
-    send: () =>
-      state.sent++ === 1 ? Promise.reject(new Error('lost')) : Promise.resolve({ result: 0, sent: 2, tookMs: 0 }),
-    survey: () => Promise.resolve('done'),
-  })
-  await failing.begin(nodes(1, 1))
-  failing.observe(2)
-  await assert.rejects(failing.admit(object(1)), /lost/)
-  assert.equal((await failing.admit(object(1))).epoch, 2)
-  failing.close()
+  const { watch, known } = await guarded(context)
+  watch.notice(2)
+  let probes = 0
+  const guard = guardOf(known, () =>
+    probes++ === 0 ? Promise.reject(new Error('lost')) : Promise.resolve(answer(Result.SUCCESS, 2)),
+  )
+  await assert.rejects(guard.admit(object(1)), /lost/)
+  assert.equal((await guard.admit(object(1))).epoch, 2)
 })
 
 test('only what changes bytes of objects is guarded', () => {
   const oid = dataOid(7, 1)
-  assert.equal(targetOf(readObject(oid, 0, 1), 1), undefined)
-  assert.equal(targetOf(writeObject(oid, 0, new Uint8Array(0)), 1), undefined)
-  assert.deepEqual(targetOf(writeObject(oid, 0, ONE), 2), { oid, copies: 2, isNew: false })
-  assert.deepEqual(targetOf(createObject(oid, 0, ONE), undefined), { oid, copies: undefined, isNew: true })
+  const [copies, wasRemoved] = [2, false]
+  assert.equal(targetOf(readObject(oid, 0, 1), { copies }), undefined)
+  assert.equal(targetOf(writeObject(oid, 0, new Uint8Array(0)), { copies }), undefined)
+  assert.deepEqual(targetOf(writeObject(oid, 0, ONE), { copies }), { oid, copies, isNew: false, wasRemoved })
+  assert.deepEqual(targetOf(createObject(oid, 0, ONE), {}), { oid, copies: undefined, isNew: true, wasRemoved })
 })
 
 test('a write that a recovery undoes is sent again before it is acknowledged', LIMIT, async (context) => {

@@ -18,7 +18,7 @@ async function staged(context: TestContext) {
   const { model, sheep } = await clusterFor(context, 3)
   const [first, second] = sheep as [ScriptedSheep, ScriptedSheep]
   const connection = await openBriefly(realWorld, first.address, LIMIT_MS)
-  const topology = await loadTopology(connection, { clock: realWorld.clock, protoVer: PROTO_VER, flags: 0 })
+  const topology = await loadTopology(connection, realWorld.clock, { protoVer: PROTO_VER, isInDiskMode: false })
   connection.destroy(new SheepfsError('closed', 'asked'))
   return {
     model,
@@ -79,7 +79,7 @@ test('an answer made before nodes came or went, and sent after, does not count',
   const { model, sheep } = await clusterFor(context, 1)
   const [only] = sheep as [ScriptedSheep]
   const connection = await openBriefly(realWorld, only.address, LIMIT_MS)
-  const topology = await loadTopology(connection, { clock: realWorld.clock, protoVer: PROTO_VER, flags: 0 })
+  const topology = await loadTopology(connection, realWorld.clock, { protoVer: PROTO_VER, isInDiskMode: false })
   connection.destroy(new SheepfsError('closed', 'asked'))
   model.epoch = topology.epoch - 1
   only.script = changingMeanwhile(Opcode.STAT_RECOVERY, () => {
@@ -96,7 +96,7 @@ test('nor does such a node list', LIMIT, async (context) => {
   first.script = changingMeanwhile(Opcode.GET_NODE_LIST, () => {
     model.changeNodes(model.nodes.slice(1), 0, () => 0)
   })
-  const { epoch, nodes } = await loadTopology(connection, { clock: realWorld.clock, protoVer: PROTO_VER, flags: 0 })
+  const { epoch, nodes } = await loadTopology(connection, realWorld.clock, { protoVer: PROTO_VER, isInDiskMode: false })
   connection.destroy(new SheepfsError('closed', 'asked'))
   assert.deepEqual([epoch, nodes.length], [2, 1])
 })

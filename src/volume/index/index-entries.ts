@@ -32,9 +32,8 @@ export async function readEntryReplicas(
   first: number,
   count: number,
 ): Promise<EntryReplica[]> {
-  const oid = inodeOid(vid)
-  const message = readObject(oid, indexEntryOffset(first), 4 * count)
-  const replicas = await cluster.readReplicas(message, { oid, copies })
+  const message = readObject(inodeOid(vid), indexEntryOffset(first), 4 * count)
+  const replicas = await cluster.readReplicas(message, copies)
   if (replicas.length === 0) return [{ address: undefined, entries: await readEntries(cluster, vid, first, count) }]
   return replicas.map(({ address, payload }) => {
     const entries = new Uint32Array(count)

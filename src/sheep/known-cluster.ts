@@ -1,0 +1,121 @@
+import type { Clock } from '../clock.ts'
+import { ClusterFlag } from '../wire/info-ops.ts'
+import type { ObjectId } from '../wire/object-id.ts'
+import { SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
+import { addressText } from './address.ts'
+import type { Topology } from './topology.ts'
+
+/** Epochs in a row whose nodes are remembered: in disk mode a ring has up to 50 MB. */
+const MAX_PATH = 4
+
+/** What does not change in the life of a cluster, and how it is spoken to. */
+export interface ClusterFormat {
+  /** Version for internal operations: 0x0a, 0x09 or 0x08. */
+  readonly protoVer: number
+  /** See `ClusterFlag`. */
+  readonly flags: number
+}
+
+/** All that is known of a cluster, whoever has learnt it: how it was formatted, its nodes, its epoch, its recovery. */
+export class KnownCluster {
+  readonly #clock: Clock
+  #format: ClusterFormat = { protoVer: SD_SHEEP_PROTO_VERS[0], flags: 0 }
+  #topology: Topology | undefined
+  #epoch = 0
+  #since = 0
+  #recovered = 0
+  #isListed = false
+  /** The nodes of the recovered epoch and of each since; empty when one of them is not known. */
+  #path: Topology[] = []
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get protoVer(): number {
+    return this.#format.protoVer
+  }
+
+  get hasLocking(): boolean {
+    return (this.#format.flags & ClusterFlag.LOCKING) !== 0
+  }
+
+  get isInDiskMode(): boolean {
+    return (this.#format.flags & ClusterFlag.DISK_MODE) !== 0
+  }
+
+  /** The latest node list; it may be of an earlier epoch than the present one. */
+  get topology(): Topology | undefined {
+    return this.#topology
+  }
+
+  /** The latest that a sheep has answered with; 0: none has. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** When the epoch began, as far as we know: a time of the clock. */
+  get since(): number {
+    return this.#since
+  }
+
+  /** The latest epoch that all sheep have reached with nothing left to recover; 0: none. */
+  get recovered(): number {
+    return this.#recovered
+  }
+
+  /** Whether all sheep know what they have to recover: an object that none of them has will not appear any more. */
+  get isListed(): boolean {
+    return this.#isListed
+  }
+
+  /** Whether no node is known to have come or gone since. */
+  isPresent(epoch: number): boolean {
+    return epoch === this.#epoch
+  }
+
+  /** Whether no sheep has become a holder of the object, or another strip of it, since the epoch. */
+  isAtRest(oid: ObjectId, copies: number, since: number): boolean {
+    const [first] = this.#path
+    const now = this.#path.at(-1)
+    if (!first || first.epoch > since || now?.epoch !== this.#epoch) return false
+    const places = (topology: Topology): string => topology.holders(oid, copies).map(addressText).join()
+    const present = places(now)
+    return this.#path.every((topology) => places(topology) === present)
+  }
+
+  learnFormat(format: ClusterFormat): void {
+    this.#format = format
+  }
+
+  /** An epoch that a sheep has answered with. Returns whether sheep came or went since the one that was known. */
+  learnEpoch(epoch: number): boolean {
+    if (epoch <= this.#epoch) return false
+    const isFirst = this.#epoch === 0
+    this.#epoch = epoch
+    this.#since = this.#clock.now()
+    this.#isListed = false
+    return !isFirst
+  }
+
+  /** A node list. Returns as `learnEpoch`. */
+  learnNodes(topology: Topology): boolean {
+    this.#topology = topology
+    const isChange = this.learnEpoch(topology.epoch)
+    const last = this.#path.at(-1)
+    if (last?.epoch === topology.epoch) return isChange
+    if (last?.epoch === topology.epoch - 1 && this.#path.length < MAX_PATH) this.#path.push(topology)
+    else this.#path = []
+    return isChange
+  }
+
+  learnListed(): void {
+    this.#isListed = true
+  }
+
+  /** The recovery of the present epoch is over. */
+  learnRecovered(): void {
+    this.#recovered = this.#epoch
+    this.#path = this.#topology?.epoch === this.#epoch ? [this.#topology] : []
+  }
+}
