@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import type { App } from '../app.ts'
 import { EventStream } from '../event-stream.ts'
 import type { Supervisor } from '../supervisor.ts'
+import { answers } from './answers.ts'
 
 const DEFAULT_HEARTBEAT_MS = 15_000
 
@@ -17,9 +18,10 @@ export function addEventRoutes(app: App, supervisor: Supervisor, heartbeatMs = D
     '/v1/events',
     {
       schema: {
-        summary: 'what happens, as server-sent events',
+        operationId: 'events',
+        summary: 'what happens, as server-sent events; the data of each is an Event',
         querystring: EventQuery,
-        response: { 200: Type.Unsafe<EventStream>({ type: 'string' }) },
+        response: answers({ 200: Type.Unsafe<EventStream>({ type: 'string' }) }),
       },
     },
     async (request, reply) => {

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { App } from '../app.ts'
 import { healthOf } from '../health.ts'
+import { openApiPage } from '../openapi.ts'
 import { Health, Status } from '../schema/status.ts'
 import type { Supervisor } from '../supervisor.ts'
 import { answers } from './answers.ts'
@@ -9,13 +10,14 @@ import { answers } from './answers.ts'
 export function addLookRoutes(app: App, supervisor: Supervisor, version: string): void {
   app.get(
     '/v1/status',
-    { schema: { summary: 'the instance and its mounts', response: answers({ 200: Status }) } },
+    { schema: { operationId: 'status', summary: 'the instance and its mounts', response: answers({ 200: Status }) } },
     () => supervisor.status(),
   )
   app.get(
     '/v1/health',
     {
       schema: {
+        operationId: 'health',
         summary:
           '200 while every mount serves or waits for its cluster, 503 until all do and when one cannot be served',
         response: answers({ 200: Health, 503: Health }),
@@ -28,11 +30,17 @@ export function addLookRoutes(app: App, supervisor: Supervisor, version: string)
   )
   app.get(
     '/metrics',
-    { schema: { summary: 'what is measured, as Prometheus reads it', response: { 200: Type.String() } } },
+    {
+      schema: {
+        operationId: 'metrics',
+        summary: 'what is measured, as Prometheus reads it',
+        response: { 200: Type.String() },
+      },
+    },
     async (_, reply) => {
       const { METRICS_TYPE, renderMetrics } = await import('../metrics.ts') // 5 MB for who is never asked
       return reply.type(METRICS_TYPE).send(await renderMetrics(await supervisor.metrics(), version))
     },
   )
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+  app.get('/openapi.json', { schema: { hide: true } }, () => openApiPage(app.swagger()))
 }

@@ -12,22 +12,24 @@ const querystring = WaitQuery
 
 /** GET of mounts, their caches and sheep. */
 export function addMountReads(app: App, supervisor: Supervisor): void {
-  app.get('/v1/mounts', { schema: { summary: 'all mounts', response: answers({ 200: Type.Array(Mount) }) } }, () =>
-    supervisor.mounts(),
+  app.get(
+    '/v1/mounts',
+    { schema: { operationId: 'mounts', summary: 'all mounts', response: answers({ 200: Type.Array(Mount) }) } },
+    () => supervisor.mounts(),
   )
   app.get(
     '/v1/mounts/:mount',
-    { schema: { summary: 'a mount', params, response: answers({ 200: Mount }) } },
+    { schema: { operationId: 'mount', summary: 'a mount', params, response: answers({ 200: Mount }) } },
     (request) => supervisor.mount(request.params.mount),
   )
   app.get(
     '/v1/mounts/:mount/cache',
-    { schema: { summary: 'its caches', params, querystring, response: answers({ 200: Cache }) } },
+    { schema: { operationId: 'cache', summary: 'its caches', params, querystring, response: answers({ 200: Cache }) } },
     (request, reply) => supervisor.cache(request.params.mount, callerOf(request.query, reply)),
   )
   app.get(
     '/v1/mounts/:mount/sheep',
-    { schema: { summary: 'its sheep', params, response: answers({ 200: Sheep }) } },
+    { schema: { operationId: 'sheep', summary: 'its sheep', params, response: answers({ 200: Sheep }) } },
     (request) => supervisor.sheep(request.params.mount),
   )
 }
@@ -38,6 +40,7 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
     '/v1/reload',
     {
       schema: {
+        operationId: 'reload',
         summary: 'applies what is different in the configuration, or nothing',
         querystring: DryRunQuery,
         response: answers({ 200: Reload }),
@@ -47,7 +50,15 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
   )
   app.post(
     '/v1/mounts',
-    { schema: { summary: 'mounts another cluster', querystring, body: MountInput, response: answers({ 201: Mount }) } },
+    {
+      schema: {
+        operationId: 'addMount',
+        summary: 'mounts another cluster',
+        querystring,
+        body: MountInput,
+        response: answers({ 201: Mount }),
+      },
+    },
     async (request, reply) => {
       const mount = await supervisor.addMount(request.body, callerOf(request.query, reply))
       return reply
@@ -60,6 +71,7 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
     '/v1/mounts/:mount',
     {
       schema: {
+        operationId: 'patchMount',
         summary: 'changes its io_timeout',
         params,
         querystring,
@@ -73,6 +85,7 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
     '/v1/mounts/:mount',
     {
       schema: {
+        operationId: 'removeMount',
         summary: 'unmounts; 409 while files are open',
         params,
         querystring: ForceQuery,
@@ -88,6 +101,7 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
     '/v1/mounts/:mount/restart',
     {
       schema: {
+        operationId: 'restartMount',
         summary: 'a new worker under the running mount',
         params,
         querystring,
@@ -100,6 +114,7 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
     '/v1/mounts/:mount/cache',
     {
       schema: {
+        operationId: 'patchCache',
         summary: 'switches caches; the page cache for files that are opened afterwards',
         params,
         querystring,
@@ -113,6 +128,7 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
     '/v1/mounts/:mount/sheep',
     {
       schema: {
+        operationId: 'putSheep',
         summary: 'uses other sheep from now on',
         params,
         querystring,

@@ -15,13 +15,22 @@ export function addVdiReads(app: App, supervisor: VdiManagement): void {
   const params = MountParams
   app.get(
     '/v1/mounts/:mount/cluster',
-    { schema: { summary: 'the state of its cluster', params, querystring, response: answers({ 200: ClusterInfo }) } },
+    {
+      schema: {
+        operationId: 'cluster',
+        summary: 'the state of its cluster',
+        params,
+        querystring,
+        response: answers({ 200: ClusterInfo }),
+      },
+    },
     (request, reply) => supervisor.cluster(request.params.mount, callerOf(request.query, reply)),
   )
   app.get(
     '/v1/mounts/:mount/nodes',
     {
       schema: {
+        operationId: 'nodes',
         summary: 'the sheep of its cluster',
         params,
         querystring,
@@ -33,7 +42,13 @@ export function addVdiReads(app: App, supervisor: VdiManagement): void {
   app.get(
     '/v1/mounts/:mount/vdis',
     {
-      schema: { summary: 'the VDIs of its cluster', params, querystring, response: answers({ 200: Type.Array(Vdi) }) },
+      schema: {
+        operationId: 'vdis',
+        summary: 'the VDIs of its cluster',
+        params,
+        querystring,
+        response: answers({ 200: Type.Array(Vdi) }),
+      },
     },
     (request, reply) => supervisor.vdis(request.params.mount, callerOf(request.query, reply)),
   )
@@ -45,6 +60,7 @@ export function addVdiChanges(app: App, supervisor: VdiManagement): void {
     '/v1/mounts/:mount/vdis',
     {
       schema: {
+        operationId: 'createVdi',
         summary: 'creates a VDI',
         params: MountParams,
         querystring,
@@ -59,6 +75,7 @@ export function addVdiChanges(app: App, supervisor: VdiManagement): void {
     '/v1/mounts/:mount/vdis/:vdi',
     {
       schema: {
+        operationId: 'deleteVdi',
         summary: 'deletes a VDI or a snapshot; answers when it is gone, events tell the progress',
         params: VdiParams,
         querystring,
@@ -74,6 +91,7 @@ export function addVdiChanges(app: App, supervisor: VdiManagement): void {
     '/v1/mounts/:mount/vdis/:vdi/snapshots',
     {
       schema: {
+        operationId: 'snapshotVdi',
         summary: 'makes a snapshot',
         params: VdiParams,
         querystring,
@@ -88,6 +106,7 @@ export function addVdiChanges(app: App, supervisor: VdiManagement): void {
     '/v1/mounts/:mount/vdis/:vdi/clone',
     {
       schema: {
+        operationId: 'cloneVdi',
         summary: 'makes a VDI of a snapshot',
         params: VdiParams,
         querystring,
@@ -101,7 +120,14 @@ export function addVdiChanges(app: App, supervisor: VdiManagement): void {
   app.post(
     '/v1/mounts/:mount/vdis/:vdi/resize',
     {
-      schema: { summary: 'grows a VDI', params: VdiParams, querystring, body: Resize, response: answers({ 200: Vdi }) },
+      schema: {
+        operationId: 'resizeVdi',
+        summary: 'grows a VDI',
+        params: VdiParams,
+        querystring,
+        body: Resize,
+        response: answers({ 200: Vdi }),
+      },
     },
     ({ params, query, body }, reply) => supervisor.resizeVdi(params.mount, params.vdi, body, callerOf(query, reply)),
   )

@@ -15,6 +15,7 @@ export function addVolumeReads(app: App, supervisor: Supervisor): void {
     '/v1/mounts/:mount/volumes',
     {
       schema: {
+        operationId: 'volumes',
         summary: 'attached volumes',
         params: MountParams,
         querystring,
@@ -26,7 +27,13 @@ export function addVolumeReads(app: App, supervisor: Supervisor): void {
   app.get(
     '/v1/mounts/:mount/volumes/:volume',
     {
-      schema: { summary: 'an attached volume', params: VolumeParams, querystring, response: answers({ 200: Volume }) },
+      schema: {
+        operationId: 'volume',
+        summary: 'an attached volume',
+        params: VolumeParams,
+        querystring,
+        response: answers({ 200: Volume }),
+      },
     },
     ({ params, query }, reply) => supervisor.volume(params.mount, params.volume, callerOf(query, reply)),
   )
@@ -38,6 +45,7 @@ export function addVolumeChanges(app: App, supervisor: Supervisor): void {
     '/v1/mounts/:mount/volumes/:volume',
     {
       schema: {
+        operationId: 'attach',
         summary: 'attaches a volume; 200 when it was attached already',
         params: VolumeParams,
         querystring,
@@ -55,6 +63,7 @@ export function addVolumeChanges(app: App, supervisor: Supervisor): void {
     '/v1/mounts/:mount/volumes/:volume',
     {
       schema: {
+        operationId: 'detach',
         summary: 'detaches a volume; 409 while it is open',
         params: VolumeParams,
         querystring: DetachQuery,
