@@ -33,8 +33,14 @@ export async function readEntryReplicas(
   count: number,
 ): Promise<EntryReplica[]> {
   const message = readObject(inodeOid(vid), indexEntryOffset(first), 4 * count)
-  const replicas = await cluster.readReplicas(message, copies)
-  if (replicas.length === 0) return [{ address: undefined, entries: await readEntries(cluster, vid, first, count) }]
+  const readAll = () => cluster.readReplicas(message, copies)
+  let replicas = await readAll()
+  if (replicas.length === 0) {
+    const entries = await readEntries(cluster, vid, first, count)
+    // the cluster may only have been away, and replicas that had not taken an update are back with it
+    replicas = await readAll()
+    if (replicas.length === 0) return [{ address: undefined, entries }]
+  }
   return replicas.map(({ address, payload }) => {
     const entries = new Uint32Array(count)
     new Uint8Array(entries.buffer).set(payload)

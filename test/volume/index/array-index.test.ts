@@ -68,6 +68,27 @@ test('a publish that only some replicas have is sent again through one that has 
   assert.match(rules.violations.join('\n'), /^WRITE_OBJ .* rule 5: an unchanged index entry is written$/)
 })
 
+test('all replicas are looked at again when none could be asked while the cluster was away', LIMIT, async (context) => {
+  const { model, sheep, open } = await clusterFor(context, 2)
+  model.createVdi('vdi', 2 * OBJECT_SIZE, { copies: 2 })
+  const volume = await openVolume(await open(), SPEC, { log: silentLogger() })
+  const [first, second] = sheep as [ScriptedSheep, ScriptedSheep]
+  const lacking: Fate = { kind: 'refuse', result: Result.SUCCESS, payload: filled(4, 0) }
+  const failing: Fate = { kind: 'refuse', result: Result.NETWORK_ERROR, execute: true }
+  const away: Fate = { kind: 'refuse', result: Result.WAIT_FOR_JOIN }
+  const present: Fate = { kind: 'answer' }
+  const looks = [away, away, away, present, lacking]
+  const fates: Record<'publish' | 'look' | 'none', Fate[]> = { publish: [failing], look: looks, none: [] }
+  first.script = (request) => {
+    const isLook = request.opcode === Opcode.READ_OBJ && request.dataLength === 4
+    return fates[isPublish(request) ? 'publish' : isLook ? 'look' : 'none'].shift() ?? { kind: 'answer' }
+  }
+  second.script = fatesFor(({ opcode, dataLength }) => opcode === Opcode.READ_OBJ && dataLength === 4, away, away, away)
+  await volume.write(0, filled(10, 1))
+  assert.equal(first.requests.filter(isPublish).length, 1)
+  assert.equal(second.requests.filter(isPublish).length, 1)
+})
+
 test('a failed index update is looked up before its entry is believed', LIMIT, async (context) => {
   const { volume, sheep, cluster, rules } = await attached(context)
   cluster.ioTimeoutMs = 30
