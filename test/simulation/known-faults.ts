@@ -43,7 +43,8 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
   {
     name: 'with fewer zones than strips, recovery takes stale strips',
     seed: 1243,
-    isShownBy: after('stale strip'),
+    isShownBy: (finding) =>
+      after('stale strip')(finding) || (finding.symptom === 'error io' && after('fewer zones than strips')(finding)),
   },
   {
     name: 'a disk that is unplugged or plugged in lets a recovery without an epoch undo writes',

@@ -71,6 +71,7 @@ export class SpreadStore implements ObjectStore {
     if (this.#isLateUpdate(oid, offset)) this.#cluster.scar('publish lost to a snapshot')
     this.#noticeVoidEntries(oid, offset, data)
     const [from, bytes] = this.#cluster.stripsOf(oid) ? this.#wholeStripes(oid, offset, data) : [offset, data]
+    this.#noticeFewZones(oid, holders)
     let isWhole = true
     for (const { sheep, place } of holders) {
       const strip = sheep.recovery.obtain(keyOf(oid), place)
@@ -145,10 +146,18 @@ export class SpreadStore implements ObjectStore {
 
   #put(oid: ObjectId, image: StoredObject): void {
     const key = keyOf(oid)
-    for (const { sheep, place } of this.#holders(oid)) {
+    const holders = this.#holders(oid)
+    this.#noticeFewZones(oid, holders)
+    for (const { sheep, place } of holders) {
       sheep.recovery.replaced(key)
       sheep.disk.objects.set(key, { place, image: image.clone() })
     }
+  }
+
+  /** Strips have nowhere to go: when nodes come back, they may be missing. */
+  #noticeFewZones(oid: ObjectId, holders: readonly Holder[]): void {
+    const strips = this.#cluster.stripsOf(oid)
+    if (strips && holders.length < strips.data + strips.parity) this.#cluster.scar('fewer zones than strips', oid)
   }
 
   /** An index update of an inode that has become a snapshot: the working VDI does not get it. */
