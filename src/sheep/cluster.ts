@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts'
+import { sleep, type Clock } from '../clock.ts'
 import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Message, ObjectMessage, Response } from '../wire/message.ts'
@@ -120,6 +120,14 @@ export class Cluster implements Requests {
   /** As home knows them. */
   lockStates(): Promise<LockStates> {
     return this.#lockTable.read()
+  }
+
+  async lockGrace(): Promise<boolean> {
+    const { outage, timing } = this.#context
+    const leftMs = outage.lastWaitAt + timing.lockGraceMs - this.clock.now()
+    if (leftMs <= 0) return false
+    await sleep(this.clock, leftMs)
+    return true
   }
 
   /** Whether a lock that home does not know of is forgotten by the whole cluster. */

@@ -50,6 +50,10 @@ export class Errand implements Requests, Caller {
     return this.#answered(this.waiter.until(this.#cluster.lockStates()))
   }
 
+  lockGrace(): Promise<boolean> {
+    return this.waiter.until(this.#cluster.lockGrace())
+  }
+
   get lasting(): Requests {
     return this.#cluster
   }

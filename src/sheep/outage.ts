@@ -28,6 +28,7 @@ export class Outage {
   #began: Pick<Patience, 'startedAt' | 'sinceMs'> | undefined
   #isTold = false
   #waits = 0
+  #lastWaitAt = -Infinity
   #reason = ''
   /** Longest wait of a request, ms; Infinity: for ever. May change at any time. */
   timeoutMs: number
@@ -74,6 +75,11 @@ export class Outage {
     return this.#waits
   }
 
+  /** When a request waited last: a time of the clock. */
+  get lastWaitAt(): number {
+    return this.#lastWaitAt
+  }
+
   /** The patience of one request; of one that is made for a waiter, his. */
   patience(waiter?: Waiter): Patience {
     return new Patience(this, { clock: this.#clock, timing: this.#timing, waiter })
@@ -111,6 +117,7 @@ export class Outage {
     this.#waiting.add(patience)
     if (this.#began === undefined || patience.startedAt < this.#began.startedAt) this.#began = patience
     this.#waits++
+    this.#lastWaitAt = this.#clock.now()
     if (this.#isTold || this.#clock.now() - patience.startedAt < QUIET_MS) return
     this.#isTold = true
     this.#reason = failure.message

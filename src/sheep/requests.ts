@@ -42,6 +42,8 @@ export interface Requests {
   readonly locks: LockBook
   /** How all VDIs are locked, after all that was answered before. */
   lockStates(): Promise<LockStates>
+  /** Leaves locks for a moment after an outage to those who had them. Resolves with whether that took time. */
+  lockGrace(): Promise<boolean>
   /** For what has to be done whoever waits. */
   readonly lasting: Requests
   read(message: Message, options?: RequestOptions): Promise<Response>

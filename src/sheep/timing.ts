@@ -41,6 +41,8 @@ export interface Timing {
   readonly removalPauseMs: number
   /** Between looks at the locks that are held. */
   readonly lockPollMs: number
+  /** After an outage, which may have lost all locks: those who had one take it again before anybody else takes it. */
+  readonly lockGraceMs: number
   /** A gateway that has said that its cache is flushed still uses the last objects of it for a moment. */
   readonly cachePauseMs: number
 }
@@ -66,5 +68,6 @@ export const DEFAULT_TIMING: Timing = {
   removalLimitMs: 30_000,
   removalPauseMs: 20,
   lockPollMs: 30_000,
+  lockGraceMs: 3_000,
   cachePauseMs: 500,
 }

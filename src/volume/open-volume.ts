@@ -34,10 +34,11 @@ export async function openVolume(cluster: Cluster, spec: VdiSpec, options: OpenV
   const { waiter, readOnly } = options
   const errand = waiter && cluster.errand(waiter)
   const asked = errand ?? cluster
+  const yieldsToFormer = (options.ownOwners ?? []).length === 0
   const isWritable = readOnly !== true && isWorkingVdi(spec)
   try {
     for (;;) {
-      const lock = isWritable ? await acquireVdiLock(asked, spec, options) : undefined
+      const lock = isWritable ? await acquireVdiLock(asked, spec, { ...options, yieldsToFormer }) : undefined
       let volume: Volume | undefined
       try {
         if (lock) await cluster.emptyObjectCaches(lock.vid)

@@ -16,6 +16,8 @@ export interface LockOptions {
   readonly breakLock?: boolean
   /** A lock that one of these has is our own, taken by a predecessor of this process; `host:port`. */
   readonly ownOwners?: readonly string[]
+  /** After an outage, which may have lost all locks, leave it for a moment to whoever had it. */
+  readonly yieldsToFormer?: boolean
 }
 
 /** The lock of a vid. */
@@ -68,6 +70,7 @@ async function takeLock(
       isBreaking = false
       await cluster.change(releaseVdi(wanted, before.owner === undefined ? LockType.SHARED : LockType.NORMAL))
     }
+    if (options.yieldsToFormer === true && !before && (await cluster.lockGrace())) continue
     const gateway = cluster.homePeer
     if (gateway) onTry({ vid: wanted, owner: addressText(gateway) })
     const response = await cluster.changeOnce(lockVdi(spec))

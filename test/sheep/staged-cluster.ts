@@ -29,6 +29,7 @@ export const FAST: Timing = {
   removalLimitMs: 2000,
   removalPauseMs: 2,
   lockPollMs: 100,
+  lockGraceMs: 60,
   cachePauseMs: 1,
 }
 

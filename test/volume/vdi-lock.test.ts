@@ -13,7 +13,7 @@ import { ClusterFlag, getClusterDefault, VDI_STATE_SIZE, VdiState } from '../../
 import { parseAddr } from '../../src/wire/node-record.ts'
 import { snapshotVdi } from '../../src/volume/manage/snapshot-vdi.ts'
 import { Opcode, Req, Result } from '../../src/wire/sd-proto.ts'
-import { lockVdi, releaseVdi } from '../../src/wire/vdi-ops.ts'
+import { getVdiInfo, lockVdi, releaseVdi } from '../../src/wire/vdi-ops.ts'
 import { scratchDirectory } from '../lamb/scratch.ts'
 import type { Fate, ScriptedSheep } from '../sheep/scripted-sheep.ts'
 import { clusterFor, FAST } from '../sheep/staged-cluster.ts'
@@ -173,6 +173,18 @@ test('who finds the lock in other hands after a restart of the cluster writes no
   assert.equal((await cluster.lockStates()).get(reader.vid)?.owner, owner(1), 'the lock of the other one is his')
 })
 
+test('after an outage a lock is left for a moment to whoever had it', LIMIT, async (t) => {
+  const { volume, open, stop, start } = await held(t)
+  const other = await open(1)
+  await stop()
+  const waiting = other.read(getVdiInfo(SPEC)) // it waits for the cluster, as an attach does
+  const { faults } = await start({ opcode: Opcode.GET_VDI_COPIES, action: { result: Result.AGAIN }, count: 1 })
+  await waiting
+  await assert.rejects(openVolume(other, SPEC, { log: silentLogger() }), { code: 'locked' })
+  faults.clearRules()
+  await volume.write(0, Buffer.from('still ours'))
+})
+
 test('a lock that is broken by hand is taken again; one that is taken over ends the writing', LIMIT, async (t) => {
   const stage = await held(t)
   const { cluster, volume, open, owner } = stage
@@ -212,13 +224,16 @@ async function lockLost(context: TestContext, heldBefore: boolean) {
   VdiState.lockState.set(viewOf(state), 2)
   state.set(parseAddr('127.0.0.1') ?? [], 20)
   VdiState.lockOwnerPort.set(viewOf(state), second.address.port)
-  const states = [heldBefore ? state : new Uint8Array(0)]
   const refusal = { kind: 'refuse', result: Result.VDI_LOCKED } as const
   const fates: Fate[] = [{ kind: 'cut', execute: 'never' }, refusal]
   second.script = ({ opcode }) => {
     if (opcode === Opcode.LOCK_VDI) return fates.shift() ?? refusal
     if (opcode !== Opcode.GET_VDI_COPIES) return { kind: 'answer' }
-    return { kind: 'refuse', result: Result.SUCCESS, payload: states.shift() ?? state }
+    return {
+      kind: 'refuse',
+      result: Result.SUCCESS,
+      payload: heldBefore || fates.length < 2 ? state : new Uint8Array(0),
+    }
   }
   await first.stop()
   if (heldBefore) await cluster.query(getClusterDefault()) // the second is home now
