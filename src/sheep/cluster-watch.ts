@@ -66,6 +66,15 @@ export class ClusterWatch {
     if (this.#options.known.learnNodes(topology)) this.#begun()
   }
 
+  /** A sheep says that it recovers, in this epoch. */
+  noticeRecovery(epoch: number): void {
+    const { known, log } = this.#options
+    if (!known.isPresent(epoch) || known.recovered !== epoch) return
+    known.learnDiskRecovery()
+    log.info({ epoch }, 'sheep recover though none came or went: a disk did, or a VDI got other copies')
+    void this.#watchRecovery()
+  }
+
   close(): void {
     this.#isClosed = true
   }
@@ -93,8 +102,8 @@ export class ClusterWatch {
       if (progress === 'done' || progress === 'listed') known.learnListed()
       const pauseMs = progress === 'done' ? timing.recoveryOverlapMs : timing.recoveryPollMs
       await sleep(world.clock, pauseMs, { isBackground: true })
-      if (progress !== 'done' || !known.isPresent(epoch)) continue
-      if (known.recovered !== 0) log.info({ epoch }, 'the sheep have recovered')
+      if (progress !== 'done' || (await this.#progress()) !== 'done' || !known.isPresent(epoch)) continue
+      log.info({ epoch }, 'the sheep have recovered')
       known.learnRecovered()
     }
     this.#isWatching = false

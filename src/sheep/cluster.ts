@@ -7,6 +7,7 @@ import { isSameAddress, type Address } from './address.ts'
 import type { ClientContext } from './client-context.ts'
 import { ClusterWatch } from './cluster-watch.ts'
 import { Delivery } from './delivery.ts'
+import { DiskWatch } from './disk-watch.ts'
 import type { Connection } from './connection.ts'
 import { Errand } from './errand.ts'
 import { Gateways } from './gateways.ts'
@@ -59,6 +60,7 @@ export class Cluster implements Requests {
   readonly #onSettings: () => void
   readonly lockWatch: LockWatch
   readonly #lockTable: LockTable
+  readonly #diskWatch: DiskWatch
   #isClosed = false
 
   constructor(options: ClusterOptions) {
@@ -80,9 +82,11 @@ export class Cluster implements Requests {
     const cache = new ObjectCache({ isOn: options.objectCache ?? false, clock, timing })
     const delivery = new Delivery({ gateways, watch, cache })
     const guard = new RecoveryGuard({ ...context, delivery })
-    this.#requests = new PatientRequests({ ...context, guard, gateways, delivery, lockWatch })
+    const diskWatch = new DiskWatch({ ...context, gateways, watch })
+    this.#requests = new PatientRequests({ ...context, guard, gateways, delivery, lockWatch, diskWatch })
     this.locks = new LockBook(options.onLocks ?? (() => undefined))
     this.lockWatch = lockWatch
+    this.#diskWatch = diskWatch
     this.#context = context
     this.#gateways = gateways
     this.#watch = watch
@@ -298,6 +302,7 @@ export class Cluster implements Requests {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#diskWatch.close()
     this.#watch.close()
     this.lockWatch.close()
     this.#delivery.close()

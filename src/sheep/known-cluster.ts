@@ -25,6 +25,7 @@ export class KnownCluster {
   #since = 0
   #recovered = 0
   #isListed = false
+  #diskRecoveries = 0
   /** The nodes of the recovered epoch and of each since; empty when one of them is not known. */
   #path: Topology[] = []
 
@@ -69,6 +70,11 @@ export class KnownCluster {
     return this.#isListed
   }
 
+  /** Recoveries that were seen to begin without a new epoch. */
+  get diskRecoveries(): number {
+    return this.#diskRecoveries
+  }
+
   /** Whether no node is known to have come or gone since. */
   isPresent(epoch: number): boolean {
     return epoch === this.#epoch
@@ -107,6 +113,14 @@ export class KnownCluster {
     if (last?.epoch === topology.epoch - 1 && this.#path.length < MAX_PATH) this.#path.push(topology)
     else this.#path = []
     return isChange
+  }
+
+  /** Sheep recover again, in an epoch that was recovered. */
+  learnDiskRecovery(): void {
+    this.#diskRecoveries++
+    this.#recovered = 0
+    this.#isListed = false
+    this.#path = []
   }
 
   learnListed(): void {

@@ -7,6 +7,7 @@ import { Result } from '../wire/sd-proto.ts'
 import type { Address } from './address.ts'
 import type { ClientContext } from './client-context.ts'
 import type { Delivery } from './delivery.ts'
+import type { DiskWatch } from './disk-watch.ts'
 import type { Gateways } from './gateways.ts'
 import type { LockWatch } from './lock-watch.ts'
 import type { Patience } from './outage.ts'
@@ -27,6 +28,7 @@ interface Options extends ClientContext {
   readonly delivery: Delivery
   readonly gateways: Gateways
   readonly lockWatch: LockWatch
+  readonly diskWatch: DiskWatch
 }
 
 /** Sends requests again after a loss or a transient result, for as long as the outage may last, and changes past no guard. */
@@ -125,7 +127,7 @@ export class PatientRequests {
     options: RequestOptions,
     { patience, isFirst }: Attempt,
   ): Promise<Response | undefined> {
-    const { guard, delivery, lockWatch } = this.#options
+    const { guard, delivery, lockWatch, diskWatch } = this.#options
     const known = targetOf(message, options)
     const target = known && { ...known, isNew: known.isNew && isFirst }
     for (;;) {
@@ -134,9 +136,12 @@ export class PatientRequests {
       for (let doubt = lockWatch.doubtOf(message); doubt; doubt = lockWatch.doubtOf(message)) {
         await patience.until(doubt, new SheepfsError('unreachable', 'it is not known yet who has the locks'))
       }
+      const isLooked = target && admission?.isRecovered === true
+      const look = isLooked ? diskWatch.noteChange(target.oid, target.copies) : undefined
       const { response, sentIn, failure, lost, isUndecided } = await delivery.change(message, options)
       if (response) {
         if (!target || !admission || response.result !== Result.SUCCESS) return response
+        if (look) await look
         return guard.isKept(target, admission, { sentIn, answeredIn: response.epoch }) ? response : undefined
       }
       if (lost) await lost

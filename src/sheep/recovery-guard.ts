@@ -31,6 +31,8 @@ export interface Target {
 export interface Admission {
   readonly epoch: number
   readonly isRecovered: boolean
+  /** See `KnownCluster`. */
+  readonly diskRecoveries: number
 }
 
 /** The epochs in which the gateway had answered last before a change was sent, and answered it: it was executed between. */
@@ -64,9 +66,9 @@ export function targetOf(
  */
 export class RecoveryGuard {
   readonly #options: GuardOptions
-  /** By object: until it can be changed in `#clearedEpoch`. */
+  /** By object: until it can be changed in the recovery for which it was given. */
   #clearances = new Map<string, Promise<void>>()
-  #clearedEpoch = 0
+  #clearedFor = { epoch: 0, diskRecoveries: 0 }
 
   constructor(options: GuardOptions) {
     this.#options = options
@@ -76,17 +78,19 @@ export class RecoveryGuard {
   async admit(target: Target): Promise<Admission> {
     const { known } = this.#options
     for (;;) {
-      const { epoch, recovered } = known
+      const { epoch, recovered, diskRecoveries } = known
       const isRecovered = epoch === recovered
+      const admission = { epoch, isRecovered, diskRecoveries }
       if (isRecovered) this.#clearances.clear()
-      if (isRecovered || this.#isAtRest(target, recovered)) return { epoch, isRecovered }
-      await this.#clearance(target, epoch)
-      if (known.isPresent(epoch)) return { epoch, isRecovered }
+      if (isRecovered || this.#isAtRest(target, recovered)) return admission
+      await this.#clearance(target, admission)
+      if (known.isPresent(epoch) && known.diskRecoveries === diskRecoveries) return admission
     }
   }
 
   /** Whether a change that was executed stays; else it is to be admitted, and sent or looked for, again. */
-  isKept(target: Target, { epoch, isRecovered }: Admission, { sentIn, answeredIn }: Passage): boolean {
+  isKept(target: Target, { epoch, isRecovered, diskRecoveries }: Admission, { sentIn, answeredIn }: Passage): boolean {
+    if (diskRecoveries !== this.#options.known.diskRecoveries) return false
     return (answeredIn === epoch && (isRecovered || sentIn === epoch)) || this.#isAtRest(target, epoch)
   }
 
@@ -94,9 +98,10 @@ export class RecoveryGuard {
     return !isNew && !wasRemoved && copies !== undefined && this.#options.known.isAtRest(oid, copies, since)
   }
 
-  #clearance(target: Target, epoch: number): Promise<void> {
-    if (epoch !== this.#clearedEpoch) this.#clearances = new Map()
-    this.#clearedEpoch = epoch
+  #clearance(target: Target, { epoch, diskRecoveries }: Admission): Promise<void> {
+    const former = this.#clearedFor
+    if (epoch !== former.epoch || diskRecoveries !== former.diskRecoveries) this.#clearances = new Map()
+    this.#clearedFor = { epoch, diskRecoveries }
     const clearances = this.#clearances
     const key = oidText(target.oid)
     const given = clearances.get(key)

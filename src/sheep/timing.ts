@@ -29,6 +29,8 @@ export interface Timing {
   readonly settleBusyMs: number
   /** Between questions to the sheep whether they have recovered. */
   readonly recoveryPollMs: number
+  /** Between questions to sheep whose objects are being changed, whether they recover without a new epoch. */
+  readonly diskPollMs: number
   /** After this, sheep that cannot be asked count as having recovered. */
   readonly recoveryUnheardMs: number
   /** A sheep that has just recovered an object may do it once more, from an older reading, within this. */
@@ -61,6 +63,7 @@ export const DEFAULT_TIMING: Timing = {
   settleSilentMs: 3_000,
   settleBusyMs: 30_000,
   recoveryPollMs: 500,
+  diskPollMs: 200,
   recoveryUnheardMs: 60_000,
   recoveryOverlapMs: 2_000,
   missingLimitMs: 15_000,

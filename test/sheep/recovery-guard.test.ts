@@ -17,14 +17,14 @@ import type { Message } from '../../src/wire/message.ts'
 import { parseAddr } from '../../src/wire/node-record.ts'
 import { dataOid, oidText } from '../../src/wire/object-id.ts'
 import { createObject, readObject, writeObject } from '../../src/wire/object-ops.ts'
-import { Result } from '../../src/wire/sd-proto.ts'
+import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 import { clusterFor, FAST } from './staged-cluster.ts'
 import type { ScriptedSheep } from './scripted-sheep.ts'
 
 const LIMIT = { timeout: 20_000 }
 const ONE = Uint8Array.of(1)
-const FIRST = { epoch: 1, isRecovered: true }
-const SECOND = { epoch: 2, isRecovered: false }
+const FIRST = { epoch: 1, isRecovered: true, diskRecoveries: 0 }
+const SECOND = { epoch: 2, isRecovered: false, diskRecoveries: 0 }
 const ADDR = parseAddr('127.0.0.1') ?? new Uint8Array(16)
 
 function nodes(epoch: number, ...ports: number[]): Topology {
@@ -201,7 +201,7 @@ test('sheep that cannot be asked hold changes up for a while only', LIMIT, async
   watch.learn(nodes(2, 1, 2, 3))
   while (lines.length < 2) await pause(1)
   assert.ok(state.surveys > 2)
-  assert.deepEqual(await guard.admit({ ...object(1), isNew: true }), { epoch: 2, isRecovered: true })
+  assert.deepEqual(await guard.admit({ ...object(1), isNew: true }), { epoch: 2, isRecovered: true, diskRecoveries: 0 })
 })
 
 test('a probe that fails is made again by the next change', LIMIT, async (context) => {
@@ -237,4 +237,56 @@ test('a write that a recovery undoes is sent again before it is acknowledged', L
   while (model.recovery.phase !== 'none') await pause(1)
   await pause(FAST.recoveryOverlapMs)
   assert.deepEqual([...(model.read(oid, 0, 1) ?? [])], [6])
+})
+
+test(
+  'a recovery without a new epoch holds changes back, and undoes those that are under way',
+  LIMIT,
+  async (context) => {
+    const { watch, guard, state, probed, lines } = await guarded(context)
+    const before = await guard.admit(object(1))
+    watch.noticeRecovery(1)
+    watch.noticeRecovery(1)
+    assert.ok(!guard.isKept(object(1), before, { sentIn: 1, answeredIn: 1 }))
+    assert.deepEqual(await guard.admit(object(1)), { epoch: 1, isRecovered: false, diskRecoveries: 1 })
+    assert.equal(probed.length, 1)
+    state.progress = 'done'
+    while (lines.length < 2) await pause(1)
+    assert.deepEqual(await guard.admit(object(2)), { epoch: 1, isRecovered: true, diskRecoveries: 1 })
+    assert.equal(probed.length, 1)
+    assert.ok(!guard.isKept(object(1), before, { sentIn: 1, answeredIn: 1 }))
+  },
+)
+
+test('sheep are asked whether they recover while their objects are changed, only then', LIMIT, async (context) => {
+  const { model, sheep, open } = await clusterFor(context, 3)
+  const cluster = await open()
+  const vid = model.createVdi('vdi', 4096)
+  const oid = dataOid(vid, 0)
+  model.create(oid, 0, ONE)
+  const change = () => cluster.change(writeObject(oid, 0, ONE), { copies: 3 })
+  const asked = (): number => sheep.reduce((sum, one) => sum + one.count('STAT_RECOVERY'), 0)
+  const atOpen = asked()
+  await pause(3 * FAST.diskPollMs)
+  assert.equal(asked(), atOpen)
+  await change()
+  while (asked() < atOpen + 3) await pause(1)
+  await pause(10 * FAST.diskPollMs)
+  assert.equal(asked(), atOpen + 3, 'they are asked without a reason')
+  const recovering = new Uint8Array(24)
+  recovering[0] = 1
+  for (const one of sheep) {
+    one.script = ({ opcode }) =>
+      opcode === Opcode.STAT_RECOVERY
+        ? { kind: 'refuse', result: Result.SUCCESS, payload: recovering }
+        : { kind: 'answer' }
+  }
+  const emptyWrites = (): number => {
+    const requests = sheep.flatMap((one) => one.requests)
+    return requests.filter(({ opcode, dataLength }) => opcode === Opcode.WRITE_OBJ && dataLength === 0).length
+  }
+  await change()
+  while (asked() < atOpen + 7) await pause(1)
+  await change()
+  assert.ok(emptyWrites() > 0, 'nobody looked whether all holders have the object')
 })

@@ -22,6 +22,7 @@ export const FAST: Timing = {
   settleSilentMs: 300,
   settleBusyMs: 2000,
   recoveryPollMs: 5,
+  diskPollMs: 10,
   recoveryUnheardMs: 100,
   recoveryOverlapMs: 30,
   missingLimitMs: 300,

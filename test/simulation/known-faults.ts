@@ -47,9 +47,10 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
       after('stale strip')(finding) || (finding.symptom === 'error io' && after('fewer zones than strips')(finding)),
   },
   {
-    name: 'a disk that is unplugged or plugged in lets a recovery without an epoch undo writes',
-    seed: 532,
-    isShownBy: after('fetch without an epoch'),
+    // a limit, not to be mended here (docs/guarantees.md): only a question tells of it, and it takes its time
+    name: 'a disk that is unplugged or plugged in undoes what was written just before that was seen',
+    seed: 943,
+    isShownBy: after('fetch before a disk change was seen'),
   },
   {
     name: 'a removal that takes longer than 30 s takes away what was created meanwhile',
@@ -150,6 +151,7 @@ export function knownFault(finding: Finding): KnownFault | undefined {
 
 /** Seeds of faults that are mended: they find nothing any more. */
 export const MENDED_SEEDS: readonly { readonly seed: number; readonly name: string }[] = [
+  { seed: 532, name: 'a disk that was unplugged or plugged in let a recovery without an epoch undo writes' },
   { seed: 116, name: 'locks that are lost when the whole cluster restarts were not taken again' },
   { seed: 97, name: 'a VDI of which a snapshot was taken while it was being attached was attached as the snapshot' },
 ]

@@ -10,6 +10,11 @@ import { StoredObject } from './stored-object.ts'
 
 const LISTING_MS = { least: 20, spread: 600 } as const
 const FETCH_MS = { least: 1, spread: 40 } as const
+/**
+ * A recovery without an epoch is seen so late by a client that asks for it, as ours does: what it loses of what was written
+ * before is a limit (docs/guarantees.md).
+ */
+const SEEN_AFTER_MS = 250
 /** A fetch that began before another of the same object ends at most so much later. */
 const LATEST_MS = 1500
 
@@ -29,6 +34,9 @@ export class Recovery {
   #round = 0
   #fetches = 0
   #isOfEpoch = true
+  /** When a recovery without an epoch is to be seen, and what was there then. */
+  #seenAt = 0
+  #whenSeen = new Map<number, StoredObject>()
   /** The latest epoch that it was a member in. */
   #lastEpoch = 1
 
@@ -66,6 +74,10 @@ export class Recovery {
       this.#missing.set(key, strip.place)
     }
     this.#begin(false)
+    this.#seenAt = this.#cluster.agenda.now + SEEN_AFTER_MS
+    this.#cluster.agenda.after(SEEN_AFTER_MS, () => {
+      this.#whenSeen = new Map(Array.from(disk.objects, ([key, { image }]) => [key, image.clone()]))
+    })
   }
 
   /** The process ends, or the cluster is formatted. */
@@ -158,13 +170,14 @@ export class Recovery {
     if (kind === 'ledger') return // what was counted stays counted in this model, as what a snapshot did to its inode
     if (kind === 'inode') this.#undoNewEntries(key, present?.image, fetched.image)
     else {
-      if (present && !present.image.equals(fetched.image)) this.#tell(key)
+      if (present && !present.image.equals(fetched.image)) this.#tell(key, present.image)
       this.#sheep.disk.objects.set(key, { place: fetched.place, image: fetched.image.clone() })
     }
   }
 
   #undoNewEntries(key: number, present: StoredObject | undefined, fetched: StoredObject): void {
     if (!present) return
+    const before = present.clone()
     let isUndone = false
     const size = 4 * MOST_ENTRIES
     const [now, then] = [new Uint8Array(size), new Uint8Array(size)]
@@ -176,11 +189,15 @@ export class Recovery {
       present.write(INODE_HEADER_SIZE + at, new Uint8Array(4))
       isUndone = true
     }
-    if (isUndone) this.#tell(key)
+    if (isUndone) this.#tell(key, before)
   }
 
-  #tell(key: number): void {
-    this.#cluster.scar(this.#isOfEpoch ? 'late fetch' : 'fetch without an epoch', oidOf(key))
+  /** `lost`: what was there, until now. */
+  #tell(key: number, lost: StoredObject): void {
+    const wasSeen = this.#cluster.agenda.now >= this.#seenAt
+    const isOfBefore = !wasSeen || this.#whenSeen.get(key)?.equals(lost) === true
+    const cause = isOfBefore ? 'fetch before a disk change was seen' : 'fetch without an epoch'
+    this.#cluster.scar(this.#isOfEpoch ? 'late fetch' : cause, oidOf(key))
   }
 
   /** From the latest earlier epoch in which a holder has it and can be asked. */
