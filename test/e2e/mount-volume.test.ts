@@ -41,8 +41,8 @@ describe('the file system in a volume', NEEDS, () => {
   /** For env(1). */
   const settings = (): string[] => [`SHEEPFS_RUNTIME_DIR=${daemon.place.runtimeDirectory}`, process.execPath]
   const source = (): string => `test/${volume}`
-  const mountAt = async (directory: string, from = source()): Promise<void> => {
-    const args = [...settings(), MOUNT_PROGRAM, from, directory]
+  const mountAt = async (directory: string, from = source(), options = 'defaults'): Promise<void> => {
+    const args = [...settings(), MOUNT_PROGRAM, from, directory, '-o', options]
     await succeed('env', args, { limitMs: 200_000 })
     stage.defer(async () => {
       await run('umount', ['-i', directory])
@@ -87,6 +87,40 @@ describe('the file system in a volume', NEEDS, () => {
       await gone()
     })
   }
+
+  const flagsAt = async (directory: string): Promise<string[]> => {
+    const options = await succeed('findmnt', ['--noheadings', '--output', 'VFS-OPTIONS', directory])
+    return options.trim().split(',')
+  }
+
+  test('is mounted without setuid and devices, also by a remount, unless that is asked for', NEEDS, async () => {
+    const directory = await stage.mountpoint()
+    await mountAt(directory)
+    assert.deepEqual(await flagsAt(directory), ['rw', 'nosuid', 'nodev', 'relatime'])
+    await mountAt(directory, source(), 'remount,noatime')
+    assert.deepEqual(await flagsAt(directory), ['rw', 'nosuid', 'nodev', 'noatime'])
+    await umount(directory)
+    await mountAt(directory, source(), 'users,noexec,nosuid,nodev,allow_suid')
+    assert.deepEqual(await flagsAt(directory), ['rw', 'nodev', 'noexec', 'relatime'])
+    await mountAt(directory, source(), 'remount,allow_dev')
+    assert.deepEqual(await flagsAt(directory), ['rw', 'noexec', 'relatime'])
+    await umount(directory)
+    await gone()
+  })
+
+  test('a tree in a second place keeps what the first is kept from', NEEDS, async () => {
+    const directory = await stage.mountpoint()
+    for (const options of ['defaults', 'ro', 'suid,dev,exec,symfollow', 'remount,ro,exec', 'remount,rw']) {
+      await mountAt(directory, 'test', options)
+      const flags = await flagsAt(directory)
+      for (const flag of ['nosuid', 'nodev', 'noexec', 'nosymfollow']) {
+        assert.ok(flags.includes(flag), `${flag} with ${options}: ${flags.join()}`)
+      }
+      assert.equal(flags.includes('ro'), options.includes('ro'))
+      const isLast = options.startsWith('remount,rw') || !options.startsWith('remount')
+      if (isLast && options !== 'suid,dev,exec,symfollow') await succeed('umount', ['-i', directory])
+    }
+  })
 
   test('leaves nothing when umount -i unmounts it, and the event says why', NEEDS, async () => {
     const directory = await stage.mountpoint()

@@ -4,12 +4,13 @@ import type { Mount } from '../../api/schema/mount.ts'
 import type { Volume } from '../../api/schema/volume.ts'
 import { instanceFiles, readEnvironment } from '../../daemon/config/environment.ts'
 import { SheepfsError, isSheepfsError, type ErrorCode } from '../../errors.ts'
+import { bindFlags } from './mount-flags.ts'
 import type { MountOptions } from './mount-options.ts'
 import type { MountRequest } from './mount-request.ts'
 import type { InstanceSource } from './mount-source.ts'
 import type { HeldProgram } from './held-program.ts'
 import { holdOpen } from './loop-device.ts'
-import { detachOption, type VolumeToDetach } from './mount-table.ts'
+import { detachOption, findMountAt, type VolumeToDetach } from './mount-table.ts'
 import { runSystemProgram } from './system-program.ts'
 import { withVolumeLock } from './volume-lock.ts'
 import { mountLoop, takeVolume } from './volume-mount.ts'
@@ -32,7 +33,10 @@ export async function mountInstanceTree(source: InstanceSource, request: MountRe
   }
   const { mountpoint } = await mountOf(clientOf(source), source, options.mount)
   if (mountpoint === directory) return
-  const bind = ['bind', ...options.rest.filter((option) => option !== unknown)]
+  const tree = await findMountAt(mountpoint)
+  if (!tree) throw new SheepfsError('not-running', `the tree of instance "${source.instance}" is not mounted`)
+  const rest = options.rest.filter((option) => option !== unknown)
+  const bind = ['bind', ...bindFlags(rest, tree)]
   const flags = args.isUnrecorded ? ['-n'] : []
   await runSystemProgram('mount', [...flags, '-o', bind.join(','), mountpoint, directory], { signal })
 }

@@ -25,7 +25,8 @@ SOURCE is
   sheepdog://HOST[:PORT]/VDI[@TAG]        the file system in a volume, with a daemon of its own
 
 Options besides those of mount(8) and of the file system:
-  fstype=TYPE, partition=N, break_lock    for a volume
+  fstype=TYPE, partition=N, break_lock,
+  allow_suid, allow_dev                   for a volume
   mount=NAME                              which mount of the instance
   page_cache, object_cache, allow_other   with a daemon of its own
 `

@@ -16,6 +16,10 @@ export interface MountOptions {
   readonly pageCache: boolean
   readonly objectCache: boolean
   readonly allowOther: boolean
+  /** Programs in a volume may run as their owner. */
+  readonly allowSuid: boolean
+  /** Device files in a volume are devices. */
+  readonly allowDev: boolean
   /** Everything else, in order. */
   readonly rest: readonly string[]
 }
@@ -48,6 +52,8 @@ const OWN: Readonly<Record<string, { readonly for: Kinds; readonly hasValue: boo
   partition: { for: VOLUMES, hasValue: true },
   mount: { for: OF_INSTANCE, hasValue: true },
   break_lock: { for: VOLUMES, hasValue: false },
+  allow_suid: { for: VOLUMES, hasValue: false }, // mount(8) keeps suid and dev, its own defaults, for itself
+  allow_dev: { for: VOLUMES, hasValue: false },
   page_cache: { for: STANDALONE, hasValue: false },
   object_cache: { for: STANDALONE, hasValue: false },
   allow_other: { for: STANDALONE_TREE, hasValue: false },
@@ -85,6 +91,8 @@ export function parseMountOptions(text: string, source: MountSource): MountOptio
     pageCache: own.has('page_cache'),
     objectCache: own.has('object_cache'),
     allowOther: own.has('allow_other'),
+    allowSuid: own.has('allow_suid'),
+    allowDev: own.has('allow_dev'),
     rest,
   }
 }

@@ -1,4 +1,5 @@
 import { SheepfsError } from '../../errors.ts'
+import { bindFlags, remountFlags } from './mount-flags.ts'
 import type { MountRequest } from './mount-request.ts'
 import type { MountSource } from './mount-source.ts'
 import { recordedOptions, type MountedAt } from './mount-table.ts'
@@ -12,7 +13,8 @@ export async function remount(
 ): Promise<void> {
   if (!present) throw new SheepfsError('invalid', `"${directory}" is not mounted: there is nothing to remount`)
   const isBind = source.kind === 'instance' && source.volume === undefined
+  const flags = isBind ? ['bind', ...bindFlags(options.rest, present)] : remountFlags(options, present)
   // mount(8) forgets what it is not told again
-  const all = ['remount', ...(isBind ? ['bind'] : []), ...options.rest, ...recordedOptions(present)]
+  const all = ['remount', ...flags, ...recordedOptions(present)]
   await runSystemProgram('mount', ['-i', '-t', present.fstype, '-o', all.join(','), directory], { signal })
 }

@@ -1,5 +1,6 @@
 import { errorText, SheepfsError } from '../../errors.ts'
 import { findPartition, takeLoopDevice, WHOLE_VOLUME, type LoopDevice } from './loop-device.ts'
+import { volumeFlags } from './mount-flags.ts'
 import type { MountRequest } from './mount-request.ts'
 import { findMountAt, sourceOptions } from './mount-table.ts'
 import { runSystemProgram } from './system-program.ts'
@@ -44,8 +45,8 @@ async function unmountLoop(device: string, directory: string): Promise<void> {
 }
 
 function mountFlags({ args, options }: MountRequest, recorded: readonly string[]): string[] {
-  const { fstype, isReadOnly, rest } = options
-  const all = [...rest, ...(isReadOnly ? ['ro'] : []), ...sourceOptions(args.source), ...recorded]
+  const { fstype, isReadOnly } = options
+  const all = [...volumeFlags(options), ...(isReadOnly ? ['ro'] : []), ...sourceOptions(args.source), ...recorded]
   return [
     ...(fstype === undefined ? [] : ['-t', fstype]),
     ...(args.isSloppy ? ['-s'] : []),
