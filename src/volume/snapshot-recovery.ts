@@ -8,7 +8,7 @@ import { Result } from '../wire/sd-proto.ts'
 import { loadIndex } from './index/load-index.ts'
 import { Missing, whileMissing } from './missing.ts'
 import { checkLayout } from './volume-layout.ts'
-import { settleAll } from './settle-all.ts'
+import { allEnded } from './all-ended.ts'
 import type { Incarnation, VolumeCore } from './volume-core.ts'
 import type { VolumeIndex } from './index/volume-index.ts'
 
@@ -41,7 +41,7 @@ async function goOver(core: VolumeCore, vid: number): Promise<boolean> {
   const lost = await lostUpdates(core, to.index)
   for (let done = 0; done < lost.length; done += PARALLEL_REPAIRS) {
     const group = lost.slice(done, done + PARALLEL_REPAIRS)
-    const isRepaired = await settleAll(group.map((index) => repair(core, to, index)))
+    const isRepaired = await allEnded(group.map((index) => repair(core, to, index)))
     if (isRepaired.includes(false)) return false
   }
   core.adopt(to)

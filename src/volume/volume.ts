@@ -7,7 +7,7 @@ import { readFromObject } from './object-read.ts'
 import { writeToObject } from './object-write.ts'
 import { confirmUpdates } from './probe.ts'
 import { reloadIncarnation } from './reload-incarnation.ts'
-import { settleAll } from './settle-all.ts'
+import { allEnded } from './all-ended.ts'
 import type { VolumeCore } from './volume-core.ts'
 import { maxObjects, splitRange } from './volume-layout.ts'
 import { zeroRange } from './zero-range.ts'
@@ -94,7 +94,7 @@ export class Volume {
     if (only && parts.length === 1) {
       await readFromObject(this.#core, only.index, only.offset, into.subarray(0, length))
     } else {
-      await settleAll(
+      await allEnded(
         parts.map((part) =>
           readFromObject(this.#core, part.index, part.offset, into.subarray(part.at, part.at + part.length)),
         ),
@@ -112,7 +112,7 @@ export class Volume {
     if (data.length === 0) return 0
     const length = Math.min(data.length, this.size - position)
     if (length <= 0) throw new SheepfsError('no-space', `${this.#core.text} ends at ${this.size} bytes`)
-    await settleAll(
+    await allEnded(
       splitRange(position, length, this.objectSize).map((part) =>
         writeToObject(this.#core, part.index, part.offset, data.subarray(part.at, part.at + part.length)),
       ),

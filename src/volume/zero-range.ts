@@ -1,6 +1,6 @@
 import { writeToObject } from './object-write.ts'
 import { hasBecomeSnapshot } from './probe.ts'
-import { settleAll } from './settle-all.ts'
+import { allEnded } from './all-ended.ts'
 import type { VolumeCore } from './volume-core.ts'
 import { splitRange, type ObjectPart } from './volume-layout.ts'
 
@@ -19,7 +19,7 @@ export async function zeroRange(core: VolumeCore, position: number, length: numb
   const partial = edgeParts(core, position, length).filter((part) => !isWhole(part))
   const first = Math.ceil(position / core.objectSize)
   const last = end >= core.header.vdiSize ? core.index.objectCount : Math.floor(end / core.objectSize)
-  await settleAll(partial.map((part) => zeroPart(core, part)))
+  await allEnded(partial.map((part) => zeroPart(core, part)))
   await releaseObjects(core, first, last)
 }
 
@@ -76,5 +76,5 @@ async function releaseHeld(core: VolumeCore, batch: readonly number[]): Promise<
   batch.forEach((index, i) => {
     if (owners[i] === vid) core.removals.begin(index)
   })
-  return core.update(vid, () => settleAll(allocated.map((index) => core.index.publish(index, 0))))
+  return core.update(vid, () => allEnded(allocated.map((index) => core.index.publish(index, 0))))
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
 import type { SheepfsError } from '../../src/errors.ts'
 import { addressText } from '../../src/sheep/address.ts'
@@ -13,6 +12,7 @@ import { toTestTopology } from './model-cluster.ts'
 import { FAST, clusterFor } from './staged-cluster.ts'
 import type { Fate, ScriptedSheep } from './scripted-sheep.ts'
 import type { SheepRequest } from './sheep-request.ts'
+import { until } from './until.ts'
 
 const LIMIT = { timeout: 20_000 }
 const OBJECT = dataOid(7, 0)
@@ -89,7 +89,7 @@ test(
     const cluster = await open({ log, onState, timing: { ...FAST, deadlineMs: 10_000 } })
     first.script = inTurn(Opcode.READ_OBJ, { kind: 'answer', beforeMs: 200 }, { kind: 'answer', beforeMs: 200 })
     await Promise.all([cluster.read(readObject(OBJECT, 0, 1)), cluster.read(readObject(OBJECT, 0, 1))])
-    while (lines.length < 2) await pause(5)
+    await until(() => lines.length === 2)
     const sheep = `127.0.0.1:${first.address.port}`
     const told = lines.map((line) => JSON.parse(line) as unknown)
     assert.deepEqual(told, [
@@ -125,7 +125,7 @@ test('a lost write is not sent again before its first copy has been executed', L
   first.script = inTurn(Opcode.CREATE_AND_WRITE_OBJ, { kind: 'cut', execute: 'later', laterMs: 60 })
   await cluster.change(createObject(OBJECT, 0, Uint8Array.of(1)))
   await cluster.change(writeObject(OBJECT, 0, Uint8Array.of(2)))
-  await pause(80)
+  await until(() => first.isIdle)
   assert.deepEqual([...(model.read(OBJECT, 0, 1) ?? [])], [2])
   assert.deepEqual(rules.violations, [])
 })
@@ -136,7 +136,7 @@ test('nor is a lost removal, which would take with it what is created next', LIM
   first.script = inTurn(Opcode.REMOVE_OBJ, { kind: 'cut', execute: 'later', laterMs: 50 })
   await cluster.change(removeObject(OBJECT))
   await cluster.change(createObject(OBJECT, 0, ONE))
-  await pause(60)
+  await until(() => first.isIdle)
   assert.ok(model.has(OBJECT))
 })
 
@@ -147,7 +147,7 @@ test('a lost write goes to another gateway only after the lost one has executed 
   await cluster.change(writeObject(OBJECT, 0, Uint8Array.of(1)))
   await cluster.change(writeObject(OBJECT, 0, Uint8Array.of(2)))
   assert.equal(second.count('WRITE_OBJ'), 2)
-  await pause(60)
+  await until(() => first.isIdle)
   assert.deepEqual([...(model.read(OBJECT, 0, 1) ?? [])], [2])
 })
 
@@ -176,7 +176,7 @@ test('a limit on waiting set while a request waits holds for that request', LIMI
   const cluster = await open({ onState: ({ kind }) => states.push(kind) })
   first.script = () => ({ kind: 'refuse', result: Result.HALT })
   const write = cluster.change(writeObject(OBJECT, 0, ONE))
-  await pause(1100)
+  await until(() => states.length > 0)
   assert.deepEqual(states, ['waiting'])
   assert.equal(cluster.state.kind, 'waiting')
   cluster.ioTimeoutMs = 1
@@ -189,7 +189,7 @@ test('close ends what waits and what is in flight, and starts nothing any more',
   const cluster = await open()
   first.script = () => ({ kind: 'silent', execute: false })
   const inFlight = assert.rejects(cluster.read(readObject(OBJECT, 0, 1)), { code: 'closed' })
-  while (cluster.inFlight === 0) await pause(1)
+  await until(() => cluster.inFlight > 0)
   cluster.close()
   cluster.close()
   await inFlight
@@ -215,11 +215,10 @@ test('reads go to a sheep that holds the object, and to home when it cannot be r
   const oids = Array.from({ length: 32 }, (_, index) => dataOid(7, index))
   const readAll = (): Promise<unknown> =>
     Promise.all(oids.map((oid) => cluster.read(readObject(oid, 0, 1), { copies: 1 })))
-  await readAll()
-  while (second.connections === 0) await pause(1)
-  await pause(20)
-  await readAll()
-  assert.ok(second.count('READ_OBJ') > 0)
+  await until(async () => {
+    await readAll()
+    return second.count('READ_OBJ') > 0
+  })
   await second.stop()
   await readAll()
   assert.equal(cluster.inFlight, 0)
@@ -231,13 +230,13 @@ test('what a holder cannot read is asked for at home before it is believed', LIM
   const cluster = await open()
   second.script = ({ opcode }) =>
     opcode === Opcode.READ_OBJ ? { kind: 'refuse', result: Result.EIO } : { kind: 'answer' }
-  for (let turn = 0; turn < 3; turn++) {
-    const oids = Array.from({ length: 16 }, (_, index) => dataOid(7, index))
+  const oids = Array.from({ length: 16 }, (_, index) => dataOid(7, index))
+  await until(async () => {
     const reads = oids.map((oid) => cluster.read(readObject(oid, 0, 1), { copies: 1 }))
     const results = (await Promise.all(reads)).map(({ result }) => result)
     assert.ok(!results.includes(Result.EIO))
-    await pause(20)
-  }
+    return second.count('READ_OBJ') > 0
+  })
 })
 
 test('nor is a holder believed that may not know yet that it is none any more', LIMIT, async (context) => {
@@ -264,7 +263,7 @@ test('the node list is read again when a response shows a new epoch', LIMIT, asy
   model.nodes = [...model.nodes, { port: second.address.port, zone: 1 }]
   model.epoch = 2
   await cluster.read(readObject(OBJECT, 0, 1))
-  while (first.count('GET_NODE_LIST') < 3) await pause(1)
+  await until(() => first.count('GET_NODE_LIST') === 3)
   await cluster.read(readObject(OBJECT, 0, 1))
   await first.stop()
   await cluster.read(readObject(OBJECT, 0, 1))

@@ -20,6 +20,7 @@ import { createObject, readObject, writeObject } from '../../src/wire/object-ops
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 import { clusterFor, FAST } from './staged-cluster.ts'
 import type { ScriptedSheep } from './scripted-sheep.ts'
+import { until } from './until.ts'
 
 const LIMIT = { timeout: 20_000 }
 const ONE = Uint8Array.of(1)
@@ -105,7 +106,7 @@ test('it is not kept either when the sheep have recovered before the answer', LI
   const { watch, guard, state, lines } = await guarded(context)
   state.progress = 'done'
   watch.learn(nodes(2, 1, 2, 3))
-  while (lines.length < 2) await pause(1)
+  await until(() => lines.length === 2)
   assert.deepEqual(
     lines.map((line) => JSON.parse(line) as unknown),
     [
@@ -199,7 +200,7 @@ test('sheep that cannot be asked hold changes up for a while only', LIMIT, async
   const { watch, guard, state, lines } = await guarded(context)
   state.progress = 'done, some unheard'
   watch.learn(nodes(2, 1, 2, 3))
-  while (lines.length < 2) await pause(1)
+  await until(() => lines.length === 2)
   assert.ok(state.surveys > 2)
   assert.deepEqual(await guard.admit({ ...object(1), isNew: true }), { epoch: 2, isRecovered: true, diskRecoveries: 0 })
 })
@@ -234,8 +235,7 @@ test('a write that a recovery undoes is sent again before it is acknowledged', L
   model.changeNodes(nodes, 60, () => FAST.recoveryOverlapMs / 2)
   await cluster.change(writeObject(oid, 0, Uint8Array.of(6)), { copies: 1 })
   assert.ok(first.count('WRITE_OBJ') > 2)
-  while (model.recovery.phase !== 'none') await pause(1)
-  await pause(FAST.recoveryOverlapMs)
+  await until(() => model.recovery.isOver)
   assert.deepEqual([...(model.read(oid, 0, 1) ?? [])], [6])
 })
 

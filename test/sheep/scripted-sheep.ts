@@ -70,6 +70,11 @@ export class ScriptedSheep {
     })
   }
 
+  /** What it was sent has been executed, or never will be. */
+  get isIdle(): boolean {
+    return this.#pending.size === 0
+  }
+
   get address(): Address {
     return { host: '127.0.0.1', port: this.#port }
   }

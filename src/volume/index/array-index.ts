@@ -124,7 +124,7 @@ export class ArrayIndex implements VolumeIndex {
     const message = writeIndex(this.#inode.vid, first, vids)
     const response = await this.#cluster.changeOnce(message, { copies: this.#inode.copies, ...(at && { at }) })
     if (response?.result === Result.SUCCESS) {
-      for (const publish of publishes) this.#settle(publish)
+      for (const publish of publishes) this.#acknowledge(publish)
       return []
     }
     if (response) {
@@ -136,7 +136,7 @@ export class ArrayIndex implements VolumeIndex {
   }
 
   /**
-   * Settles the publishes that every replica of the inode has. One that some lack is sent through one that has it: the
+   * Acknowledges the publishes that every replica of the inode has. One that some lack is sent through one that has it: the
    * others would count the reference to the former object once more (docs/sheepdog-protocol.md#5.5).
    */
   async #undone(publishes: readonly Publish[]): Promise<Run[]> {
@@ -150,18 +150,18 @@ export class ArrayIndex implements VolumeIndex {
     for (const publish of publishes) {
       const having = holders(publish)
       const at = having[0]?.address
-      if (having.length >= enough) this.#settle(publish)
+      if (having.length >= enough) this.#acknowledge(publish)
       else undone.set(at, [...(undone.get(at) ?? []), publish])
     }
     return [...undone].flatMap(([at, some]) => adjacentRuns(some).map((run) => ({ publishes: run, at })))
   }
 
-  #settle({ index, vid, resolve }: Publish): void {
-    this.#adopt(index, vid)
+  #acknowledge({ index, vid, resolve }: Publish): void {
+    this.#record(index, vid)
     resolve()
   }
 
-  #adopt(index: number, vid: number): void {
+  #record(index: number, vid: number): void {
     this.#doubts.delete(index)
     this.#allocated += Number(vid !== 0) - Number(this.#entries[index] !== 0)
     this.#entries[index] = vid
@@ -171,7 +171,7 @@ export class ArrayIndex implements VolumeIndex {
     doubt.reading = this.#agreed(index, doubt.wanted).then(
       (stored) => {
         if (this.#doubts.get(index) !== doubt) return this.owner(index) // published anew meanwhile
-        this.#adopt(index, stored)
+        this.#record(index, stored)
         return stored
       },
       (error: unknown) => {

@@ -4,7 +4,7 @@ import { planUpdate, type TreeUpdate } from './btree-update.ts'
 import { LeafCache } from './leaf-cache.ts'
 import { countHeld, countOf, indexAt, placeOf, vidAt, vidOfIndex } from './leaf-entries.ts'
 import { TreeStore, type ObjectCalls } from './tree-store.ts'
-import { settleAll } from '../settle-all.ts'
+import { allEnded } from '../all-ended.ts'
 import type { VolumeIndex } from './volume-index.ts'
 
 export interface BtreeIndexOptions {
@@ -157,13 +157,13 @@ export class BtreeIndex implements VolumeIndex {
     }
     const update = planUpdate(this.#tree, leafOf, changes, this.#capacity)
     const { creates, writes, rootPlaces, trims, tree } = update
-    await settleAll([
+    await allEnded([
       ...creates.map((write) => this.#store.createLeaf(write)),
       ...writes.map((write) => this.#store.writeLeaf(write)),
     ])
     if (rootPlaces) await this.#store.writeRoot(tree, this.#isRootAgreed ? rootPlaces : 'all')
     if (rootPlaces) this.#isRootAgreed = true
-    await settleAll(trims.map((write) => this.#store.writeLeaf(write)))
+    await allEnded(trims.map((write) => this.#store.writeLeaf(write)))
     this.#tree = tree
     for (const ref of leaves.keys()) this.#leaves.drop(ref)
     this.#leaves.hold([])

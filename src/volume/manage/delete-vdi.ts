@@ -6,7 +6,7 @@ import { indexEntryOffset, MAX_DATA_OBJS, StorePolicy, type InodeHeader } from '
 import { writeIndex } from '../../wire/object-ops.ts'
 import { Result } from '../../wire/sd-proto.ts'
 import { deleteVdi as deleteVdiMessage, type VdiSpec } from '../../wire/vdi-ops.ts'
-import { settleAll } from '../settle-all.ts'
+import { allEnded } from '../all-ended.ts'
 import { acquireVdiLock, releaseVdiLock } from '../vdi-lock.ts'
 import { findVdi, headerText, requireVdi, specOf } from './find-vdi.ts'
 
@@ -63,7 +63,7 @@ async function clearIndex(cluster: Requests, header: InodeHeader, onProgress: On
       onProgress(done, total)
     }
   }
-  await settleAll(Array.from({ length: PARALLEL_RUNS }, clearNext))
+  await allEnded(Array.from({ length: PARALLEL_RUNS }, clearNext))
 }
 
 interface Run {
