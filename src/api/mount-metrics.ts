@@ -3,7 +3,7 @@ import type { MountState } from './schema/mount.ts'
 
 /** Upper bounds of the latency histogram's buckets, seconds; one more bucket takes what is above the last. */
 export const LATENCY_BOUNDS_S = [
-  0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+  0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ] as const
 
 /** What is measured of one mount. Counters start at 0 with each worker, except `workerRestarts`. */

@@ -61,8 +61,8 @@ test('latencies are a cumulated histogram', async () => {
   const lines = (await renderMetrics([mount], '1.0.0')).split('\n')
   const series = (suffix: string, labels: string) =>
     lines.find((line) => line.startsWith(`sheepfs_request_duration_seconds_${suffix}{`) && line.includes(labels))
-  assert.match(series('bucket', 'le="0.00025"') ?? '', / 3$/)
-  assert.match(series('bucket', 'le="0.0005"') ?? '', / 5$/)
+  assert.match(series('bucket', 'le="0.00005"') ?? '', / 3$/)
+  assert.match(series('bucket', 'le="0.0001"') ?? '', / 5$/)
   assert.match(series('bucket', 'le="60"') ?? '', / 5$/)
   assert.match(series('bucket', 'le="+Inf"') ?? '', / 6$/)
   assert.match(series('sum', 'operation="read"') ?? '', / 61\.5$/)

@@ -68,6 +68,25 @@ describe('the file system in a volume', NEEDS, () => {
     }
   }
 
+  const refusal = async (volumeName: string, ...options: string[]): Promise<string> => {
+    const args = [...settings(), MOUNT_PROGRAM, `test/${volumeName}`, await stage.mountpoint(), ...options]
+    const { status, stderr } = await run('env', args, { limitMs: 100_000 })
+    assert.notEqual(status, 0)
+    assert.doesNotMatch(stderr, /loop\d/) // it is gone when this is read
+    return stderr
+  }
+
+  test('that cannot be mounted is refused with the reason that the kernel has', NEEDS, async () => {
+    const empty = await sheep.createVdi(16 << 20)
+    const prefix = (name: string): string => `mount.sheepfs: the file system in test/${name} cannot be mounted: `
+    const missing = 'no file system found: make one with mkfs, or name the partition that has it\n'
+    assert.equal(await refusal(empty), prefix(empty) + missing)
+    const unknown = await refusal(volume, '-o', 'nosuchopt')
+    assert.ok(unknown.startsWith(prefix(volume)), unknown)
+    assert.match(unknown, /ext4: Unknown parameter 'nosuchopt'\n$/)
+    await gone()
+  })
+
   for (const [what, from] of [
     ['an instance', source],
     ['a daemon of its own', () => `sheepdog://${addressText(sheep.address)}/${volume}`],

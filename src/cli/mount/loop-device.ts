@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { SheepfsError } from '../../errors.ts'
+import { isSheepfsError, SheepfsError } from '../../errors.ts'
 import { HeldProgram } from './held-program.ts'
 import { runSystemProgram } from './system-program.ts'
 
@@ -33,7 +33,8 @@ interface ListedLoop {
 }
 
 export const WHOLE_VOLUME: VolumeRange = { offset: 0, size: 0 }
-const SECTOR = 512
+/** Of disks, smallest first. */
+const SECTOR_SIZES = [512, 4096]
 const POLL_MS = 20
 
 /** Keeps a file open. */
@@ -84,16 +85,26 @@ async function listLoops(volume: string, options: { readonly signal?: AbortSigna
  * naming the partitions that are there.
  */
 export async function findPartition(volume: string, partition: number, signal: AbortSignal): Promise<VolumeRange> {
-  const args = ['--show', '--noheadings', '--output', 'NR,START,SECTORS', volume]
-  const table = await runSystemProgram('partx', args, { signal }).catch((error: unknown) => {
-    if (error instanceof SheepfsError && error.code === 'io') return '' // that is how it says that there is no table
-    throw error
-  })
-  const rows = table.split('\n').flatMap((line) => (line === '' ? [] : [line.trim().split(/\s+/).map(Number)]))
-  const [, start = 0, sectors = 0] = rows.find(([number]) => number === partition) ?? []
-  if (sectors > 0) return { offset: start * SECTOR, size: sectors * SECTOR }
+  const rows = await readPartitions(volume, signal)
+  const [, start = 0, sectors = 0, size = 0] = rows.find(([number]) => number === partition) ?? []
+  if (size > 0) return { offset: start * (size / sectors), size }
   const known = rows.length === 0 ? 'it has no partition table' : `it has ${rows.map(([number]) => number).join(', ')}`
   throw new SheepfsError('not-found', `the volume has no partition ${partition}: ${known}`)
+}
+
+/** Rows of number, start, sectors and size. A table that was written on a disk with larger sectors is at another place. */
+async function readPartitions(volume: string, signal: AbortSignal): Promise<number[][]> {
+  for (const sectorSize of SECTOR_SIZES) {
+    const output = ['--bytes', '--noheadings', '--output', 'NR,START,SECTORS,SIZE']
+    const args = ['--show', '--sector-size', String(sectorSize), ...output, volume]
+    const table = await runSystemProgram('partx', args, { signal }).catch((error: unknown) => {
+      if (isSheepfsError(error, 'io')) return '' // that is how it says that there is no table
+      throw error
+    })
+    const rows = table.split('\n').flatMap((line) => (line === '' ? [] : [line.trim().split(/\s+/).map(Number)]))
+    if (rows.length > 0) return rows
+  }
+  return []
 }
 
 function overlaps({ offset, size }: VolumeRange, loop: ListedLoop): boolean {

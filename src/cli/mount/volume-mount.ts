@@ -1,6 +1,7 @@
-import { errorText, SheepfsError } from '../../errors.ts'
+import { isSheepfsError } from '../../errors.ts'
 import { findPartition, takeLoopDevice, WHOLE_VOLUME, type LoopDevice } from './loop-device.ts'
 import { volumeFlags } from './mount-flags.ts'
+import { kernelNow, mountFailure } from './mount-failure.ts'
 import type { MountRequest } from './mount-request.ts'
 import { findMountAt, sourceOptions } from './mount-table.ts'
 import { runSystemProgram } from './system-program.ts'
@@ -31,10 +32,12 @@ export async function mountLoop(
   const { directory, args, signal, undo, tell } = request
   undo.add(() => loop.release())
   undo.add(() => unmountLoop(loop.path, directory)) // a mount(8) that was interrupted may have mounted
+  const sinceS = kernelNow()
   try {
     await runSystemProgram('mount', [...mountFlags(request, recorded), loop.path, directory], { signal })
   } catch (error) {
-    throw error instanceof SheepfsError && error.code === 'io' ? mountError(args.source, error) : error
+    if (!isSheepfsError(error, 'io')) throw error
+    throw await mountFailure(error, { loop, source: args.source, sinceS })
   }
   tell(`${loop.path} is mounted at ${directory}`)
   await loop.release()
@@ -54,10 +57,4 @@ function mountFlags({ args, options }: MountRequest, recorded: readonly string[]
     '-o',
     all.join(','),
   ]
-}
-
-/** What mount(8) says begins with "mount: DIR: ", which the caller knows. */
-function mountError(source: string, cause: SheepfsError): SheepfsError {
-  const why = errorText(cause).replace(/^mount: \S+: /, '')
-  return new SheepfsError('io', `the file system in ${source} cannot be mounted: ${why}`, { cause })
 }

@@ -63,7 +63,7 @@ describe('mount.sheepfs with a daemon of its own', { ...LIMIT, skip: missing('ro
   const failures = [
     ['a VDI that is not there', 'nosuch', '', 32, /nosuch/],
     ['a partition that is not there', 'a disk, 100%25 ours', 'partition=3', 32, /no partition 3/],
-    ['a volume without a file system', 'empty', 'fstype=ext4', 32, /wrong fs type/],
+    ['a volume without a file system', 'empty', 'fstype=ext4', 32, /no file system found: make one with mkfs/],
     ['an option that fits no volume', 'nosuch', 'allow_other', 1, /allow_other/],
   ] as const
   for (const [what, volume, options, status, message] of failures) {
