@@ -16,6 +16,8 @@ export interface ConnectionOptions {
   readonly deadlineMs: () => number
   /** Whether the cluster is one that cuts zeros from reads (up to 0.7); else a short read is a broken stream. */
   readonly trimsZeros: () => boolean
+  /** How long a request may go unanswered that another sheep can answer. */
+  readonly patienceMs?: number
   /** Told when a request has gone unanswered for `afterMs`, and when none has any more. */
   readonly silence?: { readonly afterMs: number; readonly onChange: (isSilent: boolean) => void }
 }
@@ -27,7 +29,11 @@ interface Pending {
   readonly opcode: number
   readonly isChange: boolean
   readonly wanted: number
-  readonly into: Uint8Array | undefined
+  into: Uint8Array | undefined
+  /** Its payload is arriving. */
+  isArriving: boolean
+  /** Another sheep can be asked instead. */
+  isReplaceable: boolean
   readonly sentAt: number
   readonly resolve: (response: Response) => void
   readonly reject: (error: SheepfsError) => void
@@ -50,6 +56,7 @@ export class Connection {
   readonly #onClosed: OnClosed
   #nextId = 1
   #isSilent = false
+  #isSlow = false
   #epoch = 0
   #closed: SheepfsError | undefined
   /** Until it is connected: of the time for that; then of the deadlines. */
@@ -121,6 +128,11 @@ export class Connection {
     return this.#isSilent
   }
 
+  /** Whether a request has gone unanswered for longer than one waits that another sheep can answer. */
+  get isSlow(): boolean {
+    return this.#isSlow
+  }
+
   /** Why the connection has ended; undefined while it serves. */
   get closed(): SheepfsError | undefined {
     return this.#closed
@@ -129,9 +141,9 @@ export class Connection {
   /**
    * Sends a request and resolves with its response, whatever the result. With `into`, which is as long as what is wanted,
    * the payload of a success is received there. Rejects when the connection ends before; the request may have been
-   * executed then.
+   * executed then. One that is replaceable rejects with timeout when the sheep takes long; what comes later goes nowhere.
    */
-  exchange(message: Message, into?: Uint8Array): Promise<Response> {
+  exchange(message: Message, into?: Uint8Array, { isReplaceable = false } = {}): Promise<Response> {
     if (this.#closed) return Promise.reject(this.#closed)
     const id = this.#takeId()
     const header = new Uint8Array(SD_HEADER_SIZE)
@@ -143,6 +155,8 @@ export class Connection {
         isChange: mayChange(message),
         wanted: message.wanted,
         into,
+        isArriving: false,
+        isReplaceable,
         sentAt: this.#options.world.clock.now(),
         resolve,
         reject,
@@ -177,8 +191,9 @@ export class Connection {
     this.#timer?.cancel()
     const opening = this.#opening
     this.#opening = undefined
-    const { world, deadlineMs, silence } = this.#options
-    const checkMs = Math.min(LONGEST_DEADLINE_CHECK_MS, deadlineMs() / 4, (silence?.afterMs ?? Infinity) / 4)
+    const { world, deadlineMs, silence, patienceMs = Infinity } = this.#options
+    const limits = [deadlineMs(), silence?.afterMs ?? Infinity, patienceMs].map((ms) => ms / 4)
+    const checkMs = Math.min(LONGEST_DEADLINE_CHECK_MS, ...limits)
     this.#timer = every(world.clock, checkMs, () => {
       this.#checkDeadline()
     })
@@ -225,7 +240,9 @@ export class Connection {
   }
 
   #payloadBuffer(header: DataView, length: number): Uint8Array {
-    return this.#pendingOf(header).into?.subarray(0, length) ?? Buffer.allocUnsafe(length)
+    const pending = this.#pendingOf(header)
+    pending.isArriving = true
+    return pending.into?.subarray(0, length) ?? Buffer.allocUnsafe(length)
   }
 
   #respond(header: DataView, payload: Uint8Array): void {
@@ -243,7 +260,26 @@ export class Connection {
     const [oldest] = this.#pending.values()
     const waitedMs = oldest ? this.#options.world.clock.now() - oldest.sentAt : 0
     if (waitedMs > this.#options.deadlineMs()) this.#lose('timeout', `no answer for ${Math.round(waitedMs / 1000)} s`)
-    else this.#noticeSilence(waitedMs)
+    else {
+      this.#noticeSilence(waitedMs)
+      this.#noticeSlowness(waitedMs)
+    }
+  }
+
+  /** Lets go of what others can answer. Its answer is still to come: until then the sheep is slow. */
+  #noticeSlowness(waitedMs: number): void {
+    const { world, patienceMs = Infinity } = this.#options
+    this.#isSlow = waitedMs > patienceMs
+    if (!this.#isSlow) return
+    const latest = world.clock.now() - patienceMs
+    for (const pending of this.#pending.values()) {
+      if (pending.sentAt > latest) break
+      if (!pending.isReplaceable || pending.isArriving) continue
+      pending.isReplaceable = false
+      pending.into = undefined
+      const text = `sheep ${addressText(this.address)}: no answer for ${patienceMs / 1000} s`
+      pending.reject(new SheepfsError('timeout', text))
+    }
   }
 
   #noticeSilence(waitedMs: number): void {

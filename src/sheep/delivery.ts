@@ -14,6 +14,7 @@ export type Try =
       /** The latest epoch in which the sheep had answered before. */
       readonly sentIn: number
       readonly failure?: never
+      readonly isSlow?: never
       readonly lost?: never
       readonly isUndecided?: never
     }
@@ -25,10 +26,18 @@ export type Try =
       readonly lost?: Promise<void>
       /** It may have been executed. */
       readonly isUndecided?: boolean
+      /** The sheep may answer yet; another holder can be asked meanwhile. */
+      readonly isSlow?: boolean
     }
 
 /** Failures of a connection, not of the request. */
 const OUTLIVABLE = new Set<ErrorCode>(['unreachable', 'timeout', 'protocol'])
+
+/** Where a response is received, and whether the request may be given up for one to another sheep. */
+interface Receipt {
+  readonly into?: Uint8Array | undefined
+  readonly isReplaceable?: boolean
+}
 
 interface DeliveryOptions {
   readonly gateways: Gateways
@@ -48,7 +57,8 @@ export class Delivery {
   /** To a holder of the object, when `copies` are known, and to nobody else than home when they are not. */
   read(message: Message, { at, copies, into, caller }: RequestOptions): Promise<Try> {
     const { gateways, cache } = this.#options
-    return this.#try(message, into, () => {
+    const isReplaceable = copies !== undefined
+    return this.#try(message, { into, isReplaceable }, () => {
       if (caller) return caller.connect()
       if (at) return gateways.to(at)
       const { oid } = message
@@ -59,7 +69,7 @@ export class Delivery {
   /** To home, unless `at` says otherwise. */
   change(message: Message, { at, caller }: RequestOptions): Promise<Try> {
     const { gateways } = this.#options
-    return this.#try(message, undefined, () => {
+    return this.#try(message, {}, () => {
       if (caller) return caller.connectForChange()
       return at ? gateways.to(at) : gateways.home()
     })
@@ -70,14 +80,14 @@ export class Delivery {
     this.#isClosed = true
   }
 
-  #try(message: Message, into: Uint8Array | undefined, connect: () => Promise<Connection>): Promise<Try> {
+  #try(message: Message, { into, isReplaceable = false }: Receipt, connect: () => Promise<Connection>): Promise<Try> {
     const { gateways, watch, cache } = this.#options
     return cache.pass(message, async () => {
       let connection: Connection | undefined
       try {
         connection = await connect()
         const sentIn = connection.epoch
-        const response = await connection.exchange(message, into)
+        const response = await connection.exchange(message, into, { isReplaceable })
         watch.notice(response.epoch)
         if (!isTransient(response.result)) return { response, sentIn }
         if (isGatewayLeaving(response.result)) gateways.leave(connection)
@@ -85,6 +95,7 @@ export class Delivery {
       } catch (error) {
         if (this.#isClosed || !isSheepfsError(error) || !OUTLIVABLE.has(error.code)) throw error
         if (!connection) return { failure: error }
+        if (!connection.closed) return { failure: error, isSlow: true }
         return { failure: error, lost: gateways.settled(connection), isUndecided: true }
       }
     })

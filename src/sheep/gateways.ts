@@ -82,9 +82,15 @@ export class Gateways {
       const { connection } = sheep
       if (!sheep.isWorthTrying) continue
       if (!connection) this.#connectAside(sheep)
-      else if (!connection.isSilent && (!best || connection.inFlight < best.inFlight)) best = connection
+      else if (!connection.isSlow && (!best || connection.inFlight < best.inFlight)) best = connection
     }
     return best ? Promise.resolve(best) : this.home()
+  }
+
+  /** Whether a holder of the object is connected that does not take long. */
+  hasQuickHolder(oid: ObjectId, copies: number): boolean {
+    const holders = this.#options.known.topology?.holders(oid, copies) ?? []
+    return holders.some((address) => this.#sheepAt(address).connection?.isSlow === false)
   }
 
   /** A connection to one node. Errors: unreachable, timeout. */

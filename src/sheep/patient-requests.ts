@@ -51,18 +51,20 @@ export class PatientRequests {
   /**
    * Sends a request that changes nothing, as often as it takes. Resolves with any result that is not transient; a holder's
    * failure is not believed before home has said the same, nor is what one says that had not answered in the present epoch
-   * before: it may be no holder any more, and not know it.
+   * before: it may be no holder any more, and not know it. A holder that takes long is not waited for while there is another.
    */
   async read(message: Message, { copies, into, caller }: RequestOptions): Promise<Response> {
-    const { world, timing, known, outage, delivery } = this.#options
+    const { world, timing, known, outage, delivery, gateways } = this.#options
     if (this.#fence)
       await Promise.race([this.#fence, sleep(world.clock, timing.settleSilentMs, { isBackground: true })])
     let near = caller ? undefined : copies
     return outage.patiently(caller?.waiter, async (patience) => {
-      const { response, sentIn, failure } = await delivery.read(message, { copies: near, into, caller })
+      const { response, sentIn, failure, isSlow } = await delivery.read(message, { copies: near, into, caller })
       const isFinal = near === undefined
       if (response && (isFinal || (response.result === Result.SUCCESS && known.isPresent(sentIn)))) return response
-      if (failure) await patience.wait(failure)
+      const { oid } = message
+      if (isSlow === true && oid && near !== undefined && gateways.hasQuickHolder(oid, near)) return undefined
+      if (failure && isSlow !== true) await patience.wait(failure)
       near = undefined
       return undefined
     })

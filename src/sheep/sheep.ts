@@ -3,6 +3,7 @@ import { SheepfsError } from '../errors.ts'
 import { getClusterDefault } from '../wire/info-ops.ts'
 import { SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText, type Address } from './address.ts'
+import { openBriefly } from './brief-connection.ts'
 import type { ClientContext } from './client-context.ts'
 import { Connection, type ConnectionOptions } from './connection.ts'
 import { isGatewayLeaving, resultError } from './result-error.ts'
@@ -135,6 +136,7 @@ export class Sheep {
       world,
       connectTimeoutMs: timing.connectTimeoutMs,
       deadlineMs: () => outage.deadlineMs,
+      patienceMs: timing.holderPatienceMs,
       trimsZeros: () => known.protoVer <= SD_SHEEP_PROTO_VERS[2],
     }
   }
@@ -146,7 +148,35 @@ export class Sheep {
     if (isSilent) {
       const limits = `${timing.silenceMs / 1000} s; it counts as lost after ${outage.deadlineMs / 1000} s`
       log.warn({ sheep }, `a sheep has not answered for ${limits}`)
+      void this.#watchLife()
     } else log.info({ sheep }, 'the sheep answers again')
+  }
+
+  /** While requests go unanswered, asks on a second connection: who does not answer there either is lost at once. */
+  async #watchLife(): Promise<void> {
+    const { world, timing } = this.#context
+    const connection = this.#connection
+    while (connection?.isSilent === true && !connection.closed) {
+      const error = await this.#signOfLife()
+      if (error && connection.isSilent) connection.destroy(error)
+      else await sleep(world.clock, timing.silenceMs, { isBackground: true })
+    }
+  }
+
+  /** Why there is none; undefined when it lives. */
+  async #signOfLife(): Promise<SheepfsError | undefined> {
+    const { world, timing } = this.#context
+    const line = await openBriefly(world, this.address, timing.signOfLifeMs).catch(() => undefined)
+    try {
+      await line?.exchange(getClusterDefault())
+      if (line) return undefined
+    } catch {
+      // said below
+    } finally {
+      line?.destroy(new SheepfsError('closed', 'asked'))
+    }
+    const text = `sheep ${addressText(this.address)}: it answers neither requests nor the question whether it lives`
+    return new SheepfsError('timeout', text)
   }
 
   /** A stopped process still takes connections: only one that answers is of use. Any sheep in any state knows this question. */

@@ -10,6 +10,10 @@ export interface Timing {
   readonly deadlineMs: number
   /** The same when requests may wait less than that: what a sheep that is well may need. */
   readonly shortestDeadlineMs: number
+  /** A read that another holder can answer waits this long for one. */
+  readonly holderPatienceMs: number
+  /** For an answer on a second connection, by which a sheep that does not answer on the first shows that it lives. */
+  readonly signOfLifeMs: number
   /** A request without a response for this long is worth telling: the sheep is slow, stopped, or waits for another. */
   readonly silenceMs: number
   /** A sheep that failed is not preferred for this long, doubled with each failure. */
@@ -54,6 +58,8 @@ export const DEFAULT_TIMING: Timing = {
   headStartMs: 1_000,
   deadlineMs: 60_000,
   shortestDeadlineMs: 5_000,
+  holderPatienceMs: 1_000,
+  signOfLifeMs: 4_000,
   silenceMs: 5_000,
   firstBackoffMs: 500,
   lastBackoffMs: 30_000,

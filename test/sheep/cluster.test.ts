@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
 import type { SheepfsError } from '../../src/errors.ts'
 import { addressText } from '../../src/sheep/address.ts'
@@ -253,6 +254,58 @@ test('nor is a holder believed that may not know yet that it is none any more', 
   await cluster.change(writeObject(oid, 0, Uint8Array.of(6)))
   second.script = inTurn(Opcode.READ_OBJ, { kind: 'refuse', result: Result.SUCCESS, payload: Uint8Array.of(5) })
   assert.deepEqual(await read(), [6])
+})
+
+/** Deadlines that no test lives to see. */
+const SLOW: Timing = { ...FAST, deadlineMs: 60_000, shortestDeadlineMs: 60_000 }
+
+test('a read that a holder leaves unanswered is answered by another one', LIMIT, async (context) => {
+  const { open, model, first, second } = await staged(context, 2)
+  const cluster = await open({ timing: SLOW })
+  const oid = dataOid(7, 1)
+  model.create(oid, 0, Uint8Array.of(5))
+  const read = async (into?: Uint8Array) => cluster.read(readObject(oid, 0, 1), { copies: 2, ...(into && { into }) })
+  while (first.count('READ_OBJ') === 0 || second.count('READ_OBJ') === 0) await Promise.all([read(), read(), read()])
+  const held = first.count('READ_OBJ')
+  first.script = ({ opcode }) =>
+    opcode === Opcode.READ_OBJ ? { kind: 'answer', afterMs: 3 * FAST.holderPatienceMs } : { kind: 'answer' }
+  const buffers: Uint8Array[] = []
+  while (first.count('READ_OBJ') === held) {
+    const some = [new Uint8Array(1), new Uint8Array(1)]
+    const answers = await Promise.all(some.map((into) => read(into)))
+    for (const { result } of answers) assert.equal(result, Result.SUCCESS)
+    buffers.push(...some)
+  }
+  for (const buffer of buffers) {
+    assert.deepEqual(buffer, Uint8Array.of(5))
+    buffer.fill(9) // it is the caller's again
+  }
+  while (cluster.inFlight > 0) await pause(1)
+  for (const buffer of buffers) assert.deepEqual(buffer, Uint8Array.of(9), 'a late answer went into it')
+})
+
+test(
+  'a home that does not answer, nor on a second connection, is lost long before its deadline',
+  LIMIT,
+  async (context) => {
+    const { open, first, second } = await staged(context, 2)
+    const cluster = await open({ timing: SLOW })
+    assert.deepEqual(cluster.homeAddress, first.address)
+    first.isStopped = true
+    assert.equal((await cluster.read(readObject(OBJECT, 0, 1))).payload[0], 5)
+    assert.deepEqual(cluster.homeAddress, second.address)
+    first.isStopped = false
+  },
+)
+
+test('one that answers there is waited for', LIMIT, async (context) => {
+  const { open, first, second } = await staged(context, 2)
+  const cluster = await open({ timing: SLOW })
+  const lateMs = 3 * (FAST.silenceMs + FAST.signOfLifeMs)
+  first.script = inTurn(Opcode.READ_OBJ, { kind: 'answer', afterMs: lateMs })
+  assert.equal((await cluster.read(readObject(OBJECT, 0, 1))).payload[0], 5)
+  assert.deepEqual(cluster.homeAddress, first.address)
+  assert.equal(second.count('READ_OBJ'), 0)
 })
 
 test('the node list is read again when a response shows a new epoch', LIMIT, async (context) => {

@@ -13,6 +13,8 @@ export const FAST: Timing = {
   headStartMs: 50,
   deadlineMs: 400,
   shortestDeadlineMs: 400,
+  holderPatienceMs: 40,
+  signOfLifeMs: 200,
   silenceMs: 50,
   firstBackoffMs: 5,
   lastBackoffMs: 40,
