@@ -1,9 +1,14 @@
 import { readFile } from 'node:fs/promises'
 
+/** The type of our trees, as mount(8) and /proc/mounts show it. */
+export const MOUNT_TYPE = 'fuse.sheepfs'
+
 /** One line of /proc/self/mountinfo (proc_pid_mountinfo(5)). */
 export interface MountEntry {
   /** Of this mount alone; bind mounts of it have others. A later mount may get it again. */
   readonly id: number
+  /** The mount that it is mounted in. */
+  readonly parent: number
   /** Minor number of st_dev: the name of the connection's directory in fusectl. */
   readonly minor: number
   readonly mountpoint: string
@@ -16,11 +21,12 @@ export interface MountEntry {
 export function parseMountTable(text: string): readonly MountEntry[] {
   return text.split('\n').flatMap((line) => {
     const [head = '', tail = ''] = line.split(' - ', 2)
-    const [id, , device, , mountpoint] = head.split(' ')
+    const [id, parent, device, , mountpoint] = head.split(' ')
     const [type, source] = tail.split(' ')
     if (device === undefined || mountpoint === undefined || type === undefined || source === undefined) return []
     const minor = Number(device.slice(device.indexOf(':') + 1))
-    return [{ id: Number(id), minor, mountpoint: unescapeOctal(mountpoint), type, source: unescapeOctal(source) }]
+    const place = { mountpoint: unescapeOctal(mountpoint), type, source: unescapeOctal(source) }
+    return [{ id: Number(id), parent: Number(parent), minor, ...place }]
   })
 }
 

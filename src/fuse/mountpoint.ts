@@ -1,10 +1,10 @@
 import { realpath, stat } from 'node:fs/promises'
 import { SheepfsError, errorText } from '../errors.ts'
-import { findMount } from './mount-table.ts'
+import { MOUNT_TYPE, readMountTable, type MountEntry } from './mount-table.ts'
 
 /**
- * The path to mount at, without symbolic links, after a look that a directory is there and nothing is mounted on it.
- * Errors: not-found, invalid (not a directory), busy (in use, or a dead mount), not-permitted.
+ * The path to mount at, without symbolic links, after a look that a directory is there, nothing is mounted on it, and it is
+ * in no tree of sheepfs. Errors: not-found, invalid (not a directory, in a tree), busy (in use, or a dead mount), not-permitted.
  */
 export async function checkMountpoint(path: string): Promise<string> {
   try {
@@ -20,10 +20,25 @@ export async function checkMountpoint(path: string): Promise<string> {
 }
 
 async function refuseWhenMounted(mountpoint: string): Promise<void> {
-  const mounted = await findMount(mountpoint)
-  if (mounted === undefined) return
-  const { source, type } = mounted
+  const around = mountAround(mountpoint, await readMountTable())
+  if (around === undefined) return
+  const { source, type } = around
+  if (around.mountpoint !== mountpoint) {
+    if (type !== MOUNT_TYPE) return
+    throw new SheepfsError('invalid', `mountpoint "${mountpoint}" is inside the tree of mount "${source}"`)
+  }
   throw new SheepfsError('busy', `mountpoint "${mountpoint}" is in use: ${source} (${type}) is mounted there`)
+}
+
+/** What is mounted at a path, or at the nearest directory above it; the latest counts. */
+function mountAround(path: string, table: readonly MountEntry[]): MountEntry | undefined {
+  const above = table.filter(
+    ({ mountpoint }) => path === mountpoint || (mountpoint !== '/' && path.startsWith(`${mountpoint}/`)),
+  )
+  return above.reduce<MountEntry | undefined>(
+    (nearest, entry) => (nearest && nearest.mountpoint.length > entry.mountpoint.length ? nearest : entry),
+    undefined,
+  )
 }
 
 function mountpointError(path: string, cause: unknown): SheepfsError {

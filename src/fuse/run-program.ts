@@ -9,14 +9,18 @@ export interface ProgramResult {
 }
 
 /**
- * Runs a program of the system with messages in English. `inherit` becomes its descriptor 3. Errors: not-supported when
+ * Runs a program of the system with messages in English. `inherit` becomes its descriptors from 3. Errors: not-supported when
  * it cannot be started.
  */
-export function runProgram(program: string, args: readonly string[], inherit?: number): Promise<ProgramResult> {
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  inherit: readonly number[] = [],
+): Promise<ProgramResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       env: { ...process.env, LC_ALL: 'C' },
-      stdio: ['ignore', 'ignore', 'pipe', inherit ?? 'ignore'],
+      stdio: ['ignore', 'ignore', 'pipe', ...inherit],
     })
     let complaint = ''
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint += text))

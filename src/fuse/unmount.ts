@@ -1,6 +1,8 @@
 import { SheepfsError, errorText } from '../errors.ts'
 import { describeHolders } from './mount-holders.ts'
-import { findMount } from './mount-table.ts'
+import { HeldDirectory, inheritedPath } from './held-directory.ts'
+import { findMount, readMountTable } from './mount-table.ts'
+import { runProgram } from './run-program.ts'
 import { runToEnd } from './run-to-end.ts'
 
 /** How long umount(8) and fusermount(1) may take: what is dirty is written first, so as long as I/O may take. */
@@ -26,6 +28,20 @@ export async function detachPath(mountpoint: string): Promise<void> {
   const failure = await run(isRoot() ? ['umount', '-i', '-l', mountpoint] : ['fusermount', '-u', '-z', mountpoint])
   if (failure !== undefined && (await findMount(mountpoint)) !== undefined)
     throw await unmountError(mountpoint, failure)
+}
+
+/** As `detachPath` for one mount by its number, which nobody can change by renaming; one that is not there is left. */
+export async function detachMount(id: number): Promise<void> {
+  const place = (await readMountTable()).find((entry) => entry.id === id)?.mountpoint
+  if (place === undefined) return
+  const root = await HeldDirectory.open(place)
+  try {
+    if (root.mountId !== id) return
+    const { isSuccess, complaint } = await runProgram('umount', ['-i', '-l', '-c', inheritedPath(3)], [root.fd])
+    if (!isSuccess) throw await unmountError(place, new Error(complaint))
+  } finally {
+    await root.close()
+  }
 }
 
 /** True when this process mounts by itself, without fusermount. */

@@ -1,8 +1,7 @@
 import { realpath } from 'node:fs/promises'
 import type { MountConfig } from '../../api/schema/config.ts'
 import { SheepfsError } from '../../errors.ts'
-import { MOUNT_TYPE } from '../../fuse/kernel/kernel-mount.ts'
-import { findMount } from '../../fuse/mount-table.ts'
+import { findMount, MOUNT_TYPE } from '../../fuse/mount-table.ts'
 import { checkMountpoint } from '../../fuse/mountpoint.ts'
 
 /**

@@ -1,7 +1,6 @@
 import { realpath } from 'node:fs/promises'
 import type { Logger } from '../../log.ts'
-import { MOUNT_TYPE } from '../../fuse/kernel/kernel-mount.ts'
-import { findMount } from '../../fuse/mount-table.ts'
+import { findMount, MOUNT_TYPE } from '../../fuse/mount-table.ts'
 import { abortConnection } from '../../fuse/abort-connection.ts'
 import { detachPath } from '../../fuse/unmount.ts'
 

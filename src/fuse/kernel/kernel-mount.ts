@@ -3,14 +3,12 @@ import { SheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import { ConnectionControl } from '../abort-connection.ts'
 import { checkUnusedElsewhere, endElsewhere, type CopiedMount } from '../end-elsewhere.ts'
-import { readMountTable, type MountEntry } from '../mount-table.ts'
+import { HeldDirectory, inheritedPath } from '../held-directory.ts'
+import { MOUNT_TYPE, readMountTable, type MountEntry } from '../mount-table.ts'
 import { MountWatch } from '../mount-watch.ts'
 import { checkMountpoint } from '../mountpoint.ts'
-import { detachPath, unmountPath } from '../unmount.ts'
+import { detachMount, detachPath, unmountPath } from '../unmount.ts'
 import { runProgram, type ProgramResult } from '../run-program.ts'
-
-/** The type that mount(8) and /proc/mounts show. */
-export const MOUNT_TYPE = 'fuse.sheepfs'
 
 /**
  * Eight requests of 1 MiB ahead of a sequential reader, as CephFS has it: at 2 ms each, 1.2 GB/s instead of the 85 MB/s
@@ -112,7 +110,7 @@ export class KernelMount {
   /** Takes the mount out of sight; it ends when its last user has. */
   async detach(): Promise<void> {
     const place = (await this.#places()).find(({ id }) => id === this.#made.id)
-    if (place?.isCovered === false) await detachPath(place.mountpoint)
+    if (place?.isCovered === false) await detachMount(place.id)
   }
 
   /** Lets go of what it is known by, when it has ended. */
@@ -143,25 +141,71 @@ export class KernelMount {
 }
 
 /**
- * Mounts an open device. Errors: not-found, invalid, busy, not-permitted, not-supported, io, naming the mountpoint and
- * what is wrong with it.
+ * Mounts an open device, on the directory that was checked even when its path leads elsewhere meanwhile. Errors: not-found,
+ * invalid, busy, not-permitted, not-supported, io, naming the mountpoint and what is wrong with it; nothing is left then.
  */
 export async function mountDevice(fd: number, options: KernelMountOptions): Promise<KernelMount> {
   const path = await checkMountpoint(options.mountpoint)
-  const mount = (more: string): Promise<ProgramResult> => runMount(fd, path, options, more)
-  const strict = await mount(',nosymfollow')
-  // a mount(8) before 2.37 takes it for an option of FUSE
-  const { isSuccess, complaint } = strict.isSuccess ? strict : await mount('')
-  if (!isSuccess) throw mountError(path, complaint)
-  const entry = (await readMountTable()).findLast((mounted) => mounted.mountpoint === path)
-  if (entry?.type !== MOUNT_TYPE) {
-    throw new SheepfsError('io', `mountpoint "${path}" is not in the mount table after mounting`)
+  const directory = await HeldDirectory.open(path)
+  try {
+    await refuseRootOfMount(directory, path)
+    const before = new Set((await readMountTable()).map(({ id }) => id))
+    await runMount({ fd, directory, path, options })
+    const made = await findMade({ directory, before, source: options.source })
+    try {
+      if (made.mountpoint !== path)
+        throw new SheepfsError('busy', `mountpoint "${path}" was moved while it was mounted`)
+      return new KernelMount(made, await ConnectionControl.open(made.minor), options.openers)
+    } catch (error) {
+      await detachMount(made.id)
+      throw error
+    }
+  } finally {
+    await directory.close()
   }
-  return new KernelMount(entry, await ConnectionControl.open(entry.minor), options.openers)
+}
+
+/** Something was mounted there since it was looked at. */
+async function refuseRootOfMount({ mountId }: HeldDirectory, path: string): Promise<void> {
+  const around = (await readMountTable()).find(({ id }) => id === mountId)
+  if (around?.mountpoint === path) {
+    throw new SheepfsError('busy', `mountpoint "${path}" is in use: ${around.source} (${around.type}) is mounted there`)
+  }
+}
+
+/** The mount that has come in this directory, wherever that is by now. */
+async function findMade(wanted: {
+  readonly directory: HeldDirectory
+  readonly before: ReadonlySet<number>
+  readonly source: string
+}): Promise<MountEntry> {
+  const { directory, before, source } = wanted
+  const path = await directory.path()
+  const come = (await readMountTable()).filter(
+    ({ id, parent, type, source: shown }) =>
+      !before.has(id) && parent === directory.mountId && type === MOUNT_TYPE && shown === source,
+  )
+  const made = come.find(({ mountpoint }) => mountpoint === path) ?? (come.length === 1 ? come[0] : undefined)
+  if (!made) throw new SheepfsError('io', `mountpoint "${path}" is not in the mount table after mounting`)
+  return made
+}
+
+interface Mounting {
+  readonly fd: number
+  readonly directory: HeldDirectory
+  readonly path: string
+  readonly options: KernelMountOptions
 }
 
 /** Who serves the tree must not lead those who use it elsewhere, or to programs and devices of his. */
-function runMount(fd: number, path: string, options: KernelMountOptions, more: string): Promise<ProgramResult> {
+async function runMount(mounting: Mounting): Promise<void> {
+  const strict = await tryMount(mounting, ',nosymfollow')
+  // a mount(8) before 2.37 takes it for an option of FUSE
+  const { isSuccess, complaint } = strict.isSuccess ? strict : await tryMount(mounting, '')
+  if (!isSuccess) throw mountError(mounting.path, complaint.replaceAll(inheritedPath(4), mounting.path))
+}
+
+function tryMount({ fd, directory, options }: Mounting, more: string): Promise<ProgramResult> {
   const flags = [
     'fd=3',
     'rootmode=40000',
@@ -171,9 +215,9 @@ function runMount(fd: number, path: string, options: KernelMountOptions, more: s
     ...(options.allowOther ? ['allow_other'] : []),
     `nosuid,nodev,noexec${more}`,
   ].join(',')
-  // -i, -c: no helper program, and a source that happens to be the name of a file stays as it is
-  const args = ['-i', '-c', '-t', MOUNT_TYPE, '-o', flags, '--', options.source, path]
-  return runProgram('mount', args, fd)
+  // -i, -c: no helper program, and neither a source that happens to be the name of a file nor the directory is resolved
+  const args = ['-i', '-c', '-t', MOUNT_TYPE, '-o', flags, '--', options.source, inheritedPath(4)]
+  return runProgram('mount', args, [fd, directory.fd])
 }
 
 function mountError(path: string, complaint: string): SheepfsError {
