@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
 import { InstanceFile, MountDefaulted } from '../../src/api/schema/config.ts'
 import { parseConfig, parseMount, readConfig } from '../../src/daemon/config/config.ts'
@@ -8,6 +9,13 @@ import { SheepfsError } from '../../src/errors.ts'
 import { BAD_CONFIGS } from './bad-configs.ts'
 
 const source = { file: '/etc/sheepfs/cluster1.toml', instance: 'cluster1' }
+
+test('owners have names or numbers', () => {
+  const text = 'sheep = ["h"]\n[[mount]]\nmountpoint = "/srv/a"\nuid = "daemon"\ngid = "root"'
+  const [mount] = parseConfig(text, source).mount
+  const [, , uid] = execFileSync('getent', ['passwd', 'daemon'], { encoding: 'utf8' }).split(':')
+  assert.deepEqual([mount?.uid, mount?.gid], [Number(uid), 0])
+})
 
 test('a short configuration gets its defaults, and everything in its canonical form', () => {
   const config = parseConfig(

@@ -125,7 +125,7 @@ test('sheepfsctl.8 tells of no event that there is not', () => {
 
 test('mount.sheepfs.8 has the options that the helper knows', () => {
   const [, table = ''] = MOUNT_USAGE.split(/^Options .*:\n/m)
-  const names = table.split('\n').flatMap((line) => line.trim().split(/ {2,}/)[0]?.split(', ') ?? [])
+  const names = table.split('\n').flatMap((line) => line.trim().split(/ {2,}/)[0]?.split(/, ?/) ?? [])
   const source = sourceOf('mount.sheepfs.8')
   for (const name of names.filter((text) => text !== '')) {
     assert.match(source, new RegExp(`^\\.It Cm .*\\b${name.replace(/=.*/, '')}\\b`, 'm'))

@@ -4,7 +4,13 @@ import { AbsolutePath, IoTimeoutDefaulted, Name, SheepAddresses, VolumeNameText 
 /** Names of the engines; the daemon proves that they are those of `fuse/engine.ts`. */
 export const EngineName = Type.Enum(['kernel', 'fuse-native'], { description: '"kernel" or "fuse-native"' })
 
-const userId = { minimum: 0, maximum: 0xffff_fffe, default: 0, description: 'a numeric id, 0 to 4294967294' }
+/** A number, or a name that has one when the configuration is read. */
+function account(what: string) {
+  const number = Type.Integer({ minimum: 0, maximum: 0xffff_fffe })
+  const name = Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_.-]*[$]?$' })
+  const description = `the name of a ${what}, or a numeric id, 0 to 4294967294`
+  return Type.Union([number, name], { default: 0, description })
+}
 
 const required = {
   mountpoint: AbsolutePath,
@@ -28,8 +34,8 @@ const defaulted = {
   ),
   volumes: Type.Array(VolumeNameText, { default: [], description: 'a list of the volumes that are always attached' }),
   allow_other: flag('true or false: whether other users than the owner get in', false),
-  uid: Type.Integer(userId),
-  gid: Type.Integer(userId),
+  uid: account('user'),
+  gid: account('group'),
   mode: Type.String({
     pattern: '^0?[0-7]{3}$',
     default: '0600',
@@ -56,6 +62,8 @@ export type MountDefaulted = Static<typeof MountDefaulted>
 export interface MountConfig extends MountDefaulted {
   name: string
   sheep: string[]
+  uid: number
+  gid: number
 }
 
 /** The file /etc/sheepfs/INSTANCE.toml. */

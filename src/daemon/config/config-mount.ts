@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { Flaw } from '../../api/explain-invalid.ts'
 import type { MountConfig, MountDefaulted } from '../../api/schema/config.ts'
 import { errorText } from '../../errors.ts'
+import { accountId } from './account-id.ts'
 import { addressText, parseAddress } from '../../sheep/address.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
 
@@ -23,6 +24,8 @@ export function resolveMount(table: MountDefaulted, context: MountContext, compl
   return {
     ...table,
     name: table.name ?? context.instance,
+    uid: idOf('uid', 'passwd', table.uid, complain),
+    gid: idOf('gid', 'group', table.gid, complain),
     mountpoint: canonicalMountpoint(table.mountpoint, complain),
     sheep: table.sheep ? canonicalAddresses(table.sheep, complain) : [...(context.sheep ?? [])],
     volumes: canonicalList(table.volumes, 'volumes', (text) => parseVolumeName(text).text, complain),
@@ -68,6 +71,15 @@ export function checkMounts(mounts: readonly MountConfig[], textOf = mountText):
 
 function isBelow(path: string, directory: string): boolean {
   return path === directory || path.startsWith(`${directory}/`)
+}
+
+function idOf(key: 'uid' | 'gid', database: 'passwd' | 'group', account: number | string, complain: Complain): number {
+  try {
+    return accountId(database, account)
+  } catch (error) {
+    complain(key, errorText(error))
+    return 0
+  }
 }
 
 function canonicalMountpoint(path: string, complain: Complain): string {

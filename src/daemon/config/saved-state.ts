@@ -12,10 +12,12 @@ const SavedVolume = Type.Object({
 })
 export type SavedVolume = Readonly<Static<typeof SavedVolume>>
 
+const RESOLVED = { name: Name, sheep: SheepAddresses, uid: Type.Integer(), gid: Type.Integer() }
+
 /** What an instance has got at run time, beside its configuration; it survives a restart of the daemon, not a reboot. */
 const SavedState = Type.Object({
   /** Mounts added through the control API. */
-  mounts: Type.Array(Type.Object({ ...MountDefaulted.properties, name: Name, sheep: SheepAddresses })),
+  mounts: Type.Array(Type.Object({ ...MountDefaulted.properties, ...RESOLVED })),
   /** Volumes attached at run time, by mount. */
   volumes: Type.Record(Type.String(), Type.Array(SavedVolume)),
 })
