@@ -12,8 +12,3 @@ export function tableText(columns: readonly Column[], rows: readonly (readonly s
       .trimEnd()
   return `${[titles, ...rows].map(line).join('\n')}\n`
 }
-
-/** `1 mount`, `2 mounts`. */
-export function countText(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`
-}

@@ -1,3 +1,4 @@
+import { countText } from '../count-text.ts'
 import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { patientWaiter, type Waiter } from '../sheep/waiter.ts'
@@ -263,10 +264,7 @@ export class Attachments {
   async #checkIdle(file: VolumeFile): Promise<void> {
     await file.whenClosed(this.#options.detachGraceMs ?? DETACH_GRACE_MS)
     if (file.isDetached || file.openCount === 0) return
-    throw new SheepfsError(
-      'busy',
-      `volume "${file.name}" is in use: open ${file.openCount} ${file.openCount === 1 ? 'time' : 'times'}`,
-    )
+    throw new SheepfsError('busy', `volume "${file.name}" is in use: open ${countText(file.openCount, 'time')}`)
   }
 
   /** Nobody waits for the end of that: the log tells of what is lost. */

@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path'
 import { checkSocketPath } from '../../api/listen-unix.ts'
 import type { InstanceConfig, MountConfig } from '../../api/schema/config.ts'
+import { countText } from '../../count-text.ts'
 import { errorText, isSheepfsError } from '../../errors.ts'
 import { readConfig } from '../config/config.ts'
 import { instanceFiles, readEnvironment, type Environment } from '../config/environment.ts'
@@ -28,14 +29,9 @@ export interface StartCheck {
 /** Looks at everything that a start would refuse, but for the clusters. Changes nothing. */
 export async function checkStart({ instance, variables }: StartFacts): Promise<StartCheck> {
   const own = readEnvironment(variables)
-  const file = instanceFiles(instance, own).config
-  const { environment, findings } = await checkEnvironment(
-    [COMMON_ENVIRONMENT_FILE, join(dirname(file), `${instance}.env`)],
-    {
-      own,
-      variables,
-    },
-  )
+  const unitFile = join(dirname(instanceFiles(instance, own).config), `${instance}.env`)
+  const { environment, findings } = await checkEnvironment([COMMON_ENVIRONMENT_FILE, unitFile], { own, variables })
+  const file = instanceFiles(instance, environment).config // the unit may have another one
   const { config, flaws } = await checkConfigFile(file, instance)
   if (config === undefined) return { config, environment, findings: [...findings, ...flaws] }
   const more = [
@@ -63,9 +59,7 @@ async function checkEnvironment(
       given = { ...given, ...found }
       environment = readEnvironment({ ...given, ...variables })
     } catch (error) {
-      const mend = isSheepfsError(error, 'not-permitted') ? 'run this as root' : `correct ${file}`
-      const report = isSheepfsError(error, 'not-permitted') ? warning : problem
-      findings.push(report(file, errorText(error), mend))
+      findings.push(flawOf(file, `correct ${file}`, error))
     }
   }
   return { environment, findings }
@@ -79,7 +73,7 @@ async function checkConfigFile(
     return { config: await readConfig({ file, instance }), flaws: [] }
   } catch (error) {
     const mend = isSheepfsError(error, 'not-found') ? `write ${file}, man sheepfs.toml has examples` : `correct ${file}`
-    return { config: undefined, flaws: [problem('configuration', errorText(error), mend)] }
+    return { config: undefined, flaws: [flawOf('configuration', mend, error)] }
   }
 }
 
@@ -96,11 +90,11 @@ async function checkSockets(start: {
   const group = config.socket_group
   const checks = [
     // whose group the daemon has that it takes otherwise, is not for this process to know
-    problemOf('socket_group', `correct socket_group in ${file}`, async () => {
+    problemOf('control socket', `correct socket_group in ${file}`, async () => {
       if (group !== undefined) await checkSocketGroup(group, account)
     }),
     ...(config.observer_socket ? [controlSocket, observerSocket] : [controlSocket]).map((path) =>
-      problemOf('socket', 'choose a shorter name, or another SHEEPFS_RUNTIME_DIR', () => {
+      problemOf('control socket', 'choose a shorter name, or another SHEEPFS_RUNTIME_DIR', () => {
         checkSocketPath(path)
       }),
     ),
@@ -122,11 +116,12 @@ async function problemOf(check: string, mend: string, look: () => Promise<void> 
     await look()
     return []
   } catch (error) {
-    return [problem(check, errorText(error), mend)]
+    return [flawOf(check, mend, error)]
   }
 }
 
-/** `1 mount`, `2 mounts`. */
-export function countText(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`
+/** What this user may not look at, the daemon may. */
+function flawOf(check: string, mend: string, error: unknown): Finding {
+  if (isSheepfsError(error, 'not-permitted')) return warning(check, errorText(error), 'run this as root')
+  return problem(check, errorText(error), mend)
 }

@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test'
 import { checkAccess, type AccessFacts } from '../../../src/daemon/doctor/check-access.ts'
 import { checkKernel } from '../../../src/daemon/doctor/check-kernel.ts'
 import { checkMounts, type MountFacts } from '../../../src/daemon/doctor/check-mounts.ts'
+import { parseEnvironmentFile } from '../../../src/daemon/config/environment-file.ts'
 import { checkStart } from '../../../src/daemon/doctor/check-start.ts'
 import { checkClusters } from '../../../src/daemon/doctor/check-sheep.ts'
 import { examine } from '../../../src/daemon/doctor/doctor.ts'
@@ -183,6 +184,12 @@ describe('a look at what a start would refuse', { timeout: 60_000 }, () => {
       (await look('', 'mnt', "SHEEPFS_STOP_TIMEOUT='1d'"))[0] ?? '',
       /^problem: SHEEPFS_STOP_TIMEOUT: found "1d"/,
     )
+  })
+
+  test('reads the environment of the unit as systemd does', () => {
+    assert.deepEqual(parseEnvironmentFile(`# no\n; no\nA=1\nB="a \\"b\\""\nC='x y' \n D=a\\\nb\nnone\n`), {
+      ...{ A: '1', B: 'a "b"', C: 'x y', D: 'ab' },
+    })
   })
 
   test('finds a path that is too long for a socket', async () => {
