@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Message, Response } from '../wire/message.ts'
 import type { Address } from './address.ts'
@@ -28,6 +29,10 @@ export class Errand implements Requests, Caller {
     waiter.signal.addEventListener('abort', () => {
       this.#connection?.destroy(waiter.signal.reason as SheepfsError)
     })
+  }
+
+  get clock(): Clock {
+    return this.#cluster.clock
   }
 
   get protoVer(): number {

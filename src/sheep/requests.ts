@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import type { Message, Response } from '../wire/message.ts'
 import type { Address } from './address.ts'
 import type { Connection } from './connection.ts'
@@ -32,6 +33,7 @@ export interface RequestOptions {
 
 /** What a cluster can be asked for: by everything that lasts, or in an errand. */
 export interface Requests {
+  readonly clock: Clock
   /** Version for internal operations: 0x0a, 0x09 or 0x08. */
   readonly protoVer: number
   /** Whether the cluster keeps VDI locks. */

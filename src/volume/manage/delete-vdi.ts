@@ -1,14 +1,15 @@
 import { SheepfsError } from '../../errors.ts'
 import type { Requests } from '../../sheep/requests.ts'
 import { expectSuccess, resultError } from '../../sheep/result-error.ts'
-import { readInode } from '../../sheep/vdi-lookup.ts'
-import { indexEntryOffset, MAX_DATA_OBJS, StorePolicy, type InodeHeader } from '../../wire/inode.ts'
-import { writeIndex } from '../../wire/object-ops.ts'
+import { MAX_DATA_OBJS, StorePolicy, type InodeHeader } from '../../wire/inode.ts'
+import { dataOid } from '../../wire/object-id.ts'
+import { writeIndex, writeObject } from '../../wire/object-ops.ts'
 import { Result } from '../../wire/sd-proto.ts'
 import { deleteVdi as deleteVdiMessage, type VdiSpec } from '../../wire/vdi-ops.ts'
 import { allEnded } from '../all-ended.ts'
 import { acquireVdiLock, releaseVdiLock } from '../vdi-lock.ts'
 import { findVdi, headerText, requireVdi, specOf } from './find-vdi.ts'
+import { readIndex } from './read-index.ts'
 
 /** Told how many of how many objects are released. */
 export type OnProgress = (done: number, total: number) => void
@@ -19,6 +20,7 @@ const LONGEST_RUN = 128
 const PARALLEL_RUNS = 4
 /** How often a request whose answer was lost is sent again. */
 const ATTEMPTS = 5
+const EMPTY = new Uint8Array(0)
 
 /**
  * Deletes a VDI or a snapshot with its objects, as far as no other shares them. Errors: not-found, locked. What is cleared
@@ -49,7 +51,7 @@ export async function deleteVdi(
  */
 async function clearIndex(cluster: Requests, header: InodeHeader, onProgress: OnProgress): Promise<void> {
   const what = headerText(header)
-  const index = await readIndex(cluster, header.vdiId, 0, MAX_DATA_OBJS)
+  const index = await readIndex(cluster, header, 0, MAX_DATA_OBJS)
   const runs = [...mappedRuns(index, 0)]
   const total = runs.reduce((sum, { length }) => sum + length, 0)
   let done = 0
@@ -58,12 +60,24 @@ async function clearIndex(cluster: Requests, header: InodeHeader, onProgress: On
   const queue = runs.values()
   const clearNext = async (): Promise<void> => {
     for (const run of queue) {
-      await clearRun(cluster, header.vdiId, what, run)
+      await requireWorking(cluster, header)
+      await clearRun(cluster, header, run)
       done += run.length
       onProgress(done, total)
     }
   }
   await allEnded(Array.from({ length: PARALLEL_RUNS }, clearNext))
+}
+
+/**
+ * An empty write asks whether a working VDI has become somebody's snapshot (docs/sheepdog-protocol.md#5.7): what would be cleared
+ * are its data then. Throws stale.
+ */
+async function requireWorking(cluster: Requests, header: InodeHeader): Promise<void> {
+  if (header.isSnapshot) return
+  const { result } = await cluster.change(writeObject(dataOid(header.vdiId, 0), 0, EMPTY))
+  if (result !== Result.READONLY) return
+  await requireSame(cluster, header)
 }
 
 interface Run {
@@ -85,26 +99,21 @@ function* mappedRuns(entries: Uint32Array, offset: number): Generator<Run> {
  * An update that may have been executed is not repeated blindly: only entries that still are not 0
  * (docs/sheepdog-protocol.md#0, rule 6).
  */
-async function clearRun(cluster: Requests, vid: number, what: string, run: Run): Promise<void> {
+async function clearRun(cluster: Requests, header: InodeHeader, run: Run): Promise<void> {
+  const what = headerText(header)
   let pending: readonly Run[] = [run]
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     let isLost = false
     for (const { first, length } of pending) {
-      const response = await cluster.changeOnce(writeIndex(vid, first, new Array<number>(length).fill(0)))
+      const response = await cluster.changeOnce(writeIndex(header.vdiId, first, new Array<number>(length).fill(0)))
       if (!response) isLost = true
       else expectSuccess(response, `index of ${what}`)
     }
     if (!isLost) return
-    pending = [...mappedRuns(await readIndex(cluster, vid, run.first, run.length), run.first)]
+    pending = [...mappedRuns(await readIndex(cluster, header, run.first, run.length), run.first)]
     if (pending.length === 0) return
   }
   throw new SheepfsError('io', `index of ${what}: the cluster lost the request ${ATTEMPTS} times`)
-}
-
-async function readIndex(cluster: Requests, vid: number, first: number, count: number): Promise<Uint32Array> {
-  const entries = new Uint32Array(count)
-  await readInode(cluster, vid, indexEntryOffset(first), new Uint8Array(entries.buffer))
-  return entries
 }
 
 /**
@@ -115,7 +124,10 @@ async function requireSame(cluster: Requests, header: InodeHeader): Promise<bool
   const present = await findVdi(cluster, specOf(header))
   if (!present) return false
   if (present.vdiId === header.vdiId) return true
-  throw new SheepfsError('stale', `${headerText(header)} was replaced by another while it was being deleted`)
+  throw new SheepfsError(
+    'stale',
+    `${headerText(header)} has become a snapshot, or was replaced, while it was being deleted: its snapshot may miss parts`,
+  )
 }
 
 async function sendDelete(cluster: Requests, header: InodeHeader): Promise<void> {
