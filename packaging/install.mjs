@@ -147,6 +147,8 @@ function isRuntime(path, file) {
   const parts = path.split('/')
   if (parts.includes('node_modules')) return false // packages below are listed by themselves
   if (parts[0] === 'prebuilds') return isPrebuildOfThisMachine(parts)
+  if (/^musl_/.test(parts[0])) return false // the library of another kind of system
+  if (path === 'cnoke.cjs') return false // compiles, where there is no binary
   if (parts.includes('.deps')) return false // what make notes
   if (DEVELOPERS_FOLDERS.test(parts[0]) || parts.includes('obj.target')) return false
   if (statSync(file).isDirectory()) return true
@@ -178,6 +180,8 @@ for (const unit of ['sheepfs@.service', 'sheepfs-outage@.service']) {
   install(`systemd/${unit}`, `${values['unit-dir']}/${unit}`)
 }
 install('systemd/sheepfs-generator', `${dirname(values['unit-dir'])}/system-generators/sheepfs-generator`, 0o755)
+install('systemd/mount-with', `${HOME}/mount-with`, 0o755)
+install('packaging/restart-instances', `${HOME}/restart-instances`, 0o755)
 install('systemd/sheepfs.sysusers', '/usr/lib/sysusers.d/sheepfs.conf')
 install('systemd/sheepfs.tmpfiles', '/usr/lib/tmpfiles.d/sheepfs.conf')
 install('etc/default/sheepfs', '/etc/default/sheepfs')

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { ControlClient } from '../api/client.ts'
 import { instanceFiles, readEnvironment } from '../daemon/config/environment.ts'
+import { readServiceUnit } from '../daemon/system/service-unit.ts'
 import { errorText, isSheepfsError } from '../errors.ts'
 import { tellError } from '../journal.ts'
 
@@ -9,15 +10,21 @@ const IO_TIMEOUT_S = 5
 
 /*
  * Called by sheepfs-outage@.service when an instance or the system goes down, before file systems on volumes are
- * unmounted: without it an unmount would wait for a dead cluster for ever. The next start waits as configured again.
+ * unmounted: without it an unmount would wait for a dead cluster for ever. The next start waits as configured again. A
+ * restart unmounts nothing, and waits on.
  */
-try {
-  const client = new ControlClient(instanceFiles(process.argv[2] ?? '', readEnvironment(process.env)).controlSocket)
+async function endWaiting(instance: string): Promise<void> {
+  if ((await readServiceUnit(`sheepfs@${instance}.service`)).job === 'restart') return
+  const client = new ControlClient(instanceFiles(instance, readEnvironment(process.env)).controlSocket)
   for (const { name, io_timeout: configured } of await client.mounts()) {
     if (configured === 'forever' || configured > IO_TIMEOUT_S) {
       await client.patchMount(name, { io_timeout: IO_TIMEOUT_S })
     }
   }
+}
+
+try {
+  await endWaiting(process.argv[2] ?? '')
 } catch (error) {
   if (!isSheepfsError(error, 'not-running')) {
     tellError(`sheepfs-end-waiting: ${errorText(error)}\n`)

@@ -67,7 +67,7 @@ export interface MountState {
   readonly locks: readonly BookedLock[]
 }
 
-/** The first thing a worker is told. With the kernel engine, descriptor 3 is the device of the mount. */
+/** The first thing a worker is told. Descriptor 5 is the record of the mount; with the kernel engine, 3 is its device. */
 export interface WorkerStart {
   readonly kind: 'start'
   /** To serve the mount; or to close, in place of a dead worker of a mount that is over, what that had locked. */
@@ -78,6 +78,8 @@ export interface WorkerStart {
   readonly handles: readonly OpenHandle[]
   /** 1 for the first worker of a mount; a later one takes over from a predecessor. */
   readonly generation: number
+  /** The mount outlives the supervisor too: its device is with the service manager. */
+  readonly isKept: boolean
 }
 
 /** What a supervisor asks a worker for besides the state it is told of. */

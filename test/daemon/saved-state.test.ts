@@ -13,6 +13,39 @@ function stateOf(...names: readonly string[]): SavedState {
   return { mounts: [], volumes: { m: names.map((name) => ({ name, readOnly: false })) } }
 }
 
+/** Byte for byte what version 0.1.0 has written, before states had a version. */
+const OF_0_1_0 = `{
+  "mounts": [
+    {
+      "name": "added",
+      "mountpoint": "/srv/added",
+      "sheep": [
+        "127.0.0.1:7000"
+      ],
+      "engine": "kernel",
+      "page_cache": false,
+      "object_cache": false,
+      "write_back": true,
+      "allow_other": true,
+      "volumes": [],
+      "io_timeout": "forever",
+      "uid": 0,
+      "gid": 0,
+      "mode": "0600"
+    }
+  ],
+  "volumes": {
+    "added": [
+      {
+        "name": "v",
+        "readOnly": false,
+        "isTemporary": false
+      }
+    ]
+  }
+}
+`
+
 describe('the saved state', () => {
   let folder: string
   let path: string
@@ -60,6 +93,20 @@ describe('the saved state', () => {
       await writeFile(path, text)
       assert.deepEqual(await readSavedState(path, log), NONE, text)
     }
+  })
+
+  test('of version 0.1.0 is taken over', async () => {
+    await writeFile(path, OF_0_1_0)
+    assert.deepEqual(await readSavedState(path, log), JSON.parse(OF_0_1_0))
+  })
+
+  test('of a later version counts for what both versions know', async () => {
+    const { mounts, volumes } = JSON.parse(OF_0_1_0) as SavedState
+    await writeFile(path, JSON.stringify({ version: 9, mounts, volumes: { m: [{ vdi: 'v' }] }, served: [], more: 1 }))
+    assert.deepEqual(await readSavedState(path, log), { mounts, volumes: {} })
+    const served = { sheep: [], socket_group: undefined, observer_socket: true, mount: mounts }
+    await writeFile(path, JSON.stringify({ version: 9, mounts: 'none', volumes, served }))
+    assert.deepEqual(await readSavedState(path, log), { mounts: [], volumes, served })
   })
 
   test('that cannot be written does not end the daemon', async () => {

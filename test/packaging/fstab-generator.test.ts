@@ -108,15 +108,20 @@ describe('the generator for fstab', { skip: NO_SYSTEMD }, () => {
       const services = folders.filter((name) => name.endsWith('.service.d'))
       assert.deepEqual(services.toSorted(), ['sheepfs@-n.service.d', 'sheepfs@c.service.d', 'sheepfs@d.service.d'])
       const dropIns = await Promise.all(services.map((name) => readFile(join(out, name, '50-fstab.conf'), 'utf8')))
-      for (const text of dropIns) assert.match(text, /^\[Service\]\n(ExecStartPost=-\+\/bin\/systemctl .*\n)+$/)
-      const commands = [...dropIns.join('').matchAll(/ start --no-block (.*)$/gm)].map(([, unit]) => unit ?? '')
+      for (const text of dropIns) {
+        assert.match(
+          text,
+          /^\[Service\]\n(Exec(Stop|StartPost)=-\+\/usr\/lib\/sheepfs\/mount-with sheepfs@\S+ st(op|art) .*\n)+$/,
+        )
+      }
+      const commands = [...dropIns.join('').matchAll(/ start (.*)$/gm)].map(([, unit]) => unit ?? '')
       assert.deepEqual(
         commands.map((unit) => unit.replaceAll('\\\\', '\\')).toSorted(), // as systemd reads a command line
         await namesOf(LINES.filter(({ isStarted }) => isStarted)),
       )
       assert.match(
         await readFile(join(out, 'srv-twice.mount.d/50-sheepfs.conf'), 'utf8'),
-        /^Requires=sheepfs@d\.service$/m,
+        /^Wants=sheepfs@d\.service$/m, // not Requires=: a restart unmounts nothing
       )
     })
   }

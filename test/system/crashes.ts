@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
+import { basename } from 'node:path'
 import { describe, test } from 'node:test'
 import { placeNextVersion } from './stage/package.ts'
 import { CONFIG, type Site, TREE } from './stage/site.ts'
 
 const WORKER = `sheepfsctl mounts --json | grep -oP '"pid": ?\\K\\d+'`
 const RESTARTS = 'systemctl show --value --property NRestarts sheepfs@cluster1'
+const MAIN_PID = 'systemctl show --value --property MainPID sheepfs@cluster1'
+const STORED = 'systemctl show --value --property NFileDescriptorStore sheepfs@cluster1'
 const GENERATION = `sheepfsctl mounts --json | grep -oP '"generation": ?\\K\\d+'`
 
 const WRITER = `
@@ -29,12 +32,13 @@ export function showCrashes(site: Site): void {
       assert.equal(Number(await sh(GENERATION)), generation + 1)
     })
 
-    test('a daemon that is killed is started again, and what was mounted is mounted again', async () => {
+    test('a daemon that is killed, alone or with its workers, is not noticed by who writes', async () => {
       const restarts = Number(await sh(RESTARTS))
-      await sh('systemctl kill --kill-whom=main -s KILL sheepfs@cluster1')
-      await site.machine.eventually(`test $(${RESTARTS}) -gt ${restarts} && systemctl is-active sheepfs@cluster1`)
-      await site.machine.eventually('cmp /etc/passwd /srv/web/passwd && test -d /srv/tree/volume')
-      await sh('touch /srv/web/after')
+      await underWrites('systemctl kill --kill-whom=main -s KILL sheepfs@cluster1')
+      await underWrites('systemctl kill -s KILL sheepfs@cluster1')
+      await site.machine.eventually(`test $(${RESTARTS}) -eq ${restarts + 2} && systemctl is-active sheepfs@cluster1`)
+      await sh('cmp /etc/passwd /srv/web/passwd && test -d /srv/tree/volume')
+      assert.equal(await sh(STORED), '2') // the device of the mount, and its record
     })
 
     test('a reload takes another configuration, and nothing of one that is wrong', async () => {
@@ -51,16 +55,36 @@ export function showCrashes(site: Site): void {
       await underWrites(`systemctl reload sheepfs@cluster1; ! test -e ${TREE}/volume/extra`)
     })
 
-    test('a restart of the service mounts again what was mounted', async () => {
-      await sh('systemctl restart sheepfs@cluster1')
-      await site.machine.eventually('cmp /etc/passwd /srv/web/passwd && test -d /srv/tree/volume')
+    test('a restart of the service unmounts nothing, and is not noticed by who writes', async () => {
+      const [generation, pid] = [Number(await sh(GENERATION)), await sh(MAIN_PID)]
+      await underWrites('systemctl restart sheepfs@cluster1')
+      assert.equal(Number(await sh(GENERATION)), generation + 1)
+      assert.notEqual(await sh(MAIN_PID), pid)
+      await sh('cmp /etc/passwd /srv/web/passwd && test -d /srv/tree/volume')
     })
 
-    test('an upgrade of the package puts a new worker under every mount, and who writes does not notice', async () => {
+    test('an upgrade of the package, and going back, replaces all of the program, and who writes does not notice', async () => {
       await placeNextVersion(site.machine, site.deb, '/var/tmp/next.deb')
-      const generation = Number(await sh(GENERATION))
-      await underWrites('apt-get install -y /var/tmp/next.deb')
-      assert.equal(Number(await sh(GENERATION)), generation + 1)
+      for (const deb of ['next.deb', basename(site.deb)]) {
+        const pid = await sh(MAIN_PID)
+        await underWrites(`apt-get install -y --allow-downgrades /var/tmp/${deb}`)
+        assert.notEqual(await sh(MAIN_PID), pid)
+      }
+    })
+
+    test('a restart with a configuration that is wrong serves on what is mounted', async () => {
+      await site.machine.write('/etc/sheepfs/cluster1.toml', 'sheeps = []\n')
+      await underWrites('systemctl restart sheepfs@cluster1')
+      assert.match(await sh('journalctl --unit sheepfs@cluster1 --lines 20'), /goes on as before: .*sheeps/)
+      await site.machine.write('/etc/sheepfs/cluster1.toml', CONFIG)
+      await sh('systemctl restart sheepfs@cluster1')
+    })
+
+    test('a state file that is lost takes no mount with it', async () => {
+      await underWrites('rm /run/sheepfs/cluster1/state.json; systemctl kill -s KILL sheepfs@cluster1')
+      await site.machine.write('/run/sheepfs/cluster1/state.json', '{"mounts": [{')
+      await underWrites('systemctl kill -s KILL sheepfs@cluster1')
+      await sh('cmp /etc/passwd /srv/web/passwd && test -e /run/sheepfs/cluster1/state.json')
     })
 
     test('the package is not removed while something is mounted', async () => {

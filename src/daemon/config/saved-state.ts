@@ -1,7 +1,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { Type, type Static } from 'typebox'
 import { Check } from 'typebox/value'
-import { MountDefaulted } from '../../api/schema/config.ts'
+import { type InstanceConfig, MountDefaulted } from '../../api/schema/config.ts'
 import { Name, SheepAddresses, VolumeNameText } from '../../api/schema/scalars.ts'
 import type { Logger } from '../../log.ts'
 
@@ -13,33 +13,63 @@ const SavedVolume = Type.Object({
 export type SavedVolume = Readonly<Static<typeof SavedVolume>>
 
 const RESOLVED = { name: Name, sheep: SheepAddresses, uid: Type.Integer(), gid: Type.Integer() }
+const SavedMount = Type.Object({ ...MountDefaulted.properties, ...RESOLVED })
+
+/** Of the file. Whoever reads a later one takes what both versions have. */
+export const STATE_VERSION = 2
 
 /** What an instance has got at run time, beside its configuration; it survives a restart of the daemon, not a reboot. */
 const SavedState = Type.Object({
+  /** Missing in the first version, which has no `served` either. */
+  version: Type.Optional(Type.Integer()),
   /** Mounts added through the control API. */
-  mounts: Type.Array(Type.Object({ ...MountDefaulted.properties, ...RESOLVED })),
+  mounts: Type.Array(SavedMount),
   /** Volumes attached at run time, by mount. */
   volumes: Type.Record(Type.String(), Type.Array(SavedVolume)),
+  /** The configuration that holds, which the file need not have any more. */
+  served: Type.Optional(
+    Type.Object({
+      sheep: Type.Array(Type.String()),
+      socket_group: Type.Optional(Type.String()),
+      observer_socket: Type.Boolean(),
+      mount: Type.Array(SavedMount),
+    }),
+  ),
 })
 export interface SavedState {
-  readonly mounts: readonly Static<typeof SavedState>['mounts'][number][]
+  readonly version?: number
+  readonly mounts: readonly Static<typeof SavedMount>[]
   readonly volumes: Readonly<Partial<Record<string, readonly SavedVolume[]>>>
+  readonly served?: InstanceConfig | undefined
 }
 
 const EMPTY: SavedState = { mounts: [], volumes: {} }
 
-/** Reads the state of a predecessor; a file that is missing or broken counts as none. */
+/** Reads the state of a predecessor; a file that is missing or broken counts as none, and so does a part that is broken. */
 export async function readSavedState(path: string, log: Logger): Promise<SavedState> {
   try {
     const saved: unknown = JSON.parse(await readFile(path, 'utf8'))
-    if (Check(SavedState, saved)) return saved
-    log.warn(`${path} is not understood: what was added at run time is not there again`)
+    if (!Check(SavedState, saved))
+      log.warn(`${path} is not understood: what was added at run time is not all there again`)
+    return typeof saved === 'object' && saved !== null ? partsOf(saved) : EMPTY
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
       log.warn({ err: error }, `${path} cannot be read: what was added at run time is not there again`)
     }
   }
   return EMPTY
+}
+
+function partsOf(saved: object): SavedState {
+  const { mounts, volumes, served } = SavedState.properties
+  const { served: config } = saved as { served?: InstanceConfig }
+  return {
+    ...EMPTY,
+    ...('mounts' in saved && Check(mounts, saved.mounts) ? { mounts: saved.mounts } : {}),
+    ...('volumes' in saved && Check(volumes, saved.volumes) ? { volumes: saved.volumes } : {}),
+    // JSON has nothing for a group that is not set
+    ...(config && Check(served, config) ? { served: { ...config, socket_group: config.socket_group } } : {}),
+  }
 }
 
 /** Writes the state, one version after the other; a reader sees a whole one. */

@@ -21,6 +21,8 @@ export type LifeState =
   | 'closing' // it is over in the kernel; its worker closes the volumes
   | 'cutting' // that has taken too long: its worker is killed
   | 'dropping' // nobody serves it any more; the device is let go of
+  | 'leaving' // the worker finishes what it has begun, for a successor of this process
+  | 'left' // mounted, and kept for a successor of this process
   | 'ended'
 
 /** One mount's life up to now. A value: `step` makes the next one. */
@@ -44,6 +46,8 @@ export interface Life {
   readonly deaths: number
   /** Attempts to unmount that are under way. */
   readonly stops: number
+  /** This process ends, and leaves the mount to a successor unless that attempt to unmount it succeeds. */
+  readonly isLeaving: boolean
   /** What follows once the device is let go of. */
   readonly afterDrop: 'idle' | 'renewing' | 'ended'
 }
@@ -59,6 +63,7 @@ export const NEW_LIFE: Life = {
   canSucceed: false,
   deaths: 0,
   stops: 0,
+  isLeaving: false,
   afterDrop: 'ended',
 }
 
@@ -66,10 +71,14 @@ export const NEW_LIFE: Life = {
 export type LifeEvent =
   /** Mount, and serve. */
   | { readonly kind: 'start' }
+  /** A predecessor of this process has left it mounted: serve it. */
+  | { readonly kind: 'adopt' }
   /** Put another worker under it. */
   | { readonly kind: 'restart'; readonly id: number }
   /** Unmount; with `force` also when it is in use, and whatever that costs. */
   | { readonly kind: 'stop'; readonly id: number; readonly force: boolean }
+  /** This process ends, and a successor serves on what outlives it. */
+  | { readonly kind: 'leave' }
   | { readonly kind: 'made'; readonly outlivesWorker: boolean }
   | { readonly kind: 'not-made'; readonly error: SheepfsError }
   | { readonly kind: 'renewed' }
@@ -128,6 +137,8 @@ export type LifeEffect =
   | { readonly kind: 'stopped'; readonly error: SheepfsError | undefined }
   /** Tells one who has asked for something that is not done. */
   | { readonly kind: 'refuse'; readonly id: number; readonly error: SheepfsError }
+  /** Tells who ends this process that a successor may come, and all others that it is over here. */
+  | { readonly kind: 'left'; readonly error: SheepfsError }
 
 export interface Step {
   readonly life: Life
@@ -157,6 +168,8 @@ function closed({ name }: Life, why: string): SheepfsError {
   return new SheepfsError('closed', `mount "${name}" ${why}`)
 }
 
+const TAKEN_OVER = 'taken over from the daemon before'
+
 const wasStopped = (life: Life): SheepfsError => closed(life, 'was stopped before it served')
 
 /** The worker's last words, for all states that hear of its end in "gone". */
@@ -164,6 +177,16 @@ const noteOver: Entry<'over'> = (life, { error, isHandedOver }) =>
   stay(life, { isOver: error === undefined && !isHandedOver, failure: error })
 
 const isIgnored = (life: Life): Step => stay(life)
+
+/** Nothing more is done here. */
+function leave(life: Life, state: 'left' | 'ended', ...before: readonly LifeEffect[]): Step {
+  return go(life, state, {}, ...before, { kind: 'left', error: closed(life, 'is left to the next daemon') })
+}
+
+const refuseStop =
+  (why: string): Entry<'stop'> =>
+  (life, { id }) =>
+    stay(life, {}, { kind: 'refuse', id, error: new SheepfsError('busy', `mount "${life.name}" ${why}`) })
 
 const refuseRestart =
   (why: string): Entry<'restart'> =>
@@ -221,13 +244,27 @@ const stopUnserved =
     return stay(life, {}, { kind: 'refuse', id, error: new SheepfsError('busy', text) })
   }
 
+/** It could not be unmounted. */
+const goOn: Entry<'not-unmounted'> = (life, { id, error }) => {
+  const refusal = { kind: 'refuse', id, error } as const
+  const stops = life.stops - 1
+  if (stops > 0) return stay(life, { stops }, refusal)
+  if (life.worker === 'serving') return go(life, 'serving', { stops }, refusal)
+  if (life.worker === 'starting') return go(life, 'succeeding', { stops }, refusal)
+  if (life.isOver) return go(life, 'looking', { stops }, refusal, { kind: 'look' })
+  const isDue = life.canSucceed && !life.failure // after a pause that runs already
+  return go(life, 'orphaned', { stops }, refusal, ...(isDue ? [] : [{ kind: 'pause', ms: 0 } as const]))
+}
+
 /** The parts of the table. Every state has every event that can come; all others are refused. */
 const TABLE: Readonly<Record<LifeState, Entries>> = {
   idle: {
     start: (life) => go(life, 'making', { reason: undefined, failure: undefined }, { kind: 'make' }),
+    adopt: (life) => go(life, 'renewing', { canSucceed: true, owes: true, reason: TAKEN_OVER }, { kind: 'renew' }),
     stop: (life) =>
       life.owes ? end(life) : go(life, 'ended', { reason: undefined }, { kind: 'stopped', error: undefined }),
     restart: refuseRestart('is not mounted'),
+    leave: (life) => leave(life, 'ended'),
   },
 
   making: {
@@ -236,6 +273,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
     'not-made': (life, { error }) => go(life, 'idle', { reason: error.message }, { kind: 'not-served', error }),
     stop: (life) => go(life, 'unmaking', {}),
     restart: refuseRestart('is being made'),
+    leave: (life) => go(life, 'unmaking', {}),
   },
 
   opening: {
@@ -249,6 +287,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
     // a first worker has locks that nobody else knows of
     stop: (life) => endNow(life, 'abandon'),
     restart: refuseRestart('does not serve yet'),
+    leave: (life) => endNow(life, 'abandon'),
   },
 
   serving: {
@@ -265,6 +304,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
       return stay(life, {}, { kind: 'refuse', id, error })
     },
     stop: (life, { id, force }) => go(life, 'unmounting', { stops: 1 }, { kind: 'unmount', id, force }),
+    leave: (life) => go(life, 'leaving', {}, { kind: 'hand-over' }),
   },
 
   'handing-over': {
@@ -274,12 +314,14 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
     stuck: isIgnored,
     restart: isIgnored,
     stop: stopUnserved((life) => endNow(life, 'kill')),
+    leave: (life) => go(life, 'leaving', {}),
   },
 
   orphaned: {
     due: (life) => go(life, 'renewing', {}, { kind: 'renew' }),
     restart: (life) => go(life, 'renewing', { deaths: 0 }, { kind: 'end-pause' }, { kind: 'renew' }),
     stop: stopUnserved((life) => end(life, { kind: 'end-pause' }, { kind: 'abort' })),
+    leave: (life) => leave(life, 'left', { kind: 'end-pause' }),
   },
 
   renewing: {
@@ -288,6 +330,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
       go(life, 'orphaned', { reason: error.message, deaths: FEW_DEATHS + 1 }, { kind: 'pause', ms: LONGEST_PAUSE_MS }),
     restart: isIgnored,
     stop: stopUnserved((life) => go(life, 'unmaking', {})),
+    leave: (life) => go(life, 'leaving', {}),
   },
 
   succeeding: {
@@ -296,6 +339,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
     gone: mourn,
     restart: isIgnored,
     stop: stopUnserved((life) => endNow(life, 'kill')),
+    leave: (life) => go(life, 'leaving', {}, { kind: 'kill' }),
   },
 
   looking: {
@@ -305,6 +349,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
         : drop(life, 'ended', { reason: 'unmounted from outside' }),
     restart: refuseRestart('has ended'),
     stop: (life) => go(life, 'unmaking', { reason: undefined }),
+    leave: (life) => go(life, 'unmaking', { reason: undefined }),
   },
 
   unmounting: {
@@ -312,15 +357,11 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
       life.worker !== 'none'
         ? go(life, 'closing', { owes: true, deaths: 0, reason: undefined, stops: 0 }, { kind: 'limit', force })
         : end({ ...life, stops: 0 }, { kind: 'end-pause' }),
-    'not-unmounted': (life, { id, error }) => {
-      const refusal = { kind: 'refuse', id, error } as const
-      const stops = life.stops - 1
-      if (stops > 0) return stay(life, { stops }, refusal)
-      if (life.worker === 'serving') return go(life, 'serving', { stops }, refusal)
-      if (life.worker === 'starting') return go(life, 'succeeding', { stops }, refusal)
-      if (life.isOver) return go(life, 'looking', { stops }, refusal, { kind: 'look' })
-      const isDue = life.canSucceed && !life.failure // after a pause that runs already
-      return go(life, 'orphaned', { stops }, refusal, ...(isDue ? [] : [{ kind: 'pause', ms: 0 } as const]))
+    'not-unmounted': (life, event) => {
+      const next = goOn(life, event)
+      if (!life.isLeaving) return next
+      const after = step(next.life, { kind: 'leave' })
+      return { ...after, effects: [...next.effects, ...after.effects] }
     },
     over: noteOver,
     serves: (life) => stay(life, { worker: 'serving' }),
@@ -336,6 +377,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
     due: (life) => stay(life, { worker: 'starting', failure: undefined }, { kind: 'start-worker' }),
     restart: refuseRestart('is being stopped'),
     stop: (life, { id, force }) => stay(life, { stops: life.stops + 1 }, { kind: 'unmount', id, force }),
+    leave: (life) => stay(life, { isLeaving: true }),
   },
 
   unmaking: {
@@ -347,6 +389,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
     seen: (life) => end(life),
     restart: refuseRestart('is being stopped'),
     stop: isIgnored,
+    leave: isIgnored,
   },
 
   closing: {
@@ -359,6 +402,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
     'not-unmounted': isIgnored,
     restart: refuseRestart('is being stopped'),
     stop: (life, { force }) => stay(life, {}, ...(force ? [{ kind: 'limit', force } as const] : [])),
+    leave: isIgnored,
   },
 
   cutting: {
@@ -370,6 +414,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
     'not-unmounted': isIgnored,
     restart: refuseRestart('is being stopped'),
     stop: isIgnored,
+    leave: isIgnored,
   },
 
   dropping: {
@@ -392,6 +437,26 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
     'not-unmounted': isIgnored,
     restart: refuseRestart('has ended'),
     stop: (life) => stay(life, { afterDrop: 'ended' }),
+    leave: (life) => stay(life, { afterDrop: 'ended' }),
+  },
+
+  leaving: {
+    over: isIgnored,
+    stuck: isIgnored,
+    serves: isIgnored,
+    gone: (life) => leave({ ...life, worker: 'none' }, 'left'),
+    late: (life) => stay(life, {}, { kind: 'kill' }),
+    renewed: (life) => leave(life, 'left'),
+    'not-renewed': (life) => leave(life, 'left'),
+    restart: refuseRestart('is left to the next daemon'),
+    stop: refuseStop('is left to the next daemon'),
+    leave: isIgnored,
+  },
+
+  left: {
+    restart: refuseRestart('is left to the next daemon'),
+    stop: refuseStop('is left to the next daemon'),
+    leave: isIgnored,
   },
 
   ended: {
@@ -400,5 +465,6 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
     'not-unmounted': isIgnored,
     restart: refuseRestart('has ended'),
     stop: (life) => stay(life, {}, { kind: 'stopped', error: undefined }),
+    leave: (life) => leave(life, 'ended'),
   },
 }

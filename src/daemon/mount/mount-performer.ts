@@ -37,6 +37,8 @@ export interface MountSurroundings {
    */
   readonly startServer: (purpose: 'serve' | 'close', tell: (news: ServerNews) => void) => MountServer
   readonly name: string
+  /** A predecessor of this process may have left locks. */
+  readonly owes: boolean
   /** Calls `then` after that time unless what is returned was called before. */
   readonly pause: (ms: number, then: () => void) => () => void
   /** The life has come to another state, or another reason. */
@@ -60,6 +62,7 @@ export class MountPerformer {
   readonly #serving = new Set<Deferred<undefined>>()
   readonly #stopping = new Map<number, Deferred<undefined>>()
   readonly #restarting = new Map<number, Deferred<undefined>>()
+  #leaving: Deferred<undefined> | undefined
   #life: Life
   #server: MountServer | undefined
   #endPause: () => void = () => undefined
@@ -71,7 +74,8 @@ export class MountPerformer {
 
   constructor(surroundings: MountSurroundings) {
     this.#surroundings = surroundings
-    this.#life = { ...NEW_LIFE, name: surroundings.name }
+    const { name, owes } = surroundings
+    this.#life = { ...NEW_LIFE, name, owes }
   }
 
   get life(): Life {
@@ -81,6 +85,11 @@ export class MountPerformer {
   /** Mounts; resolves when the mount serves. Errors: why it does not; nothing is left then, and it may be tried again. */
   start(): Promise<void> {
     return this.#untilServed({ kind: 'start' })
+  }
+
+  /** Serves what a predecessor of this process has left mounted; resolves when it serves. */
+  adopt(): Promise<void> {
+    return this.#untilServed({ kind: 'adopt' })
   }
 
   /** Resolves when the mount serves the next time. Errors: why it will not. */
@@ -102,6 +111,13 @@ export class MountPerformer {
     const { id, answer } = this.#ask(this.#stopping)
     this.#post({ kind: 'stop', id, force })
     return answer.promise
+  }
+
+  /** Resolves when the mount is served no more, and kept for a successor of this process; or has ended. */
+  leave(): Promise<void> {
+    this.#leaving ??= deferred<undefined>()
+    this.#post({ kind: 'leave' })
+    return this.#leaving.promise
   }
 
   #untilServed(event: LifeEvent): Promise<void> {
@@ -215,12 +231,17 @@ export class MountPerformer {
     },
     stopped: ({ error }) => {
       settleAll(this.#stopping, error)
+      this.#leaving?.resolve(undefined)
     },
     refuse: ({ id, error }) => {
       const asker = this.#stopping.get(id) ?? this.#restarting.get(id)
       this.#stopping.delete(id)
       this.#restarting.delete(id)
       asker?.reject(error)
+    },
+    left: ({ error }) => {
+      for (const askers of [this.#serving, this.#restarting, this.#stopping]) settleAll(askers, error)
+      this.#leaving?.resolve(undefined)
     },
   }
 

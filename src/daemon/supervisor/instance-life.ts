@@ -11,6 +11,8 @@ const RETRY_PAUSE_MS = 3000
 /** From then on a stop waits for no cluster: what cannot be written any more fails. */
 const STOP_IO_TIMEOUT_MS = 5000
 const BUSY_PAUSE_MS = 500
+/** How long the successor may be waited for because the kernel does not know a size yet. */
+const TELL_LIMIT_MS = 3000
 
 /**
  * Starts all mounts and resolves when all serve. Those that fail are tried again and again: when others serve, it resolves
@@ -19,22 +21,22 @@ const BUSY_PAUSE_MS = 500
  */
 export async function startMounts(instance: Instance, log: Logger): Promise<void> {
   const mounts = await Promise.all(
-    instance.wantedMounts().map(async ({ config, isConfigured, volumes }) => {
-      const engine = await chooseEngine(config.engine)
-      return instance.enlist(config, { isConfigured, engine, volumes })
+    instance.wantedMounts().map(async ({ config, left, ...how }) => {
+      const engine = left ? 'kernel' : await chooseEngine(config.engine)
+      return instance.enlist(config, { ...how, left, engine })
     }),
   )
   const started = startAll(instance, mounts, log)
   started.catch(() => undefined) // is heard of below, or comes when others serve
   await Promise.race([started, pause(START_LIMIT_MS)])
-  if (!mounts.some(isServing)) await started
+  if (!mounts.some(isMounted)) await started
 }
 
 async function startAll(instance: Instance, mounts: readonly ManagedMount[], log: Logger): Promise<void> {
   const outcomes = await Promise.all(mounts.map((mount) => tryMount(instance, mount)))
   const failures = outcomes.filter((outcome) => outcome !== undefined)
   const fatal = failures.find(({ mount }) => mount.isConfigured)
-  if (fatal && !mounts.some(isServing)) throw fatal.error
+  if (fatal && !mounts.some(isMounted)) throw fatal.error
   for (const { error } of failures) log.error(`${error.message}; tried again until it serves`)
   await Promise.all(
     failures.map(async ({ mount, error }) => {
@@ -44,8 +46,9 @@ async function startAll(instance: Instance, mounts: readonly ManagedMount[], log
   )
 }
 
-function isServing({ keeper }: ManagedMount): boolean {
-  return keeper.state === 'serving'
+/** It serves, or was taken over and waits for its cluster: nobody may take it away. */
+function isMounted({ keeper }: ManagedMount): boolean {
+  return keeper.isStarted
 }
 
 /** Failures that may be over by themselves; others need somebody to mend something. */
@@ -78,6 +81,22 @@ export async function serveLater(instance: Instance, mount: ManagedMount, log: L
       log.debug({ mount: mount.name, err: error }, 'does not serve yet')
     }
   }
+}
+
+/**
+ * Ends the service of all mounts, for a successor of this process that serves them on; those that do not outlive it are ended
+ * as by `stopMounts`.
+ */
+export async function leaveMounts(instance: Instance, log: Logger, limitMs: number): Promise<void> {
+  const until = performance.now() + limitMs
+  await Promise.all(
+    instance.managed.map(async (mount) => {
+      if (!mount.keeper.isKept) return stopMount(instance, mount, { log, until })
+      // whoever tells the kernel a size waits for an answer, and would have to end before a successor can give it
+      await Promise.race([mount.kernelKnowsSizes(), pause(TELL_LIMIT_MS)])
+      await mount.keeper.leave()
+    }),
+  )
 }
 
 /**

@@ -9,9 +9,11 @@ import type { Logger, LogLevel } from '../../log.ts'
 import { chooseEngine } from '../choose-engine.ts'
 import { parseMount } from '../config/config.ts'
 import { pause } from './pause.ts'
+import type { Keeping } from './kept-mount.ts'
+import type { LeftMount } from './left-mounts.ts'
 import { ManagedMount, type ManagedMountOptions } from './managed-mount.ts'
 import type { WorkerAccount } from '../config/worker-account.ts'
-import type { SavedState, SavedStateFile, SavedVolume } from '../config/saved-state.ts'
+import { STATE_VERSION, type SavedState, type SavedStateFile, type SavedVolume } from '../config/saved-state.ts'
 
 /** Between tries of a mount whose caller waits for the cluster. */
 const MOUNT_PAUSE_MS = 1000
@@ -21,6 +23,9 @@ export interface InstanceOptions {
   readonly config: InstanceConfig
   readonly saved: SavedState
   readonly stateFile: SavedStateFile
+  readonly keeping: Keeping
+  /** What the predecessor of this daemon has left mounted, by name; `config` has all of it. */
+  readonly left: ReadonlyMap<string, LeftMount>
   readonly workerAccount: WorkerAccount | undefined
   readonly logLevel: LogLevel
   readonly log: Logger
@@ -96,26 +101,41 @@ export class Instance {
     return this.#mounts.get(mount.name) === mount
   }
 
+  /** A predecessor has left something mounted. */
+  get hasLeft(): boolean {
+    return this.#options.left.size > 0
+  }
+
+  /** Where mounts are kept for a successor of this process. */
+  get keeping(): Keeping {
+    return this.#options.keeping
+  }
+
   /** The mounts of the configuration, and those that a predecessor was given at run time. */
-  wantedMounts(): { config: MountConfig; isConfigured: boolean; volumes: readonly SavedVolume[] }[] {
-    const { saved } = this.#options
+  wantedMounts(): ({ config: MountConfig } & Pick<ManagedMountOptions, 'isConfigured' | 'volumes' | 'left'>)[] {
+    const { saved, left } = this.#options
     const configured = this.config.mount.map((config) => ({ config, isConfigured: true }))
     const names = new Set(this.config.mount.map(({ name }) => name))
     const added = saved.mounts.filter(({ name }) => !names.has(name))
     return [...configured, ...added.map((config) => ({ config, isConfigured: false }))].map((mount) => ({
       ...mount,
       volumes: saved.volumes[mount.config.name] ?? [],
+      left: left.get(mount.config.name),
     }))
   }
 
   /** Adds a mount that does not serve yet. Errors: exists; closed while the instance stops, which would never end it. */
-  enlist(config: MountConfig, how: Pick<ManagedMountOptions, 'isConfigured' | 'engine' | 'volumes'>): ManagedMount {
+  enlist(
+    config: MountConfig,
+    how: Pick<ManagedMountOptions, 'isConfigured' | 'engine' | 'volumes' | 'left'>,
+  ): ManagedMount {
     this.checkRunning()
     if (this.#mounts.has(config.name)) throw new SheepfsError('exists', `mount "${config.name}" is there already`)
-    const { workerAccount, logLevel, log } = this.#options
+    const { workerAccount, logLevel, log, keeping } = this.#options
     const mount = new ManagedMount({
       ...how,
       config,
+      keeping,
       workerAccount,
       logLevel,
       log,
@@ -225,7 +245,7 @@ export class Instance {
   #changed(): void {
     const mounts = this.managed.filter(({ isConfigured }) => !isConfigured).map(({ config }) => config)
     const volumes = Object.fromEntries(this.managed.map((mount) => [mount.name, mount.addedVolumes]))
-    const state = { mounts, volumes }
+    const state = { version: STATE_VERSION, mounts, volumes, served: this.config }
     if (this.#state !== 'stopping' && !isDeepStrictEqual(state, this.#lastSaved)) {
       this.#lastSaved = state
       this.#options.stateFile.save(state)

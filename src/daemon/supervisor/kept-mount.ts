@@ -1,19 +1,34 @@
+import { closeSync, openSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { errorText, isSheepfsError, SheepfsError } from '../../errors.ts'
-import { type KernelMount, mountDevice } from '../../fuse/kernel/kernel-mount.ts'
+import { KernelMount, mountDevice } from '../../fuse/kernel/kernel-mount.ts'
 import { closeDevice, openDevice } from '../../fuse/kernel/open-device.ts'
 import type { Logger } from '../../log.ts'
 import type { MountDevice } from '../mount/mount-performer.ts'
+import { MountRecord } from '../mount/mount-record.ts'
+import type { DescriptorStore } from '../system/descriptor-store.ts'
+import { type LeftMount, storeKey } from './left-mounts.ts'
 import type { MountWorkers } from './mount-workers.ts'
 import { pause } from './pause.ts'
 import { clearStaleMount, takeAway } from './stale-mount.ts'
+import type { WorkerFds } from './worker-client.ts'
 
 /** How long an end by force waits for an orderly one. */
 const FORCE_LIMIT_MS = 3000
 
-/** A FUSE device that is mounted. */
+/** A FUSE device that is mounted, and what it is kept under in the store. */
 interface Mounted {
   readonly fd: number
   readonly mount: KernelMount
+  readonly key: string
+  readonly isKept: boolean
+}
+
+/** Where mounts are kept for a successor of this process. */
+export interface Keeping {
+  readonly store: DescriptorStore
+  /** Where there is room for records of mounts, in memory. */
+  readonly directory: string
 }
 
 /** What can be unmounted: by this process, or by the worker that mounted. */
@@ -29,16 +44,27 @@ interface Endable {
 export class KeptMount implements MountDevice {
   readonly #workers: MountWorkers
   readonly #log: Logger
+  readonly #keeping: Keeping
+  #recordFd: number | undefined
   #mounted: Mounted | undefined
 
-  constructor(workers: MountWorkers, log: Logger) {
+  /** `left`: mounted by a predecessor of this process. */
+  constructor(workers: MountWorkers, options: { log: Logger; keeping: Keeping; left: LeftMount | undefined }) {
     this.#workers = workers
-    this.#log = log
+    this.#log = options.log
+    this.#keeping = options.keeping
+    if (options.left) this.#adopt(options.left)
   }
 
-  /** Its device, for a worker to inherit; undefined where the worker mounts. */
-  get deviceFd(): number | undefined {
-    return this.#mounted?.fd
+  /** It outlives this process. */
+  get isKept(): boolean {
+    return this.#mounted?.isKept === true
+  }
+
+  /** For a worker to inherit: its device, unless the worker mounts, and its record. */
+  get fds(): WorkerFds {
+    this.#recordFd ??= this.#openRecord()
+    return { device: this.#mounted?.fd, record: this.#recordFd }
   }
 
   /** Minor number of its st_dev; undefined where the worker mounts, and while nothing is mounted. */
@@ -101,7 +127,9 @@ export class KeptMount implements MountDevice {
     this.#mounted = undefined
     this.#workers.handles.clear()
     await this.#sweep()
+    this.#closeRecord()
     if (!mounted) return
+    this.#keeping.store.drop(mounted.key)
     closeDevice(mounted.fd)
     await mounted.mount.detach().catch((error: unknown) => {
       this.#log.warn({ err: error }, 'the mount has ended, and cannot be taken out of sight')
@@ -117,11 +145,49 @@ export class KeptMount implements MountDevice {
       const openers = (): readonly number[] => this.#workers.openers()
       const mount = await mountDevice(fd, { mountpoint, source, allowOther, openers })
       mount.watch(this.#log)
-      this.#mounted = { fd, mount }
+      const key = storeKey(source, mount.minor)
+      this.#mounted = { fd, mount, key, isKept: this.#keep(key, fd) }
     } catch (error) {
       closeDevice(fd)
       throw error
     }
+  }
+
+  #adopt({ name, key, deviceFd: fd, recordFd, entry, connection }: LeftMount): void {
+    const mount = new KernelMount(entry, connection, () => this.#workers.openers())
+    this.#recordFd = recordFd
+    this.#mounted = { fd, mount, key, isKept: true }
+    mount.watch(this.#log)
+    this.#log.info({ mountpoint: entry.mountpoint }, `mount ${name} is taken over as it is`)
+  }
+
+  /** From here on it outlives this process, where anything does. */
+  #keep(key: string, fd: number): boolean {
+    const { store } = this.#keeping
+    const { record } = this.fds
+    if (store.lack !== undefined || record === undefined) return false
+    new MountRecord(record).begin(this.#workers.beginning())
+    store.keep(key, [fd, record])
+    return true
+  }
+
+  /** Has no name once it is open: only who was given it can read or change it. */
+  #openRecord(): number | undefined {
+    const path = join(this.#keeping.directory, `${this.#workers.spec.mount}.record`)
+    try {
+      rmSync(path, { force: true })
+      const fd = openSync(path, 'wx+', 0o600)
+      rmSync(path)
+      return fd
+    } catch (error) {
+      this.#log.error({ err: error }, `${path} cannot be made: the mount ends with this process`)
+      return undefined
+    }
+  }
+
+  #closeRecord(): void {
+    if (this.#recordFd !== undefined) closeSync(this.#recordFd)
+    this.#recordFd = undefined
   }
 
   /** What cannot be unmounted in order is aborted. */

@@ -16,6 +16,8 @@ import { FIRST_VOLUME_ID } from '../../tree/node-ids.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
 import { KernelAttributes } from '../kernel-attributes.ts'
 import { realWorld } from '../real-world.ts'
+import type { Keeping } from './kept-mount.ts'
+import type { LeftMount } from './left-mounts.ts'
 import { MountKeeper } from './mount-keeper.ts'
 import type { WorkerAccount } from '../config/worker-account.ts'
 import type { SavedVolume } from '../config/saved-state.ts'
@@ -79,6 +81,9 @@ export interface ManagedMountOptions {
   readonly isConfigured: boolean
   /** Attached by the predecessor of this daemon. */
   readonly volumes: readonly SavedVolume[]
+  readonly keeping: Keeping
+  /** Mounted by the predecessor of this daemon, and to be served on. */
+  readonly left?: LeftMount | undefined
   readonly workerAccount: WorkerAccount | undefined
   readonly logLevel: LogLevel
   readonly log: Logger
@@ -103,6 +108,8 @@ export class ManagedMount {
     this.#kernel = new KernelAttributes(() => ({ mountpoint: this.config.mountpoint, minor: this.keeper.minor }), log)
     this.keeper = new MountKeeper(toSpec(options), initialState(options), {
       log,
+      keeping: options.keeping,
+      left: options.left,
       watcher: {
         onChange: () => {
           this.#tell()

@@ -5,12 +5,21 @@ import type { Life, LifeState } from '../mount/mount-life.ts'
 import { MountPerformer } from '../mount/mount-performer.ts'
 import { isHopeless } from '../mount/restart-policy.ts'
 import type { MountState, WorkerSpec } from '../worker-protocol.ts'
-import { KeptMount } from './kept-mount.ts'
+import { type Keeping, KeptMount } from './kept-mount.ts'
+import type { LeftMount } from './left-mounts.ts'
 import { MountWorkers, type WorkersWatcher } from './mount-workers.ts'
 import type { WorkerClient } from './worker-client.ts'
 
 /** starting, serving, restarting: between two workers; failed: no worker can be kept; stopping; ended. */
 export type KeeperState = 'starting' | 'serving' | 'restarting' | 'failed' | 'stopping' | 'ended'
+
+export interface KeeperOptions {
+  readonly log: Logger
+  readonly watcher: KeeperWatcher
+  readonly keeping: Keeping
+  /** Mounted by a predecessor of this process. */
+  readonly left: LeftMount | undefined
+}
 
 export interface KeeperWatcher extends WorkersWatcher {
   /** Another worker serves; `reason`: why its predecessor ended. */
@@ -33,6 +42,8 @@ const LOOKS = {
   closing: 'stopping',
   cutting: 'stopping',
   dropping: 'stopping',
+  leaving: 'stopping',
+  left: 'stopping',
   ended: 'ended',
 } as const satisfies Record<LifeState, KeeperState>
 
@@ -53,19 +64,22 @@ export class MountKeeper {
   readonly #workers: MountWorkers
   readonly #mount: KeptMount
   readonly #performer: MountPerformer
+  #left: LeftMount | undefined
   #sinceMs = Date.now()
   #lastState: KeeperState = 'starting'
 
-  constructor(spec: WorkerSpec, state: MountState, { log, watcher }: { log: Logger; watcher: KeeperWatcher }) {
+  constructor(spec: WorkerSpec, state: MountState, { log, watcher, keeping, left }: KeeperOptions) {
     this.#log = log
     this.#watcher = watcher
-    this.#workers = new MountWorkers(spec, state, { log, watcher })
-    this.#mount = new KeptMount(this.#workers, log)
+    this.#left = left
+    this.#workers = new MountWorkers(spec, state, { log, watcher, left })
+    this.#mount = new KeptMount(this.#workers, { log, keeping, left })
     this.#performer = new MountPerformer({
       name: spec.mount,
+      owes: this.mountState.locks.length > 0,
       device: this.#mount,
       startServer: (purpose, tell) =>
-        this.#workers.start(purpose, this.#mount.deviceFd, (news) => {
+        this.#workers.start(purpose, { ...this.#mount.fds, isKept: this.#mount.isKept }, (news) => {
           if (news.kind === 'serves') watcher.onWorker(this.#performer.life.reason ?? 'started')
           tell(news)
         }),
@@ -151,15 +165,22 @@ export class MountKeeper {
     return this.#workers.restarts
   }
 
+  /** A successor of this process may serve it on. */
+  get isKept(): boolean {
+    return this.#mount.isKept && this.#performer.life.canSucceed
+  }
+
   /**
-   * Mounts, and resolves when the mount serves; otherwise it has failed, nothing is left, and it may be tried again.
+   * Mounts, or takes over what a predecessor has mounted, and resolves when the mount serves; otherwise it has failed, nothing is left, and it may be tried again.
    * Errors: of the mount, the cluster, volumes.
    */
   async start(): Promise<void> {
     if (this.#performer.life.state !== 'idle') {
       throw new SheepfsError('closed', `mount "${this.spec.mount}" was stopped before it served`)
     }
-    await this.#performer.start()
+    const left = this.#left
+    this.#left = undefined
+    await (left ? this.#performer.adopt() : this.#performer.start())
     await this.#mount.tune()
   }
 
@@ -200,6 +221,11 @@ export class MountKeeper {
    */
   async stop(options: { readonly force: boolean }): Promise<void> {
     await this.#performer.stop(options)
+  }
+
+  /** Resolves when a successor of this process may serve the mount on; or when it has ended, where that came first. */
+  async leave(): Promise<void> {
+    await this.#performer.leave()
   }
 
   #checkSuccession(): void {

@@ -2,9 +2,11 @@ import { openersOf, type OpenHandle } from '../../fuse/kernel/open-files.ts'
 import type { Logger } from '../../log.ts'
 import type { AttachmentEvent } from '../../tree/attachments.ts'
 import type { MountServer, ServerNews } from '../mount/mount-performer.ts'
+import { withTimes } from '../mount/mount-record.ts'
+import type { RecordedMount } from '../mount/recorded-mount.ts'
 import { fromWireError } from '../wire-error.ts'
-import type { FromWorker, MountState, MovedTimes, Progress, WorkerSpec } from '../worker-protocol.ts'
-import { WorkerClient } from './worker-client.ts'
+import type { FromWorker, MountState, MovedTimes, Progress, WorkerSpec, WorkerStart } from '../worker-protocol.ts'
+import { WorkerClient, type WorkerFds } from './worker-client.ts'
 import { WorkerPulse } from './worker-pulse.ts'
 
 export interface WorkersWatcher {
@@ -33,9 +35,17 @@ export class MountWorkers {
   #waiting: { readonly sinceMs: number; readonly reason: string } | undefined
   #tellStuck: () => void = () => undefined
 
-  constructor(spec: WorkerSpec, state: MountState, options: { log: Logger; watcher: WorkersWatcher }) {
+  /** `left`: by workers of a predecessor of this process. */
+  constructor(
+    spec: WorkerSpec,
+    state: MountState,
+    options: { log: Logger; watcher: WorkersWatcher; left?: RecordedMount | undefined },
+  ) {
+    const { left } = options
     this.spec = spec
-    this.state = state
+    this.state = left?.state ?? state
+    this.#generation = left?.generation ?? 0
+    for (const handle of left?.handles ?? []) this.handles.set(handle.fh, handle)
     this.#log = options.log
     this.#watcher = options.watcher
     this.#pulse = new WorkerPulse((worker, silentMs) => {
@@ -85,15 +95,25 @@ export class MountWorkers {
     this.#generation = 0
   }
 
-  /** Starts the next worker, on the device of the mount where there is one. */
-  start(purpose: 'serve' | 'close', deviceFd: number | undefined, tell: (news: ServerNews) => void): MountServer {
+  /** What a worker that is started now begins with. */
+  beginning(purpose: 'serve' | 'close' = 'serve'): Pick<WorkerStart, 'state' | 'handles' | 'generation'> {
+    const { state, handles } = this
+    // who closes is never taken for a first worker
+    const generation = purpose === 'serve' ? this.#generation : this.#generation + 2
+    return { state, handles: [...handles.values()], generation }
+  }
+
+  /** Starts the next worker on the device of the mount, where there is one. `isKept`: it outlives this process. */
+  start(
+    purpose: 'serve' | 'close',
+    { isKept, ...fds }: WorkerFds & { readonly isKept: boolean },
+    tell: (news: ServerNews) => void,
+  ): MountServer {
     if (purpose === 'serve') this.#generation++
-    const generation = purpose === 'serve' ? this.#generation : this.#generation + 2 // never that of a first worker
-    const { spec, state } = this
-    const start = { kind: 'start', purpose, spec, state, handles: [...this.handles.values()], generation } as const
+    const start = { kind: 'start', purpose, spec: this.spec, isKept, ...this.beginning(purpose) } as const
     let isHandedOver = false
     const worker: WorkerClient = new WorkerClient(start, {
-      deviceFd: purpose === 'serve' ? deviceFd : undefined,
+      fds: purpose === 'serve' ? fds : { ...fds, device: undefined },
       log: this.#log,
       watcher: {
         onMessage: (message) => {
@@ -177,13 +197,5 @@ export class MountWorkers {
       case 'refusal':
         return undefined // WorkerClient keeps these
     }
-  }
-}
-
-function withTimes(state: MountState, moved: readonly MovedTimes[]): MountState {
-  const times = new Map(moved.map((volume) => [volume.nodeId, volume.times]))
-  return {
-    ...state,
-    volumes: state.volumes.map((volume) => ({ ...volume, times: times.get(volume.nodeId) ?? volume.times })),
   }
 }

@@ -1,18 +1,18 @@
-import { mkdir } from 'node:fs/promises'
-import { errorText, isSheepfsError, SheepfsError } from '../../errors.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { errorText } from '../../errors.ts'
 import { buildControlApp, buildObserverApp } from '../../api/control-app.ts'
 import { listenUnix, type Listening } from '../../api/listen-unix.ts'
 import type { InstanceConfig } from '../../api/schema/config.ts'
 import type { Status } from '../../api/schema/status.ts'
 import { createLogger, type Logger } from '../../log.ts'
-import { readConfig } from '../config/config.ts'
 import { checkSocketGroup } from '../config/socket-group.ts'
-import { findWorkerAccount, type WorkerAccount } from '../config/worker-account.ts'
-import { instanceFiles, type Environment, type InstanceFiles } from '../config/environment.ts'
-import { Instance } from './instance.ts'
+import type { Environment } from '../config/environment.ts'
+import { inheritedDescriptors } from '../system/descriptor-store.ts'
+import { readServiceUnit } from '../system/service-unit.ts'
+import type { Instance } from './instance.ts'
 import { InstanceControl } from './instance-control.ts'
-import { startMounts, stopMounts } from './instance-life.ts'
-import { readSavedState, SavedStateFile } from '../config/saved-state.ts'
+import { leaveMounts, startMounts, stopMounts } from './instance-life.ts'
+import { type Beginning, beginInstance } from './instance-start.ts'
 import { connectServiceManager, type ServiceManager } from './service-manager.ts'
 import { statusText } from './status-text.ts'
 
@@ -43,27 +43,16 @@ interface RunOptions {
 }
 
 async function run({ name, environment, version, log, manager }: RunOptions): Promise<void> {
+  const inherited = inheritedDescriptors(process.env, process.pid)
+  const early = new AbortController()
   const release = onStopSignals(() => {
-    process.exit() // nothing has begun
+    if (inherited.size === 0) process.exit() // nothing has begun
+    early.abort()
   })
-  for (const unknown of environment.unknown) log.warn(`the environment variable ${unknown} means nothing`)
-  const files = instanceFiles(name, environment)
-  const config = await readConfig({ file: files.config, instance: name }).catch((error: unknown) => {
-    // as one that is wrong: trying again does not mend it
-    throw isSheepfsError(error, 'not-found') ? new SheepfsError('invalid', error.message, { cause: error }) : error
-  })
-  await mkdir(files.directory, { recursive: true, mode: 0o755 })
-  const instance = new Instance({
-    name,
-    config,
-    saved: await readSavedState(files.state, log),
-    stateFile: new SavedStateFile(files.state, log),
-    workerAccount: await accountOf(environment, log),
-    logLevel: environment.logLevel,
-    log,
-  })
+  const beginning = await beginInstance({ name, environment, log, inherited })
   release()
-  await new Daemon({ instance, files, log, manager, version, stopTimeoutMs: environment.stopTimeoutMs }).run()
+  const { stopTimeoutMs } = environment
+  await new Daemon({ ...beginning, log, manager, version, stopTimeoutMs, early: early.signal }).run()
 }
 
 /** Returns what gives the signals back. */
@@ -76,21 +65,13 @@ function onStopSignals(stop: () => void): () => void {
   }
 }
 
-/** Whom workers become: only root can become somebody else. */
-async function accountOf({ workerUser }: Environment, log: Logger): Promise<WorkerAccount | undefined> {
-  if (process.geteuid?.() !== 0) return undefined
-  const account = await findWorkerAccount(workerUser)
-  if (account.uid === 0) log.warn('SHEEPFS_WORKER_USER is root: who takes a worker over has this host')
-  return account
-}
-
-interface DaemonOptions {
-  readonly instance: Instance
-  readonly files: InstanceFiles
+interface DaemonOptions extends Beginning {
   readonly log: Logger
   readonly manager: ServiceManager
   readonly version: string
   readonly stopTimeoutMs: number
+  /** Aborted: it was told to stop before it began. */
+  readonly early: AbortSignal
 }
 
 /** The life of the process around an instance. */
@@ -120,23 +101,21 @@ class Daemon {
 
   async run(): Promise<void> {
     const stopped = new Promise<void>((resolve, reject) => {
-      onStopSignals(() => {
+      const stop = (): void => {
         this.#stopping ??= this.#stop().then(resolve, reject)
-      })
+      }
+      onStopSignals(stop)
+      if (this.#options.early.aborted) setImmediate(stop)
     })
     stopped.catch(() => undefined)
     process.on('SIGHUP', () => {
-      this.#control.reload({ isDryRun: false }).catch((error: unknown) => {
-        this.#log.error(errorText(error))
-      })
+      this.#reload()
     })
     this.#instance.onChange(() => {
       this.#tell()
     })
     try {
-      this.#listening = this.#listen(this.#instance.config)
-      await this.#listening
-      await startMounts(this.#instance, this.#log)
+      await this.#start()
     } catch (error) {
       if (!this.#stopping) {
         await this.#stop().catch(() => undefined)
@@ -145,7 +124,22 @@ class Daemon {
       this.#log.debug({ err: error }, 'stopped while it started')
     }
     if (!this.#stopping) this.#begin()
+    if (!isDeepStrictEqual(this.#instance.config, this.#options.wanted)) this.#reload()
     await stopped
+  }
+
+  #reload(): void {
+    this.#control.reload({ isDryRun: false }).catch((error: unknown) => {
+      this.#log.error(errorText(error))
+    })
+  }
+
+  /** Who has the sockets is the daemon of the instance: nothing is mounted without them. What is mounted already waits for nothing. */
+  async #start(): Promise<void> {
+    const served = this.#instance.hasLeft ? startMounts(this.#instance, this.#log) : undefined
+    this.#listening = this.#listen(this.#instance.config)
+    await this.#listening
+    await (served ?? startMounts(this.#instance, this.#log))
   }
 
   async #listen(config: InstanceConfig): Promise<void> {
@@ -187,12 +181,18 @@ class Daemon {
     clearInterval(this.#watchdog)
     this.#instance.state = 'stopping'
     try {
-      await stopMounts(this.#instance, this.#log, this.#options.stopTimeoutMs)
+      const end = (await this.#isRestart()) ? leaveMounts : stopMounts
+      await end(this.#instance, this.#log, this.#options.stopTimeoutMs)
     } finally {
       await this.#listening?.catch(() => undefined) // it may have been told to stop meanwhile
       for (const socket of this.#sockets) await socket.close()
       await this.#instance.saved()
     }
     this.#log.info('stopped')
+  }
+  /** A successor comes at once, and can serve on. */
+  async #isRestart(): Promise<boolean> {
+    if (this.#instance.keeping.store.lack !== undefined) return false
+    return (await readServiceUnit()).job === 'restart'
   }
 }

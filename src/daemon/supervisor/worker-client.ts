@@ -27,6 +27,12 @@ export interface WorkerWatcher {
   onExit(how: string): void
 }
 
+/** What a worker has of its mount. */
+export interface WorkerFds {
+  readonly device: number | undefined
+  readonly record: number | undefined
+}
+
 interface PendingCall {
   readonly resolve: (value: unknown) => void
   readonly reject: (error: SheepfsError) => void
@@ -49,16 +55,16 @@ export class WorkerClient {
   #nextCall = 1
   #isGone = false
 
-  /** Starts the process; with `deviceFd` it inherits the device of the mount. */
-  constructor(start: WorkerStart, options: { deviceFd: number | undefined; log: Logger; watcher: WorkerWatcher }) {
-    const { deviceFd, log, watcher } = options
+  /** Starts the process, which inherits the device of the mount, where there is one, and its record. */
+  constructor(start: WorkerStart, options: { fds: WorkerFds; log: Logger; watcher: WorkerWatcher }) {
+    const { fds, log, watcher } = options
     this.generation = start.generation
     this.gone = this.#ended.promise
     this.#watcher = watcher
     const { mount, mountpoint } = start.spec
     this.#child = fork(PROGRAM, [mount, mountpoint], {
       serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', deviceFd ?? 'ignore', 'ipc'],
+      stdio: ['ignore', 'inherit', 'inherit', fds.device ?? 'ignore', 'ipc', fds.record ?? 'ignore'],
     })
     this.#child.on('message', (message) => {
       this.#receive(message as FromWorker, watcher)

@@ -1,5 +1,6 @@
 import { createLogger, type Logger } from '../../log.ts'
 import type { WorkerAccount } from '../config/worker-account.ts'
+import { MountRecord } from '../mount/mount-record.ts'
 import { CallAnswers } from './call-answers.ts'
 import { MountCore } from './mount-core.ts'
 import { MountWorker } from './mount-worker.ts'
@@ -8,14 +9,26 @@ import type { FromWorker, ToWorker, WorkerStart } from '../worker-protocol.ts'
 
 /*
  * The process that serves one mount. Its supervisor starts it, tells it what to serve and calls it, and when that dies it
- * ends too: nobody could stop it any more, and the next daemon makes the mount anew.
+ * ends too: nobody could stop it any more. The next daemon serves a mount on that outlives the supervisor, and makes others
+ * anew.
  */
+
+/** The record of the mount, inherited from the supervisor. */
+const RECORD_FD = 5
 
 /** A worker without a supervisor may take so long to close its volumes. */
 const ORPHAN_LIMIT_MS = 5000
 
-function send(message: FromWorker): void {
-  if (process.connected) process.send?.(message)
+/** What the supervisor is told stands in the record before. */
+function sender(record: MountRecord, log: Logger): (message: FromWorker) => void {
+  return (message) => {
+    try {
+      record.note(message)
+    } catch (error) {
+      log.error({ err: error }, 'not recorded: a successor of this worker and the supervisor would not know of it')
+    }
+    if (process.connected) process.send?.(message)
+  }
 }
 
 /** Gives up root for good; descriptors that are open stay usable (the device of the mount needs no privilege). */
@@ -25,18 +38,41 @@ function become({ uid, gid }: WorkerAccount): void {
   process.setuid?.(uid)
 }
 
+/** A worker that hands its mount over because the supervisor died may take so long to answer what it has taken. */
+const LAST_ANSWERS_MS = 1000
+
+/** By a signal, because process.exit waits for reads of the device. */
+function endIn(ms: number): void {
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), ms).unref()
+}
+
+/** How a worker ends that nobody supervises any more. */
+interface Endings {
+  /** The mount ends too: the volumes are closed. */
+  abandon(): Promise<void>
+  /** The next daemon serves it on: the volumes stay as they are. */
+  handOver(): Promise<void>
+}
+
 /** When the supervisor dies, or says so, this process ends in time, whatever it waits for. Returns what takes that back. */
-function endWithSupervisor(log: Logger, abandon: () => Promise<void>): () => void {
+function endWithSupervisor({ isKept }: WorkerStart, log: Logger, endings: Endings): () => void {
   const end = (why: string): void => {
     log.warn(`${why}: the mount ends`)
-    // a signal, because process.exit waits for reads of the device
-    setTimeout(() => process.kill(process.pid, 'SIGKILL'), ORPHAN_LIMIT_MS).unref()
-    abandon().catch((error: unknown) => {
+    endIn(ORPHAN_LIMIT_MS)
+    endings.abandon().catch((error: unknown) => {
       log.error({ err: error }, 'the mount could not be ended in order')
     })
   }
   const onDisconnect = (): void => {
-    end('the supervisor is gone')
+    if (!isKept) {
+      end('the supervisor is gone')
+      return
+    }
+    log.warn('the supervisor is gone: the mount waits for the next one')
+    endIn(LAST_ANSWERS_MS)
+    void endings.handOver().finally(() => {
+      endIn(0)
+    })
   }
   const onMessage = (message: unknown): void => {
     if ((message as ToWorker).kind === 'abandon') end('the mount is not wanted any more')
@@ -53,11 +89,17 @@ async function serve(start: WorkerStart): Promise<void> {
   const log = createLogger({ name: 'sheepfs', level: start.spec.logLevel }).child({ mount: start.spec.mount })
   let worker: MountWorker | undefined
   const starting = new AbortController()
-  const release = endWithSupervisor(log, async () => {
-    if (worker) await worker.abandon()
-    else starting.abort()
+  const record = new MountRecord(RECORD_FD)
+  const send = sender(record, log)
+  const release = endWithSupervisor(start, log, {
+    abandon: async () => {
+      if (worker) await worker.abandon()
+      else starting.abort()
+    },
+    handOver: async () => worker?.handOver(),
   })
   try {
+    record.begin(start)
     if (start.spec.account) become(start.spec.account)
     if (start.purpose === 'close') {
       await MountCore.giveBack(start, { log, send, abandoned: starting.signal })

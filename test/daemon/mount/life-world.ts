@@ -7,7 +7,7 @@ import { Random } from '../../sheep/random.ts'
 interface Connection {
   isMounted: boolean
   isAborted: boolean
-  readonly holders: Set<Supervisor | Worker>
+  readonly holders: Set<Supervisor | Worker | 'store'>
 }
 
 interface Worker {
@@ -46,21 +46,24 @@ interface Call extends Chance {
   readonly isPossible: () => boolean
 }
 
-const TROUBLES = ['crash', 'stuck', 'umount', 'abort', 'kill', 'busy', 'outage'] as const
+const TROUBLES = ['crash', 'stuck', 'umount', 'abort', 'kill', 'restart service', 'busy', 'outage'] as const
 const REQUESTS = ['start', 'restart', 'stop', 'force'] as const
 
 /**
- * The surroundings of one mount: the kernel, workers, supervisors one after the other, the lock of a volume, and time. What
- * can happen next is one list, out of which one is drawn by chance.
+ * The surroundings of one mount: the kernel, workers, the service manager with its store of descriptors, the lock of a
+ * volume, and time. What can happen next is one list, out of which one is drawn by chance.
  */
 export class LifeWorld {
   readonly trace: string[] = []
   readonly #random: Random
+  /** Without a service manager nothing outlives the supervisor. */
+  readonly #hasStore: boolean
   /** False for an engine that mounts by itself, or an old kernel. */
   readonly #outlivesWorker: boolean
   readonly #connections = new Set<Connection>()
   readonly #workers = new Set<Worker>()
   readonly #calls = new Set<Call>()
+  #stored: Connection | undefined
   /** The lock of the volume is held for this mount. */
   #isLocked = false
   /** A file is open: it can be unmounted by force alone. */
@@ -74,6 +77,7 @@ export class LifeWorld {
 
   constructor(seed: number) {
     this.#random = new Random(seed)
+    this.#hasStore = this.#random.chance(0.8)
     this.#outlivesWorker = this.#random.chance(0.85)
     this.#supervisor = this.#begin()
   }
@@ -103,15 +107,16 @@ export class LifeWorld {
     return true
   }
 
-  // supervisors
+  // the service manager
 
   #begin(): Supervisor {
     const name = `supervisor ${++this.#count}`
-    const supervisor = { name, isAlive: true, connection: undefined, waiting: 0 } as Supervisor
+    const supervisor = { name, isAlive: true, connection: this.#stored, waiting: 0 } as Supervisor
     supervisor.performer = new MountPerformer({
       device: this.#device(supervisor),
       startServer: (purpose, tell) => this.#startWorker(supervisor, purpose, tell),
       name: 'm',
+      owes: this.#isLocked,
       pause: (ms, then) => this.#pause(supervisor, ms, then),
       onFlaw: (error) => {
         this.#flaw = errorText(error)
@@ -120,14 +125,18 @@ export class LifeWorld {
         this.trace.push(`  ${name}: ${state}${reason === undefined ? '' : `: ${reason}`}`)
       },
     })
-    this.#ask(supervisor, supervisor.performer.start())
+    const left = supervisor.connection
+    left?.holders.add(supervisor)
+    if (left && !left.isMounted) this.#release(supervisor)
+    this.#ask(supervisor, left?.isMounted === true ? supervisor.performer.adopt() : supervisor.performer.start())
     return supervisor
   }
 
-  /** A supervisor is killed. Its workers give back what they have locked, then the next one starts. */
+  /** All of a service that has died is gone before it is started again; what is in the store stays. */
   #succeed(): void {
-    this.#supervisor.isAlive = this.#isLocked = false
-    this.#supervisor.connection?.holders.clear()
+    this.#supervisor.isAlive = false
+    this.#supervisor.connection?.holders.delete(this.#supervisor)
+    for (const worker of this.#workers) this.#die(worker, 'SIGKILL')
     this.#workers.clear()
     for (const call of this.#calls) if (!call.what.startsWith('umount')) this.#calls.delete(call)
     this.#supervisor = this.#begin()
@@ -168,6 +177,15 @@ export class LifeWorld {
     if (trouble === 'busy') this.#isBusy = !this.#isBusy
     if (trouble === 'outage') this.#isAway = !this.#isAway
     if (trouble === 'kill') this.#succeed()
+    if (trouble === 'restart service') this.#restartService()
+  }
+
+  #restartService(): void {
+    const supervisor = this.#supervisor
+    if (!this.#hasStore || !supervisor.performer.life.canSucceed) return
+    void supervisor.performer.leave().then(() => {
+      if (supervisor === this.#supervisor) this.#succeed()
+    })
   }
 
   // the kernel, and the programs that mount
@@ -240,14 +258,18 @@ export class LifeWorld {
     const connection: Connection = { isMounted: true, isAborted: false, holders: new Set([supervisor]) }
     this.#connections.add(connection)
     supervisor.connection = connection
+    if (!this.#hasStore || !this.#outlivesWorker) return
+    connection.holders.add('store')
+    this.#stored = connection
   }
 
   #release(supervisor: Supervisor): void {
     const { connection } = supervisor
     if (!connection) return
     connection.isMounted = false
+    connection.holders.delete('store')
     connection.holders.delete(supervisor)
-    supervisor.connection = undefined
+    supervisor.connection = this.#stored = undefined
   }
 
   /** Waits for the answers of a worker that serves; by force only for a while. */
@@ -380,13 +402,14 @@ export class LifeWorld {
     assert.ok(['serving', 'idle', 'ended'].includes(state), `at rest it is ${state}`)
     assert.equal(waiting, 0, `somebody was not answered, and it is ${state}`)
     const isServing = state === 'serving'
-    if (performer.life.owes) this.#isLocked = isServing // a later try gives it back
+    if (performer.life.owes) this.#isLocked = isServing // a later try, or a successor of the daemon, gives it back
     assert.deepEqual(
       { mounted: mounted.length, workers: this.#workers.size, serving: serving.length, isLocked: this.#isLocked },
       { mounted: +isServing, workers: +isServing, serving: +isServing, isLocked: isServing },
       state,
     )
     assert.equal(connection, mounted[0], 'the device that is held is that of the mount')
+    assert.equal(this.#stored, this.#hasStore && this.#outlivesWorker ? connection : undefined, 'the store')
     if (isServing) assert.equal(serving[0]?.connection, connection, 'it serves another device')
   }
 }

@@ -1,0 +1,85 @@
+import { mkdir } from 'node:fs/promises'
+import { setTimeout } from 'node:timers/promises'
+import type { InstanceConfig } from '../../api/schema/config.ts'
+import { errorText, isSheepfsError, SheepfsError } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import { readConfig } from '../config/config.ts'
+import { instanceFiles, type Environment, type InstanceFiles } from '../config/environment.ts'
+import { readSavedState, SavedStateFile } from '../config/saved-state.ts'
+import { findWorkerAccount, type WorkerAccount } from '../config/worker-account.ts'
+import { openDescriptorStore } from '../system/descriptor-store.ts'
+import { becomeIoFlusher } from '../system/io-flusher.ts'
+import { tryLibc } from '../system/libc.ts'
+import { readServiceUnit } from '../system/service-unit.ts'
+import { Instance } from './instance.ts'
+import { claimLeftMounts } from './left-mounts.ts'
+import { startWith } from './start-config.ts'
+import { startPause } from './start-pause.ts'
+
+interface Given {
+  readonly name: string
+  readonly environment: Environment
+  readonly log: Logger
+  /** What a predecessor has left, by name. */
+  readonly inherited: ReadonlyMap<string, readonly number[]>
+}
+
+/** What a daemon begins with. */
+export interface Beginning {
+  readonly instance: Instance
+  /** What the file says; the instance begins with what a predecessor has left mounted. */
+  readonly wanted: InstanceConfig
+  readonly files: InstanceFiles
+}
+
+/** Takes what a predecessor has left, and what is configured; nothing is mounted by that. Errors: of the configuration. */
+export async function beginInstance({ name, environment, log, inherited }: Given): Promise<Beginning> {
+  for (const unknown of environment.unknown) log.warn(`the environment variable ${unknown} means nothing`)
+  const files = instanceFiles(name, environment)
+  const hasLeft = inherited.size > 0
+  const saved = await readSavedState(files.state, log)
+  const wanted = await readWanted({ file: files.config, instance: name }, hasLeft ? saved.served : undefined, log)
+  await mkdir(files.directory, { recursive: true, mode: 0o755 })
+  const unit = await readServiceUnit()
+  await setTimeout(await startPause(files.directory, { isRestarted: unit.restarts > 0, hasLeft }))
+  const libc = tryLibc(log)
+  if (libc) becomeIoFlusher(libc, log)
+  const store = openDescriptorStore(process.env['NOTIFY_SOCKET'], unit.storeRoom, { libc, log })
+  if (store.lack !== undefined) log.info(`mounts end with this process: ${store.lack}`)
+  const found = await claimLeftMounts(inherited, { store, log })
+  const { config, left } = startWith(wanted, found, { saved, instance: name })
+  const instance = new Instance({
+    ...{ name, config, left, saved, log },
+    stateFile: new SavedStateFile(files.state, log),
+    keeping: { store, directory: files.directory },
+    workerAccount: await accountOf(environment, log),
+    logLevel: environment.logLevel,
+  })
+  return { instance, wanted, files }
+}
+
+/** The configuration of the file. Where that is wrong, and something is mounted, what held before goes on. */
+async function readWanted(
+  where: { readonly file: string; readonly instance: string },
+  before: InstanceConfig | undefined,
+  log: Logger,
+): Promise<InstanceConfig> {
+  try {
+    return await readConfig(where)
+  } catch (error) {
+    if (before) {
+      log.error(`what is mounted goes on as before: ${errorText(error)}`)
+      return before
+    }
+    // as one that is wrong: trying again does not mend it
+    throw isSheepfsError(error, 'not-found') ? new SheepfsError('invalid', error.message, { cause: error }) : error
+  }
+}
+
+/** Whom workers become: only root can become somebody else. */
+async function accountOf({ workerUser }: Environment, log: Logger): Promise<WorkerAccount | undefined> {
+  if (process.geteuid?.() !== 0) return undefined
+  const account = await findWorkerAccount(workerUser)
+  if (account.uid === 0) log.warn('SHEEPFS_WORKER_USER is root: who takes a worker over has this host')
+  return account
+}

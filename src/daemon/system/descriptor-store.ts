@@ -1,0 +1,66 @@
+import type { Logger } from '../../log.ts'
+import type { Libc } from './libc.ts'
+
+/** Descriptors handed to a service start here (sd_listen_fds(3)). */
+const FIRST_INHERITED = 3
+
+/**
+ * Where descriptors outlive this process: the service manager keeps them while the service is restarted, whatever ended it,
+ * and hands them to the next process (sd_pid_notify_with_fds(3)).
+ */
+export interface DescriptorStore {
+  /** Why nothing outlives this process; undefined where it does. */
+  readonly lack: string | undefined
+  /** Keeps copies of descriptors under a name that nothing has yet: of ASCII characters, and no ":". */
+  keep(name: string, fds: readonly number[]): void
+  /** Lets go of what is kept under the name. */
+  drop(name: string): void
+}
+
+/** Where nothing outlives this process, and why. */
+export function noStore(lack: string): DescriptorStore {
+  return { lack, keep: () => undefined, drop: () => undefined }
+}
+
+/** The service manager's store, at its socket. `room`: how many descriptors it takes. */
+export function openDescriptorStore(
+  socket: string | undefined,
+  room: number,
+  { libc, log }: { readonly libc: Libc | undefined; readonly log: Logger },
+): DescriptorStore {
+  if (socket === undefined) return noStore('no service manager has started this process')
+  if (room === 0) return noStore('the unit has no FileDescriptorStoreMax=')
+  if (!libc) return noStore('koffi cannot be loaded')
+  const tell = (text: string, fds: readonly number[]): void => {
+    try {
+      libc.sendDescriptors(socket, text, fds)
+    } catch (error) {
+      log.error({ err: error, text }, 'the service manager could not be told of the descriptors of a mount')
+    }
+  }
+  return {
+    lack: undefined,
+    keep: (name, fds) => {
+      // FDPOLL=0: an aborted connection must not drop it untold
+      tell(`FDSTORE=1\nFDNAME=${name}\nFDPOLL=0\n`, fds)
+    },
+    drop: (name) => {
+      tell(`FDSTOREREMOVE=1\nFDNAME=${name}\n`, [])
+    },
+  }
+}
+
+/**
+ * What a predecessor has left in the store, by name. Call once, at the start: the descriptors are the caller's then. Programs
+ * that this process starts do not get them: Node.js has set close-on-exec for all that it found open.
+ */
+export function inheritedDescriptors(env: NodeJS.ProcessEnv, pid: number): ReadonlyMap<string, readonly number[]> {
+  const inherited = new Map<string, readonly number[]>()
+  if (env['LISTEN_PID'] !== String(pid)) return inherited
+  const names = (env['LISTEN_FDNAMES'] ?? '').split(':')
+  for (let at = 0; at < Number(env['LISTEN_FDS'] ?? 0); at++) {
+    const name = names[at] ?? ''
+    inherited.set(name, [...(inherited.get(name) ?? []), FIRST_INHERITED + at])
+  }
+  return inherited
+}
