@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -77,6 +77,18 @@ describe('the saved state', () => {
     await file.flushed()
     assert.deepEqual(await readSavedState(join(place, 'state.json'), log), stateOf('one'))
     await rm(place, { recursive: true })
+  })
+
+  test('is not written through a link', async () => {
+    const victim = join(folder, 'victim')
+    await writeFile(victim, 'as it was')
+    await symlink(victim, `${path}.new`)
+    const file = new SavedStateFile(path, log)
+    file.save(stateOf('one'))
+    await file.flushed()
+    assert.equal(await readFile(victim, 'utf8'), 'as it was')
+    assert.deepEqual(await readSavedState(path, log), stateOf('one'))
+    await rm(victim)
   })
 
   test('is saved again after it was flushed', async () => {

@@ -11,6 +11,7 @@ import {
 } from '../../api/schema/config.ts'
 import { SheepfsError, errorText } from '../../errors.ts'
 import { canonicalAddresses, checkMounts, mountText, resolveMount, type MountContext } from './config-mount.ts'
+import { checkTrusted } from './trusted-path.ts'
 
 /** Where a configuration is from, and what it is for. */
 export interface ConfigSource {
@@ -23,7 +24,9 @@ export interface ConfigSource {
 /** Reads and checks the configuration of an instance. Errors: not-found, not-permitted, invalid (all flaws, a line each). */
 export async function readConfig(source: ConfigSource): Promise<InstanceConfig> {
   try {
-    return parseConfig(await readFile(source.file, 'utf8'), source)
+    const text = await readFile(source.file, 'utf8')
+    await checkTrusted(source.file)
+    return parseConfig(text, source)
   } catch (error) {
     throw error instanceof SheepfsError ? error : fileError(source.file, error)
   }

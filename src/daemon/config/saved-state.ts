@@ -1,4 +1,4 @@
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { Type, type Static } from 'typebox'
 import { Check } from 'typebox/value'
 import { type InstanceConfig, MountDefaulted } from '../../api/schema/config.ts'
@@ -107,8 +107,10 @@ export class SavedStateFile {
       const text = `${JSON.stringify(state, undefined, 2)}\n`
       this.#latest = this.#unsaved = undefined
       try {
-        await writeFile(`${this.#path}.new`, text, { mode: 0o600 })
-        await rename(`${this.#path}.new`, this.#path)
+        const next = `${this.#path}.new`
+        await rm(next, { force: true })
+        await writeFile(next, text, { flag: 'wx', mode: 0o600 }) // a new file: a link there leads nowhere
+        await rename(next, this.#path)
       } catch (error) {
         this.#unsaved = state
         this.#log.error({ err: error }, `${this.#path} cannot be written: a restart would forget what was attached`)

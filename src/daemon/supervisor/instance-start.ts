@@ -6,6 +6,7 @@ import type { Logger } from '../../log.ts'
 import { readConfig } from '../config/config.ts'
 import { instanceFiles, type Environment, type InstanceFiles } from '../config/environment.ts'
 import { readSavedState, SavedStateFile } from '../config/saved-state.ts'
+import { checkTrusted } from '../config/trusted-path.ts'
 import { findWorkerAccount, type WorkerAccount } from '../config/worker-account.ts'
 import { openDescriptorStore } from '../system/descriptor-store.ts'
 import { becomeIoFlusher } from '../system/io-flusher.ts'
@@ -40,6 +41,7 @@ export async function beginInstance({ name, environment, log, inherited }: Given
   const saved = await readSavedState(files.state, log)
   const wanted = await readWanted({ file: files.config, instance: name }, hasLeft ? saved.served : undefined, log)
   await mkdir(files.directory, { recursive: true, mode: 0o755 })
+  await checkTrusted(files.directory)
   const unit = await readServiceUnit()
   await setTimeout(await startPause(files.directory, { isRestarted: unit.restarts > 0, hasLeft }))
   const libc = tryLibc(log)
