@@ -22,6 +22,8 @@ export async function readFromObject(core: VolumeCore, index: number, offset: nu
     const failure = resultError(result, `${core.text}: read of object ${index}`)
     if (!mayAppear(result)) throw failure
     await core.checkAlive()
+    // what a discard of this volume gives back is gone before the index update that says so is answered
+    await core.locks.passed(index, offset, offset + into.length)
     if ((await core.index.owner(index)) !== owner) continue
     missing ??= new Missing(core.cluster)
     await missing.wait(() => failure)

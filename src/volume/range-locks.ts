@@ -72,6 +72,16 @@ export class RangeLocks {
     return hold
   }
 
+  /** Resolves when what was asked for before, and overlaps this, is over. */
+  async passed(object: number, start: number, end: number): Promise<void> {
+    const hold = this.acquire(object, start, end)
+    try {
+      if (hold.granted) await hold.granted
+    } finally {
+      hold.release()
+    }
+  }
+
   /** Whether nothing is held or waited for. */
   get isIdle(): boolean {
     return this.#queues.size === 0
