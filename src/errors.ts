@@ -48,3 +48,14 @@ export function errorText(error: unknown): string {
   if (error instanceof Error) return error.message === '' ? error.name : error.message
   return String(error)
 }
+
+/** Longest line of `plainLine`. */
+const LINE_LIMIT = 1000
+/** C0, DEL, C1, separators of lines, and what turns the direction of writing. */
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu
+
+/** A text from elsewhere for a line of a log, a terminal or the service manager: one line, nothing but characters, not long. */
+export function plainLine(text: string): string {
+  const line = text.slice(0, LINE_LIMIT * 2).replaceAll(UNPRINTABLE, ' ')
+  return line.length > LINE_LIMIT ? `${line.slice(0, LINE_LIMIT - 1)}…` : line
+}

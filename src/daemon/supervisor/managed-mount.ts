@@ -208,9 +208,10 @@ export class ManagedMount {
       .map(({ name, readOnly, isTemporary = false }) => ({ name, readOnly, isTemporary }))
   }
 
-  /** As `presentVolume` has it, with what only the configuration knows. */
+  /** As `presentVolume` has it, with what only the configuration knows; where its file is, a worker does not decide. */
   markConfigured(volume: Volume): Volume {
-    return { ...volume, configured: this.#configuredVolumes().has(volume.name) }
+    const path = join(this.config.mountpoint, 'volume', volume.name)
+    return { ...volume, path, configured: this.#configuredVolumes().has(volume.name) }
   }
 
   /** Who has a volume open, as far as that can be seen, for a message; else "". */

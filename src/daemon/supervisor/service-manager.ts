@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { errorText } from '../../errors.ts'
+import { errorText, plainLine } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import { notifyProgram } from './notify-program.ts'
 
@@ -41,7 +41,7 @@ export function connectServiceManager(log: Logger): ServiceManager {
       send('READY=1\n')
     },
     status: (text) => {
-      send(`STATUS=${text}\n`)
+      send(`STATUS=${plainLine(text)}\n`) // another line would be another assignment
     },
     reloading: () => {
       const monotonicUsec = process.hrtime.bigint() / 1000n

@@ -1,8 +1,10 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { SheepfsError } from '../../errors.ts'
+import { errorText, SheepfsError } from '../../errors.ts'
 import { deferred } from '../../fuse/kernel/deferred.ts'
 import type { Logger } from '../../log.ts'
+import type { Shape } from '../ipc/shape.ts'
+import { ANSWERS, readFromWorker } from '../ipc/worker-messages.ts'
 import { programVersion } from '../program-version.ts'
 import { fromWireError } from '../wire-error.ts'
 import { pause } from './pause.ts'
@@ -33,7 +35,16 @@ export interface WorkerFds {
   readonly record: number | undefined
 }
 
+export interface WorkerOptions {
+  readonly fds: WorkerFds
+  readonly log: Logger
+  readonly watcher: WorkerWatcher
+  /** Another program than ours, which may send anything. */
+  readonly program?: URL
+}
+
 interface PendingCall {
+  readonly shape: Shape<unknown>
   readonly resolve: (value: unknown) => void
   readonly reject: (error: SheepfsError) => void
 }
@@ -54,24 +65,27 @@ export class WorkerClient {
   readonly #watcher: WorkerWatcher
   #nextCall = 1
   #isGone = false
+  /** How it broke the protocol. */
+  #breach: string | undefined
 
   /** Starts the process, which inherits the device of the mount, where there is one, and its record. */
-  constructor(start: WorkerStart, options: { fds: WorkerFds; log: Logger; watcher: WorkerWatcher }) {
-    const { fds, log, watcher } = options
+  constructor(start: WorkerStart, options: WorkerOptions) {
+    const { fds, log, watcher, program = PROGRAM } = options
     this.generation = start.generation
     this.gone = this.#ended.promise
     this.#watcher = watcher
     const { mount, mountpoint } = start.spec
-    this.#child = fork(PROGRAM, [mount, mountpoint], {
+    this.#child = fork(program, [mount, mountpoint], {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', fds.device ?? 'ignore', 'ipc', fds.record ?? 'ignore'],
     })
     this.#child.on('message', (message) => {
-      this.#receive(message as FromWorker, watcher)
+      this.#receive(message, log)
     })
     // not "exit", which may come before the last messages
     this.#child.once('close', (code, signal) => {
-      this.#end(signal ?? `status ${String(code)}`, watcher)
+      const breach = this.#breach === undefined ? '' : `, for a breach of the protocol: ${this.#breach}`
+      this.#end(`${signal ?? `status ${String(code)}`}${breach}`, watcher)
     })
     this.#child.on('error', (error) => {
       log.error({ err: error }, 'the worker process could not be started or reached')
@@ -114,7 +128,7 @@ export class WorkerClient {
         reject(new SheepfsError('closed', 'the worker has ended'))
         return
       }
-      this.#calls.set(id, { resolve, reject })
+      this.#calls.set(id, { shape: ANSWERS[method], resolve, reject })
       this.#send({ kind: 'call', id, method, args, limits })
       if (gone?.aborted === true) cancel()
       else gone?.addEventListener('abort', cancel, { once: true })
@@ -152,15 +166,30 @@ export class WorkerClient {
     })
   }
 
-  #receive(message: FromWorker, watcher: WorkerWatcher): void {
+  /**
+   * Whoever breaks the protocol may be somebody else than the program that was started: it is killed, and nothing that it says is
+   * heard any more. So is who sends what cannot be dealt with.
+   */
+  #receive(message: unknown, log: Logger): void {
+    if (this.#breach !== undefined) return
+    try {
+      this.#take(readFromWorker(message))
+    } catch (error) {
+      this.#breach = errorText(error)
+      log.error({ pid: this.pid, err: error }, 'the worker broke the protocol of workers: it is killed')
+      this.kill()
+    }
+  }
+
+  #take(message: FromWorker): void {
     if (message.kind !== 'answer' && message.kind !== 'refusal') {
-      watcher.onMessage(message)
+      this.#watcher.onMessage(message)
       return
     }
     const call = this.#calls.get(message.id)
-    this.#calls.delete(message.id)
-    if (message.kind === 'answer') call?.resolve(message.value)
+    if (message.kind === 'answer') call?.resolve(call.shape(message.value))
     else call?.reject(fromWireError(message.error))
+    this.#calls.delete(message.id)
   }
 
   #end(how: string, watcher: WorkerWatcher): void {

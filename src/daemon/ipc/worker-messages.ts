@@ -1,0 +1,194 @@
+import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
+import type { Vdi } from '../../api/schema/vdi.ts'
+import type { Volume } from '../../api/schema/volume.ts'
+import { SheepfsError, type ErrorCode } from '../../errors.ts'
+import type { OperationCounts } from '../../operation-counts.ts'
+import { parseVolumeName } from '../../tree/volume-name.ts'
+import { isErrorCode } from '../wire-error.ts'
+import type {
+  FromWorker,
+  MethodName,
+  MountState,
+  MovedTimes,
+  WireError,
+  WorkerMethods,
+  WorkerMetrics,
+  WorkerReport,
+} from '../worker-protocol.ts'
+import { count, duration, flag, integer, line, list, nothing, object, oneOf, optional } from './shape.ts'
+import { patience, pattern, text, time, type Shape } from './shape.ts'
+
+/** More of anything than a mount can come to. */
+const MANY = 1_000_000
+const LONGEST_TEXT = 4096
+
+type Of<K extends FromWorker['kind']> = Extract<FromWorker, { kind: K }>
+
+/** The name of a volume as files have it, which leads nowhere else. */
+const volumeName: Shape<string> = (value) => {
+  const name = text(LONGEST_TEXT)(value)
+  if (parseVolumeName(name).text !== name) throw new SheepfsError('protocol', 'expected the name of a volume')
+  return name
+}
+
+const host = pattern('a host', /^[A-Za-z0-9_.:%-]{1,255}$/)
+const hostAndPort = pattern('host:port', /^[[\]A-Za-z0-9_.:%-]{1,300}$/)
+const vid = pattern('a vid', /^[0-9a-f]{1,8}$/)
+const dateText = pattern('a time', /^[+-]?[0-9]{4,6}-[0-9:.TZ-]{1,24}$/)
+const address = object<MountState['addresses'][number]>({ host, port: count })
+const times = object<MovedTimes['times']>({ modifiedMs: time, changedMs: time, isMoving: flag })
+
+const code: Shape<ErrorCode> = (value) => {
+  if (!isErrorCode(value)) throw new SheepfsError('protocol', 'expected the code of an error')
+  return value
+}
+const error = object<WireError>({ code, message: line })
+
+const state = object<MountState>({
+  negotiated: optional(
+    object<NonNullable<MountState['negotiated']>>({
+      ...{ minor: count, flags: integer, flags2: integer, maxWrite: count, maxPages: count, canResend: flag },
+    }),
+  ),
+  volumes: list(
+    object<MountState['volumes'][number]>({
+      ...{ name: volumeName, nodeId: count, readOnly: flag, size: optional(count), times: optional(times) },
+      ...{ lockOwner: optional(hostAndPort), isOptional: optional(flag), isTemporary: optional(flag) },
+    }),
+    MANY,
+  ),
+  nextNodeId: count,
+  pageCache: flag,
+  objectCache: flag,
+  addresses: list(address, MANY),
+  ioTimeoutMs: patience,
+  gateways: list(address, MANY),
+  locks: list(object<MountState['locks'][number]>({ vid: count, owner: hostAndPort }), MANY),
+})
+
+type ShapesOf<T> = { readonly [K in keyof T]-?: Shape<T[K]> }
+
+const MESSAGES: { readonly [K in FromWorker['kind']]: ShapesOf<Omit<Of<K>, 'kind'>> } = {
+  serving: {},
+  state: { state },
+  opened: {
+    handle: object<Of<'opened'>['handle']>({
+      ...{
+        fh: count,
+        node: count,
+        caching: oneOf('direct', 'cached'),
+        request: duration,
+        pid: count,
+        sinceS: duration,
+      },
+    }),
+  },
+  closed: { fh: count },
+  waiting: { sinceMs: optional(time), reason: line },
+  progress: {
+    progress: object<Of<'progress'>['progress']>({
+      ...{ operation: oneOf('delete'), vdi: text(LONGEST_TEXT), done: count, total: count },
+    }),
+  },
+  attachment: {
+    event: object<Of<'attachment'>['event']>({
+      ...{ kind: oneOf('attached', 'detached'), volume: volumeName },
+      reason: optional(line), // left out where it is undefined
+    }),
+  },
+  grown: { volume: volumeName, size: count },
+  times: {
+    volumes: list(object<MovedTimes>({ name: volumeName, nodeId: count, times, untoldMs: optional(time) }), MANY),
+  },
+  answer: { id: count, value: (value) => value }, // read as ANSWERS has it
+  refusal: { id: count, error },
+  ended: { error: optional(error) },
+}
+
+const READERS: ReadonlyMap<unknown, Shape<object>> = new Map(
+  Object.entries(MESSAGES).map(([kind, shapes]) => [kind, object<object>(shapes)]),
+)
+
+/** A message of a worker. Errors: protocol, when it is none. */
+export function readFromWorker(value: unknown): FromWorker {
+  const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined
+  const read = READERS.get(kind)
+  if (!read) throw new SheepfsError('protocol', 'expected a kind of message')
+  try {
+    return { kind, ...read(value) } as FromWorker
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : 'it cannot be read'
+    throw new SheepfsError('protocol', `${String(kind)}: ${why}`, { cause })
+  }
+}
+
+const volume = object<Volume>({
+  ...{ name: volumeName, path: text(LONGEST_TEXT), vid, size: count, object_size: count, snapshot: flag },
+  ...{ read_only: flag, locked: flag, open_files: count, stale: flag, configured: flag, temporary: flag },
+})
+
+const copies = pattern('copies', /^[0-9]{1,3}(:[0-9]{1,3})?$/)
+
+function orNull<T>(of: Shape<T>): Shape<T | null> {
+  return (value) => (value === null ? null : of(value))
+}
+
+const vdi = object<Vdi>({
+  ...{ volume: orNull(volumeName), name: text(LONGEST_TEXT), tag: text(LONGEST_TEXT), snapshot_id: count },
+  ...{ snapshot: flag, clone: flag, vid, size: duration, used: duration, shared: duration, object_size: count, copies },
+  ...{ hyper: flag, created_at: dateText },
+})
+
+const cluster = object<ClusterInfo>({
+  state: oneOf('running', 'unformatted', 'joining', 'stopping', 'error'),
+  ...{ state_text: line, created_at: orNull(dateText), epoch: count, copies, store: text(LONGEST_TEXT) },
+  ...{ locking: flag, strict: flag, auto_recovery: flag },
+  epochs: list(
+    object<ClusterInfo['epochs'][number]>({ epoch: count, began_at: dateText, nodes: list(hostAndPort, MANY) }),
+    MANY,
+  ),
+})
+
+const node = object<Node>({
+  ...{ address: hostAndPort, zone: integer, vnodes: count, disks: count },
+  space: orNull(object<NonNullable<Node['space']>>({ total: duration, free: duration })),
+})
+
+const report = object<WorkerReport>({ openFiles: count, gateway: optional(address) })
+
+const operation = object<OperationCounts>({
+  ...{ operation: pattern('an operation', /^[a-z0-9_]{1,40}$/), count, errors: count, bytes: count, inFlight: count },
+  ...{ latencySumS: duration, latencyCounts: list(count, 100) },
+})
+
+const metrics = object<WorkerMetrics>({
+  ...{ operations: list(operation, 100), openFiles: count, sheepInFlight: count, reconnects: count, retries: count },
+  ...{ resentRequests: count, waitingRequests: count, workerMemory: count },
+})
+
+type Answer<M extends MethodName> = Awaited<ReturnType<WorkerMethods[M]>>
+
+/** What the methods of a worker answer. Errors: protocol, when it is something else. */
+export const ANSWERS: { readonly [M in MethodName]: Shape<Answer<M>> } = {
+  ping: nothing,
+  report,
+  metrics,
+  volumes: list(volume, MANY),
+  attach: object<Answer<'attach'>>({ volume, isNew: flag }),
+  detach: nothing,
+  setCache: nothing,
+  openInOldMode: count,
+  setAddresses: nothing,
+  setIoTimeout: nothing,
+  cluster,
+  nodes: list(node, MANY),
+  vdis: list(vdi, MANY),
+  createVdi: vdi,
+  deleteVdi: nothing,
+  snapshotVdi: vdi,
+  cloneVdi: vdi,
+  resizeVdi: vdi,
+  handOver: nothing,
+  unmount: nothing,
+  abort: nothing,
+}

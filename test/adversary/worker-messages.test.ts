@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { ANSWERS, readFromWorker } from '../../src/daemon/ipc/worker-messages.ts'
+import { WorkerClient, type WorkerWatcher } from '../../src/daemon/supervisor/worker-client.ts'
+import type { FromWorker, MountState, WorkerSpec, WorkerStart } from '../../src/daemon/worker-protocol.ts'
+import { isSheepfsError, plainLine } from '../../src/errors.ts'
+import { silentLogger } from '../../src/log.ts'
+
+const STATE: MountState = {
+  negotiated: { minor: 38, flags: -1, flags2: 0, maxWrite: 1 << 20, maxPages: 256, canResend: true },
+  volumes: [{ name: 'db@1', nodeId: 4, readOnly: true, size: 7, lockOwner: '[::1]:7000' }],
+  nextNodeId: 5,
+  pageCache: true,
+  objectCache: false,
+  addresses: [{ host: '127.0.0.1', port: 7000 }],
+  ioTimeoutMs: Infinity,
+  gateways: [],
+  locks: [{ vid: 9, owner: '127.0.0.1:7000' }],
+}
+const HANDLE = { fh: 1, node: 4, caching: 'direct', request: 0, pid: 0, sinceS: 1.5 } as const
+const TIMES = { modifiedMs: 1.5, changedMs: 2, isMoving: false }
+const START: Omit<WorkerStart, 'spec'> = {
+  ...{ kind: 'start', purpose: 'serve', state: STATE, handles: [], generation: 1, isKept: false },
+}
+
+const GOOD: readonly FromWorker[] = [
+  { kind: 'serving' },
+  { kind: 'state', state: STATE },
+  { kind: 'opened', handle: HANDLE },
+  { kind: 'closed', fh: 1 },
+  { kind: 'waiting', sinceMs: 1, reason: 'no sheep answers' },
+  { kind: 'progress', progress: { operation: 'delete', vdi: 'db', done: 1, total: 2 } },
+  { kind: 'attachment', event: { kind: 'detached', volume: 'constructor', reason: 'it was deleted' } },
+  { kind: 'grown', volume: '__proto__', size: 7 },
+  { kind: 'times', volumes: [{ name: 'db', nodeId: 4, times: TIMES, untoldMs: 3 }] },
+  { kind: 'answer', id: 1, value: { anything: null } },
+  { kind: 'refusal', id: 1, error: { code: 'busy', message: 'it is open' } },
+  { kind: 'ended', error: { code: 'io', message: 'x' } },
+]
+
+function state(change: object): object {
+  return { kind: 'state', state: { ...STATE, ...change } }
+}
+
+function volume(change: object): object {
+  return state({ volumes: [{ ...STATE.volumes[0], ...change }] })
+}
+
+/** None of them is a message; all can be sent as JSON. */
+const BAD: readonly unknown[] = [
+  ...[
+    null,
+    7,
+    'state',
+    [],
+    {},
+    true,
+    { kind: null },
+    { kind: 'constructor' },
+    { kind: '__proto__' },
+    { kind: 'start' },
+  ],
+  ...[{ kind: 'toString' }, { kind: ['state'] }, { kind: 'NODE_HANDLE' }],
+  ...[{ kind: 'state' }, { kind: 'state', state: null }, { kind: 'state', state: [] }, { kind: 'state', state: 'x' }],
+  ...[state({ volumes: null }), state({ volumes: {} }), state({ volumes: [null] }), state({ volumes: 'abc' })],
+  ...[volume({ name: '../../etc/shadow' }), volume({ name: '' }), volume({ name: '.' }), volume({ name: 'a/b' })],
+  ...[
+    volume({ name: 'a\nMAINPID=1' }),
+    volume({ name: 'x'.repeat(5000) }),
+    volume({ nodeId: -1 }),
+    volume({ size: 0.5 }),
+  ],
+  ...[volume({ readOnly: 'yes' }), volume({ lockOwner: 'a b' }), volume({ times: { ...TIMES, modifiedMs: 1e300 } })],
+  ...[state({ addresses: [{ host: 'a\n', port: 1 }] }), state({ ioTimeoutMs: -1 }), state({ negotiated: 1 })],
+  ...[state({ locks: [{ vid: 1 }] }), state({ pageCache: 1 }), state({ nextNodeId: 2 ** 60 })],
+  ...[{ kind: 'opened', handle: null }, { kind: 'opened', handle: { ...HANDLE, pid: '../1' } }, { kind: 'opened' }],
+  ...[{ kind: 'closed' }, { kind: 'closed', fh: '1' }, { kind: 'waiting', sinceMs: 1e300, reason: '' }],
+  ...[
+    { kind: 'waiting', sinceMs: 1, reason: null },
+    { kind: 'progress', progress: { operation: 'format' } },
+  ],
+  ...[
+    { kind: 'attachment', event: { kind: 'attached', volume: '/etc' } },
+    { kind: 'grown', volume: 'a', size: -1 },
+  ],
+  ...[{ kind: 'grown', volume: '../x', size: 1 }, { kind: 'times', volumes: [{ name: 'a' }] }, { kind: 'answer' }],
+  ...[
+    { kind: 'refusal', id: 1, error: { code: 'constructor', message: '' } },
+    { kind: 'refusal', id: 1 },
+  ],
+  ...[
+    { kind: 'ended', error: 'x' },
+    { kind: 'ended', error: { code: 'io' } },
+  ],
+]
+
+describe('what a worker sends', () => {
+  test('is read as it was sent, when it is of the protocol', () => {
+    for (const message of GOOD) assert.deepEqual(readFromWorker(message), message)
+  })
+
+  test('has nothing in it that is not of the protocol', () => {
+    assert.deepEqual(readFromWorker({ kind: 'closed', fh: 1, more: 'x'.repeat(100) }), { kind: 'closed', fh: 1 })
+    const polluted: unknown = JSON.parse('{"kind":"closed","fh":1,"__proto__":{"fh":2}}')
+    assert.deepEqual(readFromWorker(polluted), { kind: 'closed', fh: 1 })
+  })
+
+  test('is refused when it is not', () => {
+    assert.ok(BAD.length >= 50, String(BAD.length))
+    for (const message of BAD) {
+      assert.throws(
+        () => readFromWorker(message),
+        (error) => isSheepfsError(error, 'protocol') || isSheepfsError(error, 'invalid'),
+        JSON.stringify(message).slice(0, 200),
+      )
+    }
+  })
+
+  test('is one line, where people read it', () => {
+    const reason = 'a\nMAINPID=1\r\u001b[2Jb\u009b1m\u202ec\u2028'
+    const heard = readFromWorker({ kind: 'waiting', sinceMs: 1, reason })
+    assert.equal(heard.kind === 'waiting' && heard.reason, 'a MAINPID=1 [2Jb 1m c ')
+    assert.equal(plainLine('x'.repeat(1e6)).length, 1000)
+  })
+
+  test('answers a call with what the method has, and with nothing else', () => {
+    for (const value of [null, {}, [], 'x', { openFiles: -1 }, { openFiles: 1, gateway: { host: '\n', port: 1 } }])
+      assert.throws(() => ANSWERS.report(value), JSON.stringify(value))
+    const operation = {
+      operation: 'read',
+      count: 1,
+      errors: 0,
+      bytes: 1,
+      inFlight: 0,
+      latencySumS: 0,
+      latencyCounts: [],
+    }
+    const metrics = { operations: [operation], openFiles: 0, sheepInFlight: 0, reconnects: 0, retries: 0 }
+    const rest = { resentRequests: 0, waitingRequests: 0, workerMemory: 1 }
+    assert.deepEqual(ANSWERS.metrics({ ...metrics, ...rest }), { ...metrics, ...rest })
+    assert.throws(() => ANSWERS.metrics({ ...metrics, ...rest, retries: -1 }))
+    for (const bad of [
+      { count: NaN },
+      { errors: -1 },
+      { operation: 'a\nb' },
+      { latencySumS: -1 },
+      { latencyCounts: [-1] },
+    ])
+      assert.throws(() => ANSWERS.metrics({ ...metrics, ...rest, operations: [{ ...operation, ...bad }] }))
+    assert.throws(() => ANSWERS.volumes([{ name: '../x' }]))
+    assert.throws(() => ANSWERS.vdis({}))
+  })
+
+  test('kills it when it is not of the protocol, and that is said', { timeout: 60_000 }, async () => {
+    for (const message of BAD.slice(10, 22)) {
+      const heard: FromWorker[] = []
+      const how = await new Promise<string>((resolve) => {
+        hostileWorker([{ kind: 'closed', fh: 1 }, message, { kind: 'serving' }], {
+          onMessage: (message) => heard.push(message),
+          onExit: resolve,
+        })
+      })
+      assert.deepEqual(heard, [{ kind: 'closed', fh: 1 }]) // nothing after the breach
+      assert.match(how, /^SIGKILL, for a breach of the protocol: .*expected/)
+    }
+  })
+
+  test('kills it also when it is something that cannot be dealt with', { timeout: 60_000 }, async () => {
+    const how = await new Promise<string>((resolve) => {
+      hostileWorker([{ kind: 'serving' }], {
+        onMessage: () => {
+          throw new RangeError('Invalid time value')
+        },
+        onExit: resolve,
+      })
+    })
+    assert.equal(how, 'SIGKILL, for a breach of the protocol: Invalid time value')
+  })
+})
+
+function hostileWorker(messages: readonly unknown[], watcher: WorkerWatcher): WorkerClient {
+  const spec: WorkerSpec = {
+    mount: JSON.stringify(messages),
+    engine: 'kernel',
+    mountpoint: '/',
+    allowOther: false,
+    writeBack: false,
+    uid: 0,
+    gid: 0,
+    volumeMode: 0o600,
+    logLevel: 'silent',
+    account: undefined,
+  }
+  const program = new URL('hostile-worker.js', import.meta.url)
+  const fds = { device: undefined, record: undefined }
+  return new WorkerClient({ ...START, spec }, { fds, log: silentLogger(), watcher, program })
+}
