@@ -12,6 +12,8 @@ export async function readFromObject(core: VolumeCore, index: number, offset: nu
     if (core.failure) throw core.failure
     const known = core.index.owner(index)
     const owner = typeof known === 'number' ? known : await known
+    const isOld = core.hasOtherWriters && owner !== core.vid && (await core.readerLook.renew(index))
+    if (isOld) continue
     if (owner === 0) {
       into.fill(0)
       return
@@ -24,6 +26,7 @@ export async function readFromObject(core: VolumeCore, index: number, offset: nu
     await core.checkAlive()
     // what a discard of this volume gives back is gone before the index update that says so is answered
     await core.locks.passed(index, offset, offset + into.length)
+    if (core.hasOtherWriters) await core.readerLook.renew(index) // it may have been given back
     if ((await core.index.owner(index)) !== owner) continue
     missing ??= new Missing(core.cluster)
     await missing.wait(() => failure)

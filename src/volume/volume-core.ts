@@ -8,6 +8,7 @@ import { ChangeGate } from './change-gate.ts'
 import type { HeldLock } from './held-lock.ts'
 import { whileMissing } from './missing.ts'
 import { RangeLocks } from './range-locks.ts'
+import { ReaderLook } from './reader-look.ts'
 import { Removals } from './removals.ts'
 import { UpdateCount } from './update-count.ts'
 import type { VolumeIndex } from './index/volume-index.ts'
@@ -47,6 +48,7 @@ export class VolumeCore {
   readonly log: Logger
   readonly locks = new RangeLocks()
   readonly removals: Removals
+  readonly readerLook = new ReaderLook(this)
   readonly updates = new UpdateCount()
   /** Held while the volume may be written to; undefined when it is attached for reading. */
   readonly lock: HeldLock | undefined
@@ -79,6 +81,11 @@ export class VolumeCore {
 
   get objectSize(): number {
     return 2 ** this.header.blockSizeShift
+  }
+
+  /** Others may write to it: a VDI that is attached for reading. */
+  get hasOtherWriters(): boolean {
+    return this.lock === undefined && !this.header.isSnapshot
   }
 
   /** The name, for messages. */

@@ -39,7 +39,7 @@ export class Volume {
 
   /** Others may write to it: a VDI that is attached for reading. */
   get hasOtherWriters(): boolean {
-    return this.isReadOnly && !this.isSnapshot
+    return this.#core.hasOtherWriters
   }
 
   /** Whether the VDI's lock is held; never in a cluster without locking. */
@@ -150,6 +150,7 @@ export class Volume {
     this.#check()
     const { size, objectSize } = this
     if (position < size) {
+      if (this.hasOtherWriters) await this.#core.readerLook.renew(Math.floor(position / objectSize))
       const found = (await this.#core.index.next(Math.floor(position / objectSize), wanted)) * objectSize
       if (found < size) return Math.max(found, position)
       if (wanted === 'hole') return size

@@ -65,11 +65,6 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
     isShownBy: after('holders away'),
   },
   {
-    name: 'attached for reading, a discard elsewhere is an error, or zeros',
-    seed: 1280,
-    isShownBy: ({ symptom }) => symptom === 'error io of a distant reader' || symptom === 'zeros for a distant reader',
-  },
-  {
     name: 'publishes ignore io_timeout',
     seed: 7544,
     isShownBy: ({ symptom }) => symptom === 'ignores io_timeout',
@@ -149,5 +144,6 @@ export const MENDED_SEEDS: readonly { readonly seed: number; readonly name: stri
   { seed: 532, name: 'a disk that was unplugged or plugged in let a recovery without an epoch undo writes' },
   { seed: 116, name: 'locks that are lost when the whole cluster restarts were not taken again' },
   { seed: 97, name: 'a VDI of which a snapshot was taken while it was being attached was attached as the snapshot' },
+  { seed: 1280, name: 'attached for reading, a discard elsewhere was an error, or new ranges were zeros' },
   { seed: 737, name: 'two snapshots at once rolled the VDI back' },
 ]

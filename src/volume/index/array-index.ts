@@ -82,6 +82,15 @@ export class ArrayIndex implements VolumeIndex {
     return Math.min(index, this.#entries.length)
   }
 
+  async reread(first: number, count: number): Promise<void> {
+    const read = await readEntries(this.#cluster, this.#inode.vid, first, Math.min(count, this.#entries.length - first))
+    for (const [at, entry] of read.entries()) {
+      const before = this.#entries[first + at] ?? 0
+      this.#allocated += Number(entry !== 0) - Number(before !== 0)
+      this.#entries[first + at] = entry
+    }
+  }
+
   grow(objectCount: number): void {
     const entries = new Uint32Array(Math.max(objectCount, this.#entries.length))
     entries.set(this.#entries)

@@ -16,6 +16,8 @@ export interface VolumeIndex {
   publish(index: number, vid: number): Promise<void>
   /** The first object at or after `from` that is allocated (data) or not (hole); `objectCount` when there is none. */
   next(from: number, wanted: 'data' | 'hole'): number | Promise<number>
+  /** Reads entries again that another host may have changed; an index without it is loaded anew. Errors: stale. */
+  reread?(first: number, count: number): Promise<void>
   /** Makes room for more objects, all unallocated. */
   grow(objectCount: number): void
 }
