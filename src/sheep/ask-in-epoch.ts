@@ -1,5 +1,10 @@
 import type { Message, Response } from '../wire/message.ts'
+import { SheepfsError } from '../errors.ts'
+import { addressText } from './address.ts'
 import type { Connection } from './connection.ts'
+
+/** A cluster changes its epoch no oftener than nodes come and go: more in a row is a sheep that counts on. */
+const MOST_EPOCHS = 64
 
 /**
  * Asks what may differ from epoch to epoch. A sheep writes into an answer the epoch in which it sends it, which may be a
@@ -7,9 +12,12 @@ import type { Connection } from './connection.ts'
  * epoch before the question. Errors: unreachable, timeout, protocol.
  */
 export async function askInEpoch(connection: Connection, message: Message): Promise<Response> {
-  for (let known = connection.epoch; ;) {
+  let known = connection.epoch
+  for (let asked = 0; asked < MOST_EPOCHS; asked++) {
     const response = await connection.exchange(message)
     if (response.epoch === known) return response
     known = response.epoch
   }
+  const who = `sheep ${addressText(connection.address)}`
+  throw new SheepfsError('protocol', `${who}: each of ${MOST_EPOCHS} answers is of another epoch`)
 }

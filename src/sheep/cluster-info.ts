@@ -1,4 +1,6 @@
+import { SheepfsError } from '../errors.ts'
 import {
+  EPOCH_LOG_SIZE,
   getNodeList,
   parseClusterStatus,
   parseNodeList,
@@ -8,16 +10,20 @@ import {
   type ClusterStatus,
   type StoreSpace,
 } from '../wire/info-ops.ts'
-import { addrText, type NodeRecord } from '../wire/node-record.ts'
+import { addrText, MAX_NODE_LIST_SIZE, NODE_RECORD_SIZE, type NodeRecord } from '../wire/node-record.ts'
 import { Result } from '../wire/sd-proto.ts'
+import { parseAnswer } from './parse-answer.ts'
 import type { Requests } from './requests.ts'
 import { expectSuccess } from './result-error.ts'
+
+const MOST_NODES = MAX_NODE_LIST_SIZE / NODE_RECORD_SIZE
+const MOST_STATUS_BYTES = 16 << 20
 
 /** The nodes in (address, port) order. Errors: unreachable, timeout, io. */
 export async function readNodes(cluster: Requests): Promise<NodeRecord[]> {
   const response = await cluster.query(getNodeList(cluster.protoVer))
   expectSuccess(response, 'node list')
-  return parseNodeList(response)
+  return parseAnswer('node list', () => parseNodeList(response))
 }
 
 /**
@@ -30,10 +36,17 @@ export async function readClusterStatus(
   const newest = await cluster.query(statCluster(cluster.protoVer, 1, 0))
   let slots = Math.max((await readNodes(cluster)).length, 1)
   for (;;) {
-    const { result, payload } = await cluster.query(statCluster(cluster.protoVer, Math.max(newest.epoch, 1), slots))
+    const epochs = Math.min(Math.max(newest.epoch, 1), mostEpochs(slots))
+    const { result, payload } = await cluster.query(statCluster(cluster.protoVer, epochs, slots))
     if (result !== Result.BUFFER_SMALL) return { result, status: parseClusterStatus(payload, slots) }
-    slots *= 2 // an earlier epoch had more nodes
+    if (slots === MOST_NODES) throw new SheepfsError('protocol', `an epoch of more than ${MOST_NODES} nodes`)
+    slots = Math.min(slots * 2, MOST_NODES) // an earlier epoch had more nodes
   }
+}
+
+/** The newest are shown where not all have room. */
+function mostEpochs(slots: number): number {
+  return Math.floor(MOST_STATUS_BYTES / (EPOCH_LOG_SIZE + NODE_RECORD_SIZE * slots))
 }
 
 /** Space in the store of one node, asked at its own address; undefined when it does not answer or cannot say. */

@@ -7,6 +7,7 @@ import { addressText } from './address.ts'
 import { askInEpoch } from './ask-in-epoch.ts'
 import type { Connection } from './connection.ts'
 import type { ClusterFormat, KnownCluster } from './known-cluster.ts'
+import { parseAnswer } from './parse-answer.ts'
 import { expectSuccess, resultError } from './result-error.ts'
 import { toTopology, type Topology } from './topology.ts'
 
@@ -43,9 +44,11 @@ export async function loadTopology(
 ): Promise<Topology> {
   const response = await askInEpoch(connection, getNodeList(protoVer))
   expectSuccess(response, 'node list')
-  const nodes = parseNodeList(response)
+  const who = `sheep ${addressText(connection.address)}`
+  const nodes = parseAnswer(who, () => parseNodeList(response))
   const building = Ring.build(nodes, isInDiskMode)
-  return toTopology(response.epoch, nodes, await inSlices(building, clock))
+  const first = parseAnswer(who, () => building.next()) // which is where it is seen how large it is
+  return toTopology(response.epoch, nodes, first.done === true ? first.value : await inSlices(building, clock))
 }
 
 /** The ring, with requests served in between: in disk mode it takes up to a second. */

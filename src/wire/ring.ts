@@ -5,6 +5,8 @@ import type { ObjectId } from './object-id.ts'
 const DISK_SPACE_PER_VNODE = 2 ** 32
 /** Positions that are hashed or sorted between two yields of a build: a few milliseconds. */
 const SLICE = 32_768
+/** Of 32 PiB of disks, at 4 GiB each; 160 MiB while it is built. */
+const MOST_POSITIONS = 2 ** 23
 /** Positions that share a bucket while they are sorted, on average. */
 const PER_BUCKET = 16
 
@@ -47,7 +49,7 @@ export class Ring {
     }
   }
 
-  /** As `of`, for rings of millions of positions: yields whenever others may have their turn. */
+  /** As `of`, for rings of millions of positions: yields whenever others may have their turn. RangeError at once: too many. */
   static *build(nodes: readonly NodeRecord[], diskMode = false): Generator<undefined, Ring> {
     const walks = nodes.flatMap((node, owner) => (diskMode ? diskWalks(node, owner) : [vnodeWalk(node, owner)]))
     const counts = new Float64Array(nodes.length)
@@ -116,7 +118,9 @@ function newPositions(count: number): Positions {
 }
 
 function* hashed(walks: readonly Walk[]): Generator<undefined, Positions> {
-  const positions = newPositions(walks.reduce((sum, { count }) => sum + count, 0))
+  const total = walks.reduce((sum, { count }) => sum + count, 0)
+  if (total > MOST_POSITIONS) throw new RangeError(`a ring of ${total} positions: expected at most ${MOST_POSITIONS}`)
+  const positions = newPositions(total)
   const { high, low, owner } = positions
   let at = 0
   let sinceYield = 0
