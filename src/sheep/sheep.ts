@@ -156,9 +156,10 @@ export class Sheep {
   async #watchLife(): Promise<void> {
     const { world, timing } = this.#context
     const connection = this.#connection
-    while (connection?.isSilent === true && !connection.closed) {
+    const isDoubted = (): boolean => connection?.isSilent === true && !connection.closed
+    while (isDoubted()) {
       const error = await this.#signOfLife()
-      if (error && connection.isSilent) connection.destroy(error)
+      if (error && isDoubted()) connection?.destroy(error)
       else await sleep(world.clock, timing.silenceMs, { isBackground: true })
     }
   }
