@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
 import type { MountInput } from '../api/schema/config.ts'
 import type { ReloadStep } from '../api/schema/reload.ts'
-import { SheepfsError } from '../errors.ts'
+import type { Mount } from '../api/schema/mount.ts'
+import { isSheepfsError, SheepfsError } from '../errors.ts'
 import { byteSizeText } from './byte-size.ts'
 import { EXIT } from './exit-code.ts'
 import { parseEngine } from './parse-engine.ts'
@@ -33,8 +34,8 @@ export const MOUNT_COMMANDS: readonly Command[] = [
   },
   {
     name: 'mount',
-    arguments: 'MOUNTPOINT',
-    summary: 'mounts until the daemon ends',
+    arguments: 'MOUNTPOINT|MOUNT',
+    summary: 'mounts until the daemon ends; a name: again what was unmounted',
     hasNoMount: true,
     options: {
       name: { type: 'string', value: 'NAME', help: 'its name (default: the instance)' },
@@ -53,7 +54,7 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     },
     count: [1, 1],
     run: async (call) => {
-      const mount = await call.client.addMount(mountInput(call))
+      const mount = (await mountAgain(call)) ?? (await call.client.addMount(mountInput(call)))
       call.print(mount, () => `mounted ${mount.name} at ${mount.mountpoint}\n`)
       return EXIT.done
     },
@@ -171,6 +172,20 @@ export const MOUNT_COMMANDS: readonly Command[] = [
 function stepText({ mount, text, effect }: ReloadStep): string {
   const what = mount === null ? text : `${mount}: ${text}`
   return effect === 'daemon-restart' ? `${what}: takes effect after a restart of the daemon\n` : `${what}\n`
+}
+
+/** Where a mount is named that is not there: mounts it again. Undefined when that is the name of a directory. */
+async function mountAgain(call: Call): Promise<Mount | undefined> {
+  const name = call.argument(0)
+  if (name.includes('/')) return undefined
+  const present = (await call.client.mounts()).find((mount) => mount.name === name)
+  if (present && present.state !== 'failed') {
+    throw new SheepfsError('exists', `mount "${name}" is there already; a directory of that name is ./${name}`)
+  }
+  return call.client.restartMount(name).catch((error: unknown) => {
+    if (isSheepfsError(error, 'not-found')) return undefined
+    throw error
+  })
 }
 
 function mountInput(call: Call): MountInput {

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdir, open, rename, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { EXIT } from '../../src/cli/exit-code.ts'
+import { runSheepfsctl } from '../../src/cli/sheepfsctl-run.ts'
 import { missing } from './stage/ability.ts'
 import { succeed } from './stage/program.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
@@ -150,6 +153,36 @@ describe('a daemon without descriptors', NEEDS, () => {
     await new Promise((resolve) => setTimeout(resolve, 3000))
     await succeed('prlimit', ['--pid', String(pid), '--nofile=4096:4096'])
     assert.equal((await daemon.client.mount('n')).state, 'serving')
+    assert.equal(await daemon.stop(), 0)
+  })
+})
+
+describe('a mount that somebody has unmounted', NEEDS, () => {
+  const stage = new Stage()
+  after(() => stage.close())
+  test('is mounted again by its name, as it is configured', async () => {
+    const sheep = await startLamb(stage)
+    const configured = await sheep.createVdi(2 ** 20)
+    const mount = await tableOf(stage, MOUNT, sheep, [configured])
+    const daemon = await startSheepfsd(stage, { mounts: [mount] })
+    const mountIt = (): Promise<number> =>
+      runSheepfsctl(['mount', MOUNT], {
+        variables: { SHEEPFS_RUNTIME_DIR: daemon.place.runtimeDirectory },
+        write: () => undefined,
+        writeError: () => undefined,
+        showsProgress: false,
+      })
+    assert.equal(await mountIt(), EXIT.conflict)
+    for (const end of [() => succeed('umount', [mount.mountpoint]), () => daemon.client.removeMount(MOUNT, false)]) {
+      await end()
+      while ((await daemon.client.mounts()).some(({ state }) => state !== 'failed')) await delay(20)
+      assert.equal(await mountIt(), EXIT.done)
+      assert.equal((await daemon.serving(MOUNT)).configured, true)
+      assert.deepEqual(
+        (await daemon.client.volumes(MOUNT)).map(({ name }) => name),
+        [configured],
+      )
+    }
     assert.equal(await daemon.stop(), 0)
   })
 })

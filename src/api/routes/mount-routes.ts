@@ -102,7 +102,7 @@ export function addMountChanges(app: App, supervisor: Supervisor): void {
     {
       schema: {
         operationId: 'restartMount',
-        summary: 'a new worker under the running mount',
+        summary: 'a new worker under the running mount; one that somebody has unmounted is mounted again',
         params,
         querystring,
         response: answers({ 200: Mount }),

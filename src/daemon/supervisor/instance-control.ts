@@ -132,9 +132,10 @@ export class InstanceControl implements Supervisor {
   }
 
   async restartMount(name: string, caller: Caller): Promise<Mount> {
-    const mount = this.instance.find(name)
-    await mount.restart(caller)
-    return mount.present()
+    const present = this.instance.managed.find((mount) => mount.name === name)
+    if (!present || present.keeper.state === 'ended') return (await this.instance.mountAgain(name)).present()
+    await present.restart(caller)
+    return present.present()
   }
 
   async volumes(name: string, caller: Caller): Promise<Volume[]> {

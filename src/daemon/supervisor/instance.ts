@@ -166,6 +166,24 @@ export class Instance {
     await this.#serveOrForget(this.enlist(config, { isConfigured: true, engine, volumes }))
   }
 
+  /**
+   * Mounts again, as it is configured, what somebody has unmounted. Errors: not-found; exists, when
+   * it is there; as `startMount`.
+   */
+  async mountAgain(name: string): Promise<ManagedMount> {
+    const before = this.#mounts.get(name)
+    const config = before?.config ?? this.config.mount.find((mount) => mount.name === name)
+    if (!config) return this.find(name)
+    if (before && before.keeper.state !== 'ended') {
+      throw new SheepfsError('exists', `mount "${name}" is there already`)
+    }
+    const engine = await chooseEngine(config.engine)
+    this.#mounts.delete(name)
+    const mount = this.enlist(config, { isConfigured: before?.isConfigured ?? true, engine, volumes: [] })
+    await this.#serveOrForget(mount)
+    return mount
+  }
+
   /** Starts a mount that is wanted at run time. Errors: as `startMount`, and those of what is wanted. */
   async addMount(input: MountInput, { waits, gone }: Caller): Promise<ManagedMount> {
     this.checkRunning()
