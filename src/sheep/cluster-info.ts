@@ -12,12 +12,14 @@ import {
 } from '../wire/info-ops.ts'
 import { addrText, MAX_NODE_LIST_SIZE, NODE_RECORD_SIZE, type NodeRecord } from '../wire/node-record.ts'
 import { Result } from '../wire/sd-proto.ts'
+import { addressText } from './address.ts'
 import { parseAnswer } from './parse-answer.ts'
 import type { Requests } from './requests.ts'
 import { expectSuccess } from './result-error.ts'
 
 const MOST_NODES = MAX_NODE_LIST_SIZE / NODE_RECORD_SIZE
 const MOST_STATUS_BYTES = 16 << 20
+const DAY_MS = 86_400_000
 
 /** The nodes in (address, port) order. Errors: unreachable, timeout, io. */
 export async function readNodes(cluster: Requests): Promise<NodeRecord[]> {
@@ -47,6 +49,26 @@ export async function readClusterStatus(
 /** The newest are shown where not all have room. */
 function mostEpochs(slots: number): number {
   return Math.floor(MOST_STATUS_BYTES / (EPOCH_LOG_SIZE + NODE_RECORD_SIZE * slots))
+}
+
+/**
+ * Nodes that stored objects in an epoch that ended within the last day, and are away now: `host:port`. None when the cluster
+ * cannot tell.
+ */
+export async function readAbsent(cluster: Requests, nowMs: number): Promise<string[]> {
+  const { status } = await readClusterStatus(cluster).catch(() => ({ status: undefined }))
+  const [newest, ...former] = status?.epochs ?? []
+  const texts = (nodes: readonly NodeRecord[]): string[] =>
+    nodes.flatMap(({ addr, port, nrVnodes }) => (nrVnodes === 0 ? [] : [addressText({ host: addrText(addr), port })]))
+  const present = new Set(texts(newest?.nodes ?? []))
+  const absent = new Set<string>()
+  let endedMs = 1000 * (newest?.timeSeconds ?? 0)
+  for (const { nodes, timeSeconds } of former) {
+    if (endedMs < nowMs - DAY_MS) break
+    for (const text of texts(nodes)) if (!present.has(text)) absent.add(text)
+    endedMs = 1000 * timeSeconds
+  }
+  return [...absent]
 }
 
 /** Space in the store of one node, asked at its own address; undefined when it does not answer or cannot say. */

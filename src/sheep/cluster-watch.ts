@@ -61,6 +61,16 @@ export class ClusterWatch {
       })
   }
 
+  /** Reads the nodes anew: those that come back while others wait for them change no epoch. Rejects with nothing. */
+  async reload(): Promise<void> {
+    const { gateways, log } = this.#options
+    try {
+      this.learn(await this.#loadNodes(await gateways.home()))
+    } catch (error) {
+      log.debug({ err: error }, 'the node list could not be read')
+    }
+  }
+
   /** A new node list. */
   learn(topology: Topology): void {
     if (this.#options.known.learnNodes(topology)) this.#begun()

@@ -6,6 +6,7 @@ import type { ObjectId } from '../wire/object-id.ts'
 import { isSameAddress, type Address } from './address.ts'
 import type { ClientContext } from './client-context.ts'
 import { ClusterWatch } from './cluster-watch.ts'
+import { readAbsent } from './cluster-info.ts'
 import { Delivery } from './delivery.ts'
 import { DiskWatch } from './disk-watch.ts'
 import type { Connection } from './connection.ts'
@@ -16,7 +17,7 @@ import { ObjectCache } from './object-cache.ts'
 import { LockBook } from './lock-book.ts'
 import { LockTable, type LockStates } from './lock-table.ts'
 import { LockWatch } from './lock-watch.ts'
-import { Outage, type OutageState } from './outage.ts'
+import { Outage, type OutageState, type Patience } from './outage.ts'
 import { PatientRequests, type Replica } from './patient-requests.ts'
 import { RecoveryGuard } from './recovery-guard.ts'
 import type { Caller, RequestOptions, Requests } from './requests.ts'
@@ -83,7 +84,7 @@ export class Cluster implements Requests {
     const delivery = new Delivery({ gateways, watch, cache })
     const guard = new RecoveryGuard({ ...context, delivery })
     const diskWatch = new DiskWatch({ ...context, gateways, watch })
-    this.#requests = new PatientRequests({ ...context, guard, gateways, delivery, lockWatch, diskWatch })
+    this.#requests = new PatientRequests({ ...context, guard, gateways, delivery, lockWatch, diskWatch, watch })
     this.locks = new LockBook(options.onLocks ?? (() => undefined))
     this.lockWatch = lockWatch
     this.#diskWatch = diskWatch
@@ -184,6 +185,17 @@ export class Cluster implements Requests {
 
   get state(): OutageState {
     return this.#context.outage.state
+  }
+
+  /** For one request, to its end. */
+  patience(): Patience {
+    return this.#context.outage.patience()
+  }
+
+  /** Nodes that may hold what the others do not have, `host:port`. */
+  async absentMembers(): Promise<string[]> {
+    const { absent } = this.#context.known
+    return absent.length > 0 ? absent : readAbsent(this, this.clock.date())
   }
 
   get inFlight(): number {

@@ -26,6 +26,8 @@ export class KnownCluster {
   #recovered = 0
   #isListed = false
   #diskRecoveries = 0
+  /** Every node that stores objects, of all lists so far. */
+  readonly #stores = new Set<string>()
   /** The nodes of the recovered epoch and of each since; empty when one of them is not known. */
   #path: Topology[] = []
 
@@ -75,6 +77,12 @@ export class KnownCluster {
     return this.#diskRecoveries
   }
 
+  /** Nodes that stored objects and are away now, `host:port`. */
+  get absent(): string[] {
+    const present = new Set(this.#topology?.addresses.map(addressText))
+    return [...this.#stores].filter((store) => !present.has(store))
+  }
+
   /** Whether no node is known to have come or gone since. */
   isPresent(epoch: number): boolean {
     return epoch === this.#epoch
@@ -107,10 +115,11 @@ export class KnownCluster {
   /** A node list. Returns as `learnEpoch`. */
   learnNodes(topology: Topology): boolean {
     this.#topology = topology
+    for (const store of topology.stores) this.#stores.add(store)
     const isChange = this.learnEpoch(topology.epoch)
     const last = this.#path.at(-1)
-    if (last?.epoch === topology.epoch) return isChange
-    if (last?.epoch === topology.epoch - 1 && this.#path.length < MAX_PATH) this.#path.push(topology)
+    if (last?.epoch === topology.epoch) this.#path.splice(-1, 1, topology)
+    else if (last?.epoch === topology.epoch - 1 && this.#path.length < MAX_PATH) this.#path.push(topology)
     else this.#path = []
     return isChange
   }

@@ -6,6 +6,7 @@ import { exist } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import type { Address } from './address.ts'
 import type { ClientContext } from './client-context.ts'
+import type { ClusterWatch } from './cluster-watch.ts'
 import type { Delivery } from './delivery.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { Gateways } from './gateways.ts'
@@ -29,6 +30,7 @@ interface Options extends ClientContext {
   readonly gateways: Gateways
   readonly lockWatch: LockWatch
   readonly diskWatch: DiskWatch
+  readonly watch: ClusterWatch
 }
 
 /** Sends requests again after a loss or a transient result, for as long as the outage may last, and changes past no guard. */
@@ -134,6 +136,7 @@ export class PatientRequests {
     const target = known && { ...known, isNew: known.isNew && isFirst }
     for (;;) {
       if (this.#fence) await this.#fence
+      await this.#zonesFor(options, patience)
       const admission = target && (await guard.admit(target))
       for (let doubt = lockWatch.doubtOf(message); doubt; doubt = lockWatch.doubtOf(message)) {
         await patience.until(doubt, new SheepfsError('unreachable', 'it is not known yet who has the locks'))
@@ -144,12 +147,34 @@ export class PatientRequests {
       if (response) {
         if (!target || !admission || response.result !== Result.SUCCESS) return response
         if (look) await look
+        if (this.#lackOfZones(options)) return undefined
         return guard.isKept(target, admission, { sentIn, answeredIn: response.epoch }) ? response : undefined
       }
       if (lost) await lost
       await patience.wait(failure)
       if (isUndecided || options.at) return undefined
     }
+  }
+
+  /** Resolves when each strip of the object has a zone. */
+  async #zonesFor(options: RequestOptions, patience: Patience): Promise<void> {
+    const { watch } = this.#options
+    for (let lack = this.#lackOfZones(options); lack; lack = this.#lackOfZones(options)) {
+      await watch.reload()
+      await patience.wait(lack)
+    }
+  }
+
+  /** Why an erasure-coded object may not be changed now; undefined when it may. */
+  #lackOfZones({ strips }: RequestOptions): SheepfsError | undefined {
+    if (strips === undefined) return undefined
+    const { topology, epoch } = this.#options.known
+    if (!topology || (topology.epoch === epoch && topology.zones >= strips)) return undefined
+    const text = `the cluster has ${topology.zones} zones, and what is erasure-coded needs ${strips} to be written`
+    return new SheepfsError(
+      'unreachable',
+      topology.epoch === epoch ? text : 'the nodes of the cluster are not known yet',
+    )
   }
 
   /** Undefined when the node does not answer, or has no such object. */

@@ -21,6 +21,8 @@ export interface RequestOptions {
    * only nodes that hold it count. Else home is asked, and all nodes count.
    */
   readonly copies?: number | undefined
+  /** Of an object that is erasure-coded: it is only changed while each strip has a zone (docs/sheepdog-protocol.md#10). */
+  readonly strips?: number | undefined
   /** The only sheep to try; without it, home. */
   readonly at?: Address | undefined
   /** Where the payload of a success is received; as long as what is wanted. */

@@ -1,37 +1,59 @@
 import { sleep } from '../clock.ts'
-import { isSheepfsError, type SheepfsError } from '../errors.ts'
+import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Cluster } from '../sheep/cluster.ts'
+import type { Patience } from '../sheep/outage.ts'
+
+type Waits = Pick<Cluster, 'clock' | 'timing' | 'ioTimeoutMs' | 'patience' | 'absentMembers'>
 
 /**
  * How long one request has met something that should be there and is not, or cannot be read: while nodes come and go
- * that passes (docs/sheepdog-protocol.md#5.2). Time spent otherwise, waiting for the cluster, does not count.
+ * that passes (docs/sheepdog-protocol.md#5.2). Time spent otherwise, waiting for the cluster, does not count. While nodes
+ * of an earlier epoch are away it may lie with them: then it is an outage, and waited for as any. To be ended.
  */
 export class Missing {
-  readonly #cluster: Pick<Cluster, 'clock' | 'timing' | 'ioTimeoutMs'>
+  readonly #cluster: Waits
   #waitedMs = 0
+  #patience: Patience | undefined
 
-  constructor(cluster: Pick<Cluster, 'clock' | 'timing' | 'ioTimeoutMs'>) {
+  constructor(cluster: Waits) {
     this.#cluster = cluster
   }
 
   /** Pauses before the next try; rejects with `failure` when it has lasted too long. */
   async wait(failure: () => SheepfsError): Promise<void> {
-    const { missingLimitMs, missingPauseMs } = this.#cluster.timing
-    if (this.#waitedMs >= Math.min(missingLimitMs, this.#cluster.ioTimeoutMs)) throw failure()
-    this.#waitedMs += missingPauseMs
-    await sleep(this.#cluster.clock, missingPauseMs)
+    const { clock, timing, ioTimeoutMs } = this.#cluster
+    if (this.#waitedMs < Math.min(timing.missingLimitMs, ioTimeoutMs)) {
+      this.#waitedMs += timing.missingPauseMs
+      await sleep(clock, timing.missingPauseMs)
+      return
+    }
+    const known = failure()
+    const [absent] = await this.#cluster.absentMembers()
+    if (absent === undefined) throw known
+    this.#patience ??= this.#cluster.patience()
+    const text = `${known.message}; sheep ${absent}, which may have it, is away`
+    await this.#patience.wait(new SheepfsError('unreachable', text, { cause: known }))
+  }
+
+  /** What was missing is there, or was given up. */
+  end(): void {
+    this.#patience?.end()
   }
 }
 
 /** Reads something of an inode, again while it cannot be read. Errors: stale when it stays away, io. */
 export async function whileMissing<T>(cluster: Cluster, read: () => Promise<T>): Promise<T> {
   const missing = new Missing(cluster)
-  for (;;) {
-    try {
-      return await read()
-    } catch (error) {
-      if (!isSheepfsError(error, 'stale') && !isSheepfsError(error, 'io')) throw error
-      await missing.wait(() => error)
+  try {
+    for (;;) {
+      try {
+        return await read()
+      } catch (error) {
+        if (!isSheepfsError(error, 'stale') && !isSheepfsError(error, 'io')) throw error
+        await missing.wait(() => error)
+      }
     }
+  } finally {
+    missing.end()
   }
 }

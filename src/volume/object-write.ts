@@ -14,20 +14,32 @@ import type { VolumeCore } from './volume-core.ts'
  */
 export async function writeToObject(core: VolumeCore, index: number, offset: number, data: Uint8Array): Promise<void> {
   const missing = new Missing(core.cluster)
-  for (;;) {
-    const known = core.index.owner(index)
-    const owner = typeof known === 'number' ? known : await known
-    const range = core.lockRange(offset, offset + data.length)
-    const hold =
-      owner === core.vid
-        ? core.locks.acquire(index, range.start, range.end)
-        : core.locks.acquire(index, 0, core.objectSize)
-    try {
-      if (hold.granted) await hold.granted
-      if (await writeHeld({ core, index, hold, missing }, offset, data)) return
-    } finally {
-      hold.release()
-    }
+  try {
+    while (!(await writeOnce(core, { index, missing }, offset, data)));
+  } finally {
+    missing.end()
+  }
+}
+
+/** One try; false when the object's owner changed. */
+async function writeOnce(
+  core: VolumeCore,
+  { index, missing }: Pick<Write, 'index' | 'missing'>,
+  offset: number,
+  data: Uint8Array,
+): Promise<boolean> {
+  const known = core.index.owner(index)
+  const owner = typeof known === 'number' ? known : await known
+  const range = core.lockRange(offset, offset + data.length)
+  const hold =
+    owner === core.vid
+      ? core.locks.acquire(index, range.start, range.end)
+      : core.locks.acquire(index, 0, core.objectSize)
+  try {
+    if (hold.granted) await hold.granted
+    return await writeHeld({ core, index, hold, missing }, offset, data)
+  } finally {
+    hold.release()
   }
 }
 
@@ -48,7 +60,7 @@ async function writeHeld(write: Write, offset: number, data: Uint8Array): Promis
     const range = core.lockRange(offset, offset + data.length)
     hold.narrow(range.start, range.end)
     const message = writeObject(dataOid(vid, index), offset, data)
-    const response = await core.change(vid, () => core.cluster.change(message, { copies: core.header.nrCopies }))
+    const response = await core.change(vid, () => core.cluster.change(message, core.objectOptions))
     return response !== undefined && isDone(write, vid, response.result)
   }
   const isWholeObjectHeld = hold.start === 0 && hold.end === core.objectSize
@@ -68,7 +80,7 @@ async function createHeld(
   const isWhole = offset === 0 && data.length === core.objectSize
   const base = owners.base !== 0 && !isWhole ? dataOid(owners.base, index) : undefined
   const message = createObject(dataOid(owners.vid, index), offset, data, base)
-  const options = { copies: core.header.nrCopies, wasRemoved }
+  const options = { ...core.objectOptions, wasRemoved }
   const response = await core.change(owners.vid, () => core.cluster.change(message, options))
   if (!response || !(await isDone(write, owners.vid, response.result))) return false
   core.removals.created(index)

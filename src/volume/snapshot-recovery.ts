@@ -125,13 +125,17 @@ async function repair(core: VolumeCore, { header, index }: Incarnation, i: numbe
   const base = dataOid(core.vid, i)
   const message = createObject(dataOid(header.vdiId, i), 0, EMPTY, base)
   const missing = new Missing(core.cluster)
-  for (;;) {
-    const { result } = await core.cluster.change(message)
-    if (result === Result.READONLY) return false
-    if (result === Result.SUCCESS) break
-    const failure = resultError(result, `${core.text}: repair of object ${i} after a snapshot`)
-    if (!mayAppear(result)) throw failure
-    await missing.wait(() => failure)
+  try {
+    for (;;) {
+      const { result } = await core.cluster.change(message, core.objectOptions)
+      if (result === Result.READONLY) return false
+      if (result === Result.SUCCESS) break
+      const failure = resultError(result, `${core.text}: repair of object ${i} after a snapshot`)
+      if (!mayAppear(result)) throw failure
+      await missing.wait(() => failure)
+    }
+  } finally {
+    missing.end()
   }
   await index.publish(i, header.vdiId)
   return true

@@ -104,6 +104,13 @@ export class VolumeCore {
     this.#incarnation = incarnation
   }
 
+  /** How an object of it is changed. */
+  get objectOptions(): { readonly copies: number; readonly strips: number | undefined } {
+    const { nrCopies, copyPolicy } = this.header
+    const coded = erasureStrips(copyPolicy)
+    return { copies: nrCopies, strips: coded && coded.data + coded.parity }
+  }
+
   /** The range to hold for a change of `start` to `end` of an object. */
   lockRange(start: number, end: number): { start: number; end: number } {
     if (!erasureStrips(this.header.copyPolicy)) return { start, end }

@@ -337,3 +337,21 @@ test('a cluster that only speaks an older version is spoken to in it', LIMIT, as
   const cluster = await open({ timing: { ...FAST, settleSilentMs: 30 } })
   assert.equal(cluster.protoVer, 0x08)
 })
+
+test('what is erasure-coded is only changed while there is a zone for each strip', LIMIT, async (context) => {
+  const { open, model, first } = await staged(context, 3)
+  const states: OutageState[] = []
+  const cluster = await open({ onState: (state) => states.push(state), timing: FAST })
+  const all = model.nodes
+  const change = () => cluster.change(writeObject(OBJECT, 0, ONE), { copies: 3, strips: 3 })
+  await change()
+  model.nodes = all.slice(0, 2)
+  model.epoch++
+  let isWritten = false
+  const writing = change().then(() => (isWritten = true))
+  while (!states.some((state) => state.kind === 'waiting' && /2 zones.* needs 3/.test(state.reason))) await pause(5)
+  assert.equal(isWritten, false)
+  model.nodes = all // those that others have waited for change no epoch
+  await writing
+  assert.ok(first.count('GET_NODE_LIST') > 3)
+})

@@ -128,6 +128,13 @@ export class SimulatedCluster implements ClusterRecord {
     return !this.#isWaiting && this.members.every(({ isServing, recovery }) => isServing && recovery.phase === 'none')
   }
 
+  /** Some VDI has more strips than there are zones: nothing of it is to be written. */
+  get isShortOfZones(): boolean {
+    const layouts = [...this.#layouts.values(), this.settings]
+    const zones = this.members.length
+    return layouts.some(({ copies, copyPolicy }) => copyPolicy !== 0 && copies > zones)
+  }
+
   open(): void {
     // it is always there
   }

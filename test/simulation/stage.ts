@@ -189,7 +189,10 @@ export class Stage {
   }
 
   get #isCalm(): boolean {
-    return this.#troubles.size === 0 && this.clusters.every(({ isCalm, core }) => isCalm && !core.isHalted)
+    return (
+      this.#troubles.size === 0 &&
+      this.clusters.every(({ isCalm, isShortOfZones, core }) => isCalm && !isShortOfZones && !core.isHalted)
+    )
   }
 
   /** What the model has done that may show in these data objects; without any, in all. */

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { silentLogger } from '../../src/log.ts'
+import type { OutageState } from '../../src/sheep/outage.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
 import { dataOid, kindOf } from '../../src/wire/object-id.ts'
 import { writeVdiSize } from '../../src/wire/object-ops.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
+import { clusterFor } from '../sheep/staged-cluster.ts'
 import { until } from '../sheep/until.ts'
 import type { SheepRequest } from '../sheep/sheep-request.ts'
 import { attached, filled, OBJECT_SIZE, SPEC } from './staged-volume.ts'
@@ -125,3 +127,32 @@ test(
     await volume.close()
   },
 )
+
+test('what nobody has is waited for while a node is away, and is an error when none is', LIMIT, async (context) => {
+  const { model, sheep, open } = await clusterFor(context, 2)
+  model.createVdi('vdi', OBJECT_SIZE)
+  const states: string[] = []
+  const onState = (state: OutageState) => states.push(state.kind === 'waiting' ? state.reason : '')
+  const volume = await openVolume(await open({ onState }), SPEC, { log: silentLogger() })
+  await volume.write(0, filled(10, 1))
+  const all = model.nodes
+  const isMissing = ({ opcode, oid }: SheepRequest) => opcode === Opcode.READ_OBJ && kindOf(oid) === 'data'
+  const hide = (): void => {
+    for (const one of sheep) {
+      one.script = (request) => (isMissing(request) ? { kind: 'refuse', result: Result.NO_OBJ } : { kind: 'answer' })
+    }
+  }
+  model.changeNodes(all.slice(0, 1), 0, () => 0)
+  await volume.write(0, filled(10, 1)) // the client learns of it
+  hide()
+  const into = new Uint8Array(10)
+  const reading = volume.read(0, into)
+  await until(() => states.some((reason) => /an object is missing.*which may have it, is away/.test(reason)))
+  for (const one of sheep) one.script = () => ({ kind: 'answer' })
+  await reading
+  assert.deepEqual(into, filled(10, 1))
+  model.changeNodes(all, 0, () => 0)
+  await volume.write(0, filled(10, 1))
+  hide()
+  await assert.rejects(volume.read(0, into), { code: 'io' })
+})

@@ -105,9 +105,16 @@ export class ArrayIndex implements VolumeIndex {
       queueMicrotask(() => {
         const queued = this.#queued
         this.#queued = []
-        for (const publishes of adjacentRuns(queued)) void this.#publishRun({ publishes }, new Missing(this.#cluster))
+        for (const publishes of adjacentRuns(queued)) void this.#publishAll({ publishes })
       })
     })
+  }
+
+  /** Never rejects. */
+  async #publishAll(run: Run): Promise<void> {
+    const missing = new Missing(this.#cluster)
+    await this.#publishRun(run, missing)
+    missing.end()
   }
 
   /** Never rejects: every publish of the run is told how it ended, once nothing of it is under way any more. */
@@ -206,7 +213,7 @@ export class ArrayIndex implements VolumeIndex {
   async #complete(publish: Publish): Promise<void> {
     try {
       const undone = await this.#undone([publish])
-      await Promise.all(undone.map((run) => this.#publishRun(run, new Missing(this.#cluster))))
+      await Promise.all(undone.map((run) => this.#publishAll(run)))
     } catch (error) {
       publish.reject(error)
     }

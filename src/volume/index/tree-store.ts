@@ -25,7 +25,10 @@ import { isAscending, type PlaceRange } from './leaf-entries.ts'
 import { Missing } from '../missing.ts'
 
 /** What the index of a hyper volume needs of a cluster. */
-export type ObjectCalls = Pick<Cluster, 'clock' | 'read' | 'change' | 'ioTimeoutMs' | 'timing'>
+export type ObjectCalls = Pick<
+  Cluster,
+  'clock' | 'read' | 'change' | 'ioTimeoutMs' | 'timing' | 'patience' | 'absentMembers'
+>
 
 /**
  * Where a write of the root starts: btree_counter, so that one request has all of the tree that is in the inode. A write
@@ -125,12 +128,16 @@ export class TreeStore {
   /** Sends until the node is there. */
   async #succeed(oid: ObjectId, send: () => Promise<Response>): Promise<void> {
     const missing = new Missing(this.#cluster)
-    for (;;) {
-      const { result } = await send()
-      if (result === Result.SUCCESS) return
-      const failure = result === Result.NO_OBJ ? this.#missing(oid) : resultError(result, this.#text(oid))
-      if (!mayAppear(result)) throw failure
-      await missing.wait(() => failure)
+    try {
+      for (;;) {
+        const { result } = await send()
+        if (result === Result.SUCCESS) return
+        const failure = result === Result.NO_OBJ ? this.#missing(oid) : resultError(result, this.#text(oid))
+        if (!mayAppear(result)) throw failure
+        await missing.wait(() => failure)
+      }
+    } finally {
+      missing.end()
     }
   }
 

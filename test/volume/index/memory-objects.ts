@@ -68,6 +68,8 @@ export class MemoryCluster implements ObjectCalls {
   ioTimeoutMs = 0
   readonly clock = realWorld.clock
   readonly timing = DEFAULT_TIMING
+  readonly absentMembers = allPresent
+  readonly patience = nothingToWaitFor
   /** The client dies when it has had so many changes executed. */
   dieAfter = Infinity
   /** Whether the next change in line is executed too, its answer lost. */
@@ -127,6 +129,8 @@ export class ReplicatedCluster implements ObjectCalls {
   ioTimeoutMs = 0
   readonly clock = realWorld.clock
   readonly timing = DEFAULT_TIMING
+  readonly absentMembers = allPresent
+  readonly patience = nothingToWaitFor
   /** Changes are executed by the first replica, and the second has no room for them. */
   isSecondFull = false
 
@@ -157,4 +161,12 @@ function textOf(message: Message): string {
 
 function response(result: number): Response {
   return { result, epoch: 1, header: viewOf(new Uint8Array(SD_HEADER_SIZE)), payload: new Uint8Array(0) }
+}
+
+function allPresent(): Promise<string[]> {
+  return Promise.resolve([])
+}
+
+function nothingToWaitFor(): never {
+  throw new Error('no member is away')
 }
