@@ -23,6 +23,9 @@ export class HeldLock implements WatchedLock {
   #present: VdiLock
   /** Taken, and going over to its inode has not come to an end. */
   #next: VdiLock | undefined
+  /** All has been given back, or will be once nothing is being taken any more. */
+  #isOver = false
+  #taking: Promise<unknown> = Promise.resolve()
 
   constructor(
     present: VdiLock,
@@ -54,16 +57,18 @@ export class HeldLock implements WatchedLock {
     const held = this.#present
     if (this.#failure || (found?.owner === held.owner && !this.#isForgotten)) return
     if (found) this.#lose(found.owner)
-    else await this.#takeAgain(held)
+    else if (!this.#isOver) await this.#take(() => this.#takeAgain(held))
   }
 
   /** Takes the lock of the inode that the name means now, and resolves with its vid. Errors: locked, not-found. */
-  async acquireNext(): Promise<number> {
-    const former = this.#next
-    const ownOwners = former?.owner === undefined ? [] : [former.owner]
-    this.#next = await acquireVdiLock(this.#cluster, this.#spec, { ownOwners })
-    if (former && former.vid !== this.#next.vid) await releaseVdiLock(this.#cluster, former)
-    return this.#next.vid
+  acquireNext(): Promise<number> {
+    return this.#take(async () => {
+      const former = this.#next
+      const ownOwners = former?.owner === undefined ? [] : [former.owner]
+      this.#next = await acquireVdiLock(this.#cluster, this.#spec, { ownOwners })
+      if (former && former.vid !== this.#next.vid) await releaseVdiLock(this.#cluster, former)
+      return this.#next.vid
+    })
   }
 
   /** Gives that one back: its inode is another already. */
@@ -87,14 +92,22 @@ export class HeldLock implements WatchedLock {
     })
   }
 
-  /** Gives back all that is held. */
+  /** Gives back all that is held, also what is still being taken. */
   async release(): Promise<void> {
+    this.#isOver = true
     this.#cluster.lockWatch.forget(this.#present.vid)
+    await this.#taking.catch(() => undefined)
     try {
       await this.releaseNext()
     } finally {
       if (!this.#failure) await releaseVdiLock(this.#cluster, this.#present)
     }
+  }
+
+  #take<T>(take: () => Promise<T>): Promise<T> {
+    const taking = Promise.all([take(), this.#taking.catch(() => undefined)]).then(([taken]) => taken)
+    this.#taking = taking
+    return taking
   }
 
   #watchPresent(): void {
