@@ -121,6 +121,11 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
     seed: 15,
     isShownBy: after('deletion of a snapshot'),
   },
+  {
+    name: 'NO_VDI and a removal are believed while holders are away, and strips that more nodes took than there is parity',
+    seed: 3780,
+    isShownBy: (finding) => finding.symptom !== 'waits' && after('holders away')(finding),
+  },
 ]
 
 /** The fault that a finding shows; undefined: a new one. */

@@ -24,8 +24,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     rule: '4: the first writes of an object are sent at once',
-    from: ': core.locks.acquire(index, 0, core.objectSize);\n        try {',
-    to: ': { start: 0, end: core.objectSize, narrow() {}, release() {} };\n        try {',
+    from: ': core.locks.acquire(index, 0, core.objectSize);\n    try {',
+    to: ': { start: 0, end: core.objectSize, narrow() {}, release() {} };\n    try {',
   },
   {
     rule: '5: an entry that has not changed is published beside one that has',

@@ -73,6 +73,8 @@ export class SimulatedCluster implements ClusterRecord {
   /** How often all were away. */
   #outages = 0
   readonly #waiters = new Set<() => void>()
+  /** Objects that were asked for while only nodes had them that were away. */
+  readonly #away = new Set<number>()
   /** What has happened to objects that may show in a failed check, by which that is told apart. */
   readonly scars: Scar[] = []
 
@@ -133,6 +135,14 @@ export class SimulatedCluster implements ClusterRecord {
     const layouts = [...this.#layouts.values(), this.settings]
     const zones = this.members.length
     return layouts.some(({ copies, copyPolicy }) => copyPolicy !== 0 && copies > zones)
+  }
+
+  /** Something was asked for that only nodes have which do not run: it is waited for. */
+  get isShortOfHolders(): boolean {
+    const has = ({ isRunning, disk }: SimulatedSheep, key: number): boolean =>
+      isRunning && (disk.objects.has(key) || disk.stale.has(key))
+    for (const key of this.#away) if (this.sheep.some((sheep) => has(sheep, key))) this.#away.delete(key)
+    return this.#away.size > 0 && this.sheep.some(({ isRunning }) => !isRunning)
   }
 
   open(): void {
@@ -259,7 +269,9 @@ export class SimulatedCluster implements ClusterRecord {
     const isAway = this.sheep.some(
       ({ isServing, disk }) => !isServing && (disk.objects.has(key) || disk.stale.has(key)),
     )
-    if (isAway) this.scar('holders away', oid)
+    if (!isAway) return
+    this.#away.add(key)
+    this.scar('holders away', oid)
   }
 
   /** Without an object: it concerns all. */

@@ -191,7 +191,10 @@ export class Stage {
   get #isCalm(): boolean {
     return (
       this.#troubles.size === 0 &&
-      this.clusters.every(({ isCalm, isShortOfZones, core }) => isCalm && !isShortOfZones && !core.isHalted)
+      this.clusters.every(
+        ({ isCalm, isShortOfZones, isShortOfHolders, core }) =>
+          isCalm && !isShortOfZones && !isShortOfHolders && !core.isHalted,
+      )
     )
   }
 
