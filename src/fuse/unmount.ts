@@ -1,6 +1,6 @@
 import { SheepfsError, errorText } from '../errors.ts'
 import { describeHolders } from './mount-holders.ts'
-import { HeldDirectory, inheritedPath } from './held-directory.ts'
+import { HeldDirectory } from './held-directory.ts'
 import { findMount, readMountTable } from './mount-table.ts'
 import { runProgram } from './run-program.ts'
 import { runToEnd } from './run-to-end.ts'
@@ -37,7 +37,8 @@ export async function detachMount(id: number): Promise<void> {
   const root = await HeldDirectory.open(place)
   try {
     if (root.mountId !== id) return
-    const { isSuccess, complaint } = await runProgram('umount', ['-i', '-l', '-c', inheritedPath(3)], [root.fd])
+    // without a dot behind it: in a mount that was aborted no name is found any more
+    const { isSuccess, complaint } = await runProgram('umount', ['-i', '-l', '-c', '/proc/self/fd/3'], [root.fd])
     if (!isSuccess) throw await unmountError(place, new Error(complaint))
   } finally {
     await root.close()

@@ -149,7 +149,7 @@ export async function mountDevice(fd: number, options: KernelMountOptions): Prom
   const directory = await HeldDirectory.open(path)
   try {
     await refuseRootOfMount(directory, path)
-    const before = new Set((await readMountTable()).map(({ id }) => id))
+    const before = new Set((await readMountTable()).map(entryKey))
     await runMount({ fd, directory, path, options })
     const made = await findMade({ directory, before, source: options.source })
     try {
@@ -176,18 +176,26 @@ async function refuseRootOfMount({ mountId }: HeldDirectory, path: string): Prom
 /** The mount that has come in this directory, wherever that is by now. */
 async function findMade(wanted: {
   readonly directory: HeldDirectory
-  readonly before: ReadonlySet<number>
+  readonly before: ReadonlySet<string>
   readonly source: string
 }): Promise<MountEntry> {
   const { directory, before, source } = wanted
   const path = await directory.path()
   const come = (await readMountTable()).filter(
-    ({ id, parent, type, source: shown }) =>
-      !before.has(id) && parent === directory.mountId && type === MOUNT_TYPE && shown === source,
+    (entry) =>
+      !before.has(entryKey(entry)) &&
+      entry.parent === directory.mountId &&
+      entry.type === MOUNT_TYPE &&
+      entry.source === source,
   )
   const made = come.find(({ mountpoint }) => mountpoint === path) ?? (come.length === 1 ? come[0] : undefined)
   if (!made) throw new SheepfsError('io', `mountpoint "${path}" is not in the mount table after mounting`)
   return made
+}
+
+/** The number alone may be that of a mount that has ended meanwhile. */
+function entryKey({ id, minor, parent, source, mountpoint }: MountEntry): string {
+  return JSON.stringify([id, minor, parent, source, mountpoint])
 }
 
 interface Mounting {
