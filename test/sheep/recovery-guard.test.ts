@@ -18,6 +18,7 @@ import { parseAddr } from '../../src/wire/node-record.ts'
 import { dataOid, oidText } from '../../src/wire/object-id.ts'
 import { createObject, readObject, writeObject } from '../../src/wire/object-ops.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
+import { toTestTopology } from './model-cluster.ts'
 import { clusterFor, FAST } from './staged-cluster.ts'
 import type { ScriptedSheep } from './scripted-sheep.ts'
 import { until } from './until.ts'
@@ -227,7 +228,9 @@ test('only what changes bytes of objects is guarded', () => {
 
 test('a write that a recovery undoes is sent again before it is acknowledged', LIMIT, async (context) => {
   const { open, model, sheep } = await clusterFor(context, 2)
-  const oid = dataOid(7, 1)
+  const topology = toTestTopology(model.nodes)
+  const moves = (index: number): boolean => topology.holders(dataOid(7, index), 1)[0]?.port !== model.nodes[0]?.port
+  const oid = dataOid(7, Array.from({ length: 64 }, (_, index) => index).findIndex(moves))
   model.create(oid, 0, Uint8Array.of(5))
   const cluster = await open()
   const [first] = sheep as [ScriptedSheep]
