@@ -2,6 +2,7 @@ import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
 import type { Vdi } from '../../api/schema/vdi.ts'
 import type { Volume } from '../../api/schema/volume.ts'
 import { SheepfsError, type ErrorCode } from '../../errors.ts'
+import type { OpenHandle } from '../../fuse/kernel/open-files.ts'
 import type { OperationCounts } from '../../operation-counts.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
 import { isErrorCode } from '../wire-error.ts'
@@ -35,7 +36,12 @@ const host = pattern('a host', /^[A-Za-z0-9_.:%-]{1,255}$/)
 const hostAndPort = pattern('host:port', /^[[\]A-Za-z0-9_.:%-]{1,300}$/)
 const vid = pattern('a vid', /^[0-9a-f]{1,8}$/)
 const dateText = pattern('a time', /^[+-]?[0-9]{4,6}-[0-9:.TZ-]{1,24}$/)
-const address = object<MountState['addresses'][number]>({ host, port: count })
+const port: Shape<number> = (value) => {
+  const number = count(value)
+  if (number < 1 || number > 65_535) throw new SheepfsError('protocol', 'expected a port')
+  return number
+}
+const address = object<MountState['addresses'][number]>({ host, port })
 const times = object<MovedTimes['times']>({ modifiedMs: time, changedMs: time, isMoving: flag })
 
 const code: Shape<ErrorCode> = (value) => {
@@ -44,7 +50,10 @@ const code: Shape<ErrorCode> = (value) => {
 }
 const error = object<WireError>({ code, message: line })
 
-const state = object<MountState>({
+type ShapesOf<T> = { readonly [K in keyof T]-?: Shape<T[K]> }
+
+/** What a mount has come to, as a worker tells it, and as it records it. */
+export const STATE_SHAPES: ShapesOf<MountState> = {
   negotiated: optional(
     object<NonNullable<MountState['negotiated']>>({
       ...{ minor: count, flags: integer, flags2: integer, maxWrite: count, maxPages: count, canResend: flag },
@@ -64,25 +73,17 @@ const state = object<MountState>({
   ioTimeoutMs: patience,
   gateways: list(address, MANY),
   locks: list(object<MountState['locks'][number]>({ vid: count, owner: hostAndPort }), MANY),
-})
+}
+const state = object<MountState>(STATE_SHAPES)
 
-type ShapesOf<T> = { readonly [K in keyof T]-?: Shape<T[K]> }
+export const openHandle: Shape<OpenHandle> = object<OpenHandle>({
+  ...{ fh: count, node: count, caching: oneOf('direct', 'cached'), request: duration, pid: count, sinceS: duration },
+})
 
 const MESSAGES: { readonly [K in FromWorker['kind']]: ShapesOf<Omit<Of<K>, 'kind'>> } = {
   serving: {},
   state: { state },
-  opened: {
-    handle: object<Of<'opened'>['handle']>({
-      ...{
-        fh: count,
-        node: count,
-        caching: oneOf('direct', 'cached'),
-        request: duration,
-        pid: count,
-        sinceS: duration,
-      },
-    }),
-  },
+  opened: { handle: openHandle },
   closed: { fh: count },
   waiting: { sinceMs: optional(time), reason: line },
   progress: {

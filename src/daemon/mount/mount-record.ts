@@ -13,10 +13,12 @@ import type { FromWorker, MountState, MovedTimes } from '../worker-protocol.ts'
  */
 
 const VERSION = 1
-const STATE_ROOM = 2 ** 26
+const STATE_ROOM = 2 ** 23
 const HEADER_SIZE = 64
 const HANDLE_SIZE = 256
 const HANDLES_AT = 2 * STATE_ROOM
+/** More than a mount has open; who serves it could give the file any length. */
+const MOST_HANDLES = 100_000
 
 /** What a record says, unchecked: whoever served the mount could write it. */
 export interface Recorded {
@@ -145,7 +147,7 @@ function readState(fd: number, side: number): { recorded: Omit<Recorded, 'handle
 
 /** Each slot, with what is open; undefined where nothing is, or nothing that can be read. */
 function readSlots(fd: number): unknown[] {
-  const bytes = read(fd, HANDLES_AT, fstatSync(fd).size - HANDLES_AT)
+  const bytes = read(fd, HANDLES_AT, Math.min(fstatSync(fd).size - HANDLES_AT, MOST_HANDLES * HANDLE_SIZE))
   return Array.from({ length: Math.floor(bytes.length / HANDLE_SIZE) }, (_, slot) => {
     const text = bytes.toString('utf8', slot * HANDLE_SIZE, (slot + 1) * HANDLE_SIZE).replace(/\0+$/, '')
     try {

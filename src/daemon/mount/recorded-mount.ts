@@ -1,6 +1,6 @@
-import { Type, type TSchema } from 'typebox'
-import { Check } from 'typebox/value'
 import type { OpenHandle } from '../../fuse/kernel/open-files.ts'
+import { count, object, type Shape } from '../ipc/shape.ts'
+import { openHandle, STATE_SHAPES } from '../ipc/worker-messages.ts'
 import type { MountState } from '../worker-protocol.ts'
 import type { Recorded } from './mount-record.ts'
 
@@ -13,67 +13,40 @@ export interface RecordedMount {
   readonly handles: readonly OpenHandle[]
 }
 
-const Whole = Type.Integer({ minimum: 0 })
-const Address = Type.Object({ host: Type.String({ minLength: 1 }), port: Type.Integer({ minimum: 1, maximum: 65535 }) })
+const { negotiated, volumes, nextNodeId, addresses, ...others } = STATE_SHAPES
 
-const Negotiated = Type.Object({
-  minor: Whole,
-  flags: Type.Integer(),
-  flags2: Type.Integer(),
-  maxWrite: Type.Integer({ minimum: 4096 }),
-  maxPages: Whole,
-  canResend: Type.Boolean(),
+/** Without these nobody can serve the mount; the others may be of a version that had them not, or otherwise. */
+const readState = object<MountState>({
+  ...{ negotiated, volumes, nextNodeId, addresses },
+  pageCache: orElse(others.pageCache, false),
+  objectCache: orElse(others.objectCache, false),
+  ioTimeoutMs: orElse(others.ioTimeoutMs, Infinity),
+  gateways: orElse(others.gateways, []),
+  locks: orElse(others.locks, []),
 })
 
-const AttachedVolume = Type.Object({
-  name: Type.String({ minLength: 1 }),
-  nodeId: Whole,
-  readOnly: Type.Boolean(),
-  size: Type.Optional(Whole),
-  times: Type.Optional(Type.Object({ modifiedMs: Type.Number(), changedMs: Type.Number(), isMoving: Type.Boolean() })),
-  lockOwner: Type.Optional(Type.String()),
-  isOptional: Type.Optional(Type.Boolean()),
-  isTemporary: Type.Optional(Type.Boolean()),
-})
-
-/** Without these nobody can serve the mount. */
-const Needed = Type.Object({
-  negotiated: Type.Optional(Negotiated),
-  volumes: Type.Array(AttachedVolume),
-  nextNodeId: Whole,
-  addresses: Type.Array(Address, { minItems: 1 }),
-})
-
-const Lock = Type.Object({ vid: Whole, owner: Type.String() })
-
-const Handle = Type.Object({
-  fh: Whole,
-  node: Whole,
-  caching: Type.Union([Type.Literal('direct'), Type.Literal('cached')]),
-  request: Type.Number(),
-  pid: Whole,
-  sinceS: Type.Number(),
-})
+const readHandle = orElse<OpenHandle | undefined>(openHandle, undefined)
 
 /**
- * Checks what a record says. One of a later version of this program counts for as much as both versions know. undefined:
- * nobody can serve the mount with it.
+ * Reads what a record says, as strictly as what a worker says: whoever served the mount has written it. One of a later
+ * version of this program counts for as much as both versions know. undefined: nobody can serve the mount with it.
  */
 export function parseRecord({ generation, state, handles }: Recorded): RecordedMount | undefined {
-  if (!Check(Needed, state) || !Check(Whole, generation)) return undefined
-  const found = state as Readonly<Record<string, unknown>>
-  const valid = (schema: TSchema, key: string): unknown => (Check(schema, found[key]) ? found[key] : undefined)
-  return {
-    generation,
-    state: {
-      ...{ negotiated: state.negotiated, volumes: state.volumes, addresses: state.addresses },
-      nextNodeId: state.nextNodeId,
-      pageCache: valid(Type.Boolean(), 'pageCache') === true,
-      objectCache: valid(Type.Boolean(), 'objectCache') === true,
-      ioTimeoutMs: (valid(Type.Number({ minimum: 0 }), 'ioTimeoutMs') ?? Infinity) as number,
-      gateways: (valid(Type.Array(Address), 'gateways') ?? []) as MountState['gateways'],
-      locks: (valid(Type.Array(Lock), 'locks') ?? []) as MountState['locks'],
-    },
-    handles: handles.filter((handle) => Check(Handle, handle)),
+  try {
+    const read = { generation: count(generation), state: readState(state) }
+    if (read.state.addresses.length === 0) return undefined
+    return { ...read, handles: handles.flatMap((handle) => readHandle(handle) ?? []) }
+  } catch {
+    return undefined
+  }
+}
+
+function orElse<T>(shape: Shape<T>, otherwise: T): Shape<T> {
+  return (value) => {
+    try {
+      return shape(value)
+    } catch {
+      return otherwise
+    }
   }
 }

@@ -16,7 +16,7 @@ const STATE: MountState = {
   negotiated: { minor: 40, flags: 1, flags2: 2, maxWrite: 2 ** 20, maxPages: 256, canResend: true },
   volumes: [
     {
-      name: 'v@%20ä',
+      name: 'v@ ä',
       nodeId: 1000,
       readOnly: false,
       size: 2 ** 40,
@@ -95,7 +95,16 @@ describe('the record of a mount', () => {
       if (fh > 1) record.note({ kind: 'closed', fh: fh - 1 })
     }
     assert.deepEqual(openFiles(), [999])
-    assert.ok(fstatSync(fd).size <= 2 ** 27 + 2 * 256)
+    assert.ok(fstatSync(fd).size <= 2 ** 24 + 2 * 256)
+  })
+
+  test('of a hostile worker is read in bounds, and believed no further than its messages', () => {
+    const hostile = { ...STATE, volumes: [{ name: '../../etc/shadow', nodeId: 1, readOnly: false }] }
+    new MountRecord(fd).begin({ generation: 1, state: hostile, handles: [] })
+    assert.equal(recorded(), undefined)
+    new MountRecord(fd).begin({ generation: 1, state: STATE, handles: [{ ...handle(1), pid: -1 }, handle(2)] })
+    ftruncateSync(fd, 2 ** 40)
+    assert.deepEqual(openFiles(), [2])
   })
 
   test('is the state before when the last was cut short', () => {
