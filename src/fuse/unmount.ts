@@ -38,8 +38,9 @@ export async function detachMount(id: number): Promise<void> {
   try {
     if (root.mountId !== id) return
     // without a dot behind it: in a mount that was aborted no name is found any more
-    const { isSuccess, complaint } = await runProgram('umount', ['-i', '-l', '-c', '/proc/self/fd/3'], [root.fd])
-    if (!isSuccess) throw await unmountError(place, new Error(complaint))
+    const held = '/proc/self/fd/3'
+    const { isSuccess, complaint } = await runProgram('umount', ['-i', '-l', '-c', held], [root.fd])
+    if (!isSuccess) throw await unmountError(place, new Error(complaint.replaceAll(held, place)))
   } finally {
     await root.close()
   }

@@ -96,7 +96,7 @@ export class HeldLock implements WatchedLock {
   async release(): Promise<void> {
     this.#isOver = true
     this.#cluster.lockWatch.forget(this.#present.vid)
-    await this.#taking.catch(() => undefined)
+    await this.#taking
     try {
       await this.releaseNext()
     } finally {
@@ -104,9 +104,10 @@ export class HeldLock implements WatchedLock {
     }
   }
 
+  /** Does not wait for what is being taken already; `release` waits for all of it. */
   #take<T>(take: () => Promise<T>): Promise<T> {
-    const taking = Promise.all([take(), this.#taking.catch(() => undefined)]).then(([taken]) => taken)
-    this.#taking = taking
+    const taking = take()
+    this.#taking = Promise.allSettled([this.#taking, taking])
     return taking
   }
 

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { readSavedState, SavedStateFile, type SavedState } from '../../src/daemon/config/saved-state.ts'
+import { readSavedState, savedVolumes, SavedStateFile, type SavedState } from '../../src/daemon/config/saved-state.ts'
 import { silentLogger } from '../../src/log.ts'
 
 const log = silentLogger()
@@ -126,4 +126,12 @@ describe('the saved state', () => {
     file.save(NONE)
     await file.flushed()
   })
+})
+
+test('what was attached to a mount is found by its name alone, whatever that means to objects', () => {
+  for (const name of ['constructor', 'toString', '__proto__']) {
+    assert.deepEqual(savedVolumes(NONE, name), [])
+    const volumes = JSON.parse(`{"${name}":[{"name":"v","readOnly":true}]}`) as SavedState['volumes']
+    assert.deepEqual(savedVolumes({ ...NONE, volumes }, name), [{ name: 'v', readOnly: true }])
+  }
 })

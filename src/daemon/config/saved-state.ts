@@ -60,6 +60,11 @@ export async function readSavedState(path: string, log: Logger): Promise<SavedSt
   return EMPTY
 }
 
+/** What was attached to a mount by hand; the names of mounts are anybody's, `constructor` too. */
+export function savedVolumes({ volumes }: SavedState, mount: string): readonly SavedVolume[] {
+  return (Object.hasOwn(volumes, mount) ? volumes[mount] : undefined) ?? []
+}
+
 function partsOf(saved: object): SavedState {
   const { mounts, volumes, served } = SavedState.properties
   const { served: config } = saved as { served?: InstanceConfig }

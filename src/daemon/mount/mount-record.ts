@@ -18,7 +18,7 @@ const HEADER_SIZE = 64
 const HANDLE_SIZE = 256
 const HANDLES_AT = 2 * STATE_ROOM
 /** More than a mount has open; who serves it could give the file any length. */
-const MOST_HANDLES = 100_000
+export const MOST_HANDLES = 100_000
 
 /** What a record says, unchecked: whoever served the mount could write it. */
 export interface Recorded {

@@ -13,7 +13,13 @@ import type { Keeping } from './kept-mount.ts'
 import type { LeftMount } from './left-mounts.ts'
 import { ManagedMount, type ManagedMountOptions } from './managed-mount.ts'
 import type { WorkerAccount } from '../config/worker-account.ts'
-import { STATE_VERSION, type SavedState, type SavedStateFile, type SavedVolume } from '../config/saved-state.ts'
+import {
+  savedVolumes,
+  STATE_VERSION,
+  type SavedState,
+  type SavedStateFile,
+  type SavedVolume,
+} from '../config/saved-state.ts'
 
 /** Between tries of a mount whose caller waits for the cluster. */
 const MOUNT_PAUSE_MS = 1000
@@ -119,7 +125,7 @@ export class Instance {
     const added = saved.mounts.filter(({ name }) => !names.has(name))
     return [...configured, ...added.map((config) => ({ config, isConfigured: false }))].map((mount) => ({
       ...mount,
-      volumes: saved.volumes[mount.config.name] ?? [],
+      volumes: savedVolumes(saved, mount.config.name),
       left: left.get(mount.config.name),
     }))
   }

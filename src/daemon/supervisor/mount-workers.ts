@@ -1,8 +1,9 @@
+import { SheepfsError } from '../../errors.ts'
 import { openersOf, type OpenHandle } from '../../fuse/kernel/open-files.ts'
 import type { Logger } from '../../log.ts'
 import type { AttachmentEvent } from '../../tree/attachments.ts'
 import type { MountServer, ServerNews } from '../mount/mount-performer.ts'
-import { withTimes } from '../mount/mount-record.ts'
+import { MOST_HANDLES, withTimes } from '../mount/mount-record.ts'
 import type { RecordedMount } from '../mount/recorded-mount.ts'
 import { fromWireError } from '../wire-error.ts'
 import type { FromWorker, MountState, MovedTimes, Progress, WorkerSpec, WorkerStart } from '../worker-protocol.ts'
@@ -171,6 +172,8 @@ export class MountWorkers {
         this.#watcher.onChange()
         return undefined
       case 'opened':
+        if (this.handles.size >= MOST_HANDLES)
+          throw new SheepfsError('protocol', `more than ${MOST_HANDLES} open files`)
         this.handles.set(message.handle.fh, message.handle)
         return undefined
       case 'closed':
