@@ -1,10 +1,10 @@
 import { sleep, type Clock } from '../clock.ts'
 import { isSheepfsError, SheepfsError } from '../errors.ts'
-import type { Logger } from '../log.ts'
 import type { Message, ObjectMessage, Response } from '../wire/message.ts'
 import type { ObjectId } from '../wire/object-id.ts'
 import { isSameAddress, type Address } from './address.ts'
 import type { ClientContext } from './client-context.ts'
+import type { ClusterOptions } from './cluster-options.ts'
 import { ClusterWatch } from './cluster-watch.ts'
 import { readAbsent } from './cluster-info.ts'
 import { Delivery } from './delivery.ts'
@@ -24,27 +24,6 @@ import type { Caller, RequestOptions, Requests } from './requests.ts'
 import { isIdle, settled } from './settle.ts'
 import { DEFAULT_TIMING, type Timing } from './timing.ts'
 import type { Waiter } from './waiter.ts'
-import type { World } from './world.ts'
-
-export interface ClusterOptions {
-  /** Tried in this order; at least one. */
-  readonly addresses: readonly Address[]
-  readonly log: Logger
-  readonly world: World
-  /** Longest wait of a request through an outage, ms. Default: for ever. */
-  readonly ioTimeoutMs?: number
-  /** How long to wait for what; shortened in tests. */
-  readonly timing?: Timing
-  /** Use the gateway's object cache, where it has one (clusters up to 0.9). */
-  readonly objectCache?: boolean
-  readonly onState?: (state: OutageState) => void
-  /** Called with every gateway that is chosen, before anything is sent to it. */
-  readonly onGateway?: (address: Address) => void
-  /** Called when the addresses, the object cache or the io timeout have changed. */
-  readonly onSettings?: () => void
-  /** Called before a lock is asked for, and when one was given back. */
-  readonly onLocks?: () => void
-}
 
 /**
  * A client of one cluster: sends requests to the sheep that suits, again after a loss or a transient result, for as long
@@ -62,7 +41,6 @@ export class Cluster implements Requests {
   readonly lockWatch: LockWatch
   readonly #lockTable: LockTable
   readonly #diskWatch: DiskWatch
-  #isClosed = false
 
   constructor(options: ClusterOptions) {
     const { world, log, timing = DEFAULT_TIMING, ioTimeoutMs: timeoutMs = Infinity } = options
@@ -130,9 +108,8 @@ export class Cluster implements Requests {
   async lockGrace(): Promise<boolean> {
     const { outage, timing } = this.#context
     const leftMs = outage.lastWaitAt + timing.lockGraceMs - this.clock.now()
-    if (leftMs <= 0) return false
-    await sleep(this.clock, leftMs)
-    return true
+    if (leftMs > 0) await sleep(this.clock, leftMs)
+    return leftMs > 0
   }
 
   /** Whether a lock that home does not know of is forgotten by the whole cluster. */
@@ -312,8 +289,6 @@ export class Cluster implements Requests {
 
   /** Ends all connections; what is in flight rejects with closed. Idempotent. */
   close(): void {
-    if (this.#isClosed) return
-    this.#isClosed = true
     this.#diskWatch.close()
     this.#watch.close()
     this.lockWatch.close()
