@@ -8,11 +8,12 @@ import { succeed } from './stage/program.ts'
 import { startLamb } from './stage/sheep.ts'
 import { startSheepfsd, tableOf, WORKER_USER, type MountTable, type Sheepfsd } from './stage/sheepfsd.ts'
 import { Stage } from './stage/stage.ts'
+import { until } from '../sheep/until.ts'
 
 const MIB = 2 ** 20
 
-/** 74 and 54 measured with Node.js 20, 86 and 67 with 24, which takes more itself; the rest is for other machines. */
-const [SUPERVISOR_LIMIT_MIB, WORKER_LIMIT_MIB] = process.versions.node.startsWith('20.') ? [85, 80] : [100, 90]
+/** 76 and 61 measured with Node.js 20, 86 and 67 with 24, which takes more itself; the rest is for other machines. */
+const [SUPERVISOR_LIMIT_MIB, WORKER_LIMIT_MIB] = process.versions.node.startsWith('20.') ? [82, 75] : [100, 90]
 const OLD_MODE = { write_back: false, open_files_in_old_mode: 0 }
 
 /** Resident memory of processes, MiB. */
@@ -48,14 +49,16 @@ describe('sheepfsd with three mounts of two clusters', { skip: missing('fuse', '
   })
   after(() => stage.close())
 
-  test('takes little memory while it idles', async (t) => {
-    const [supervisor = 0, ...workers] = await memoryOf([
-      daemon.child.pid ?? 0,
-      ...(await Promise.all(tables.map(({ name }) => daemon.workerPid(name)))),
-    ])
-    t.diagnostic(`supervisor ${supervisor}, workers ${workers.join(', ')} MiB`)
-    assert.ok(supervisor < SUPERVISOR_LIMIT_MIB, `supervisor: ${supervisor} MiB`)
-    assert.ok(Math.max(...workers) < WORKER_LIMIT_MIB, `workers: ${workers.join(', ')} MiB`)
+  test('takes little memory once it idles', async (t) => {
+    const workers = await Promise.all(tables.map(({ name }) => daemon.workerPid(name)))
+    const limits = [SUPERVISOR_LIMIT_MIB, ...workers.map(() => WORKER_LIMIT_MIB)]
+    let taken: readonly number[] = []
+    // what a start leaves behind is collected some seconds later
+    await until(async () => {
+      taken = await memoryOf([daemon.child.pid ?? 0, ...workers])
+      return taken.every((mib, at) => mib < (limits[at] ?? 0))
+    })
+    t.diagnostic(`supervisor and workers: ${taken.join(', ')} MiB`)
   })
 
   test('mounts all of them', async () => {

@@ -10,7 +10,7 @@ import { checkTrusted } from '../config/trusted-path.ts'
 import { findWorkerAccount, type WorkerAccount } from '../config/worker-account.ts'
 import { openDescriptorStore } from '../system/descriptor-store.ts'
 import { becomeIoFlusher } from '../system/io-flusher.ts'
-import { tryLibc } from '../system/libc.ts'
+import { libcOnDemand } from '../system/libc.ts'
 import { readServiceUnit } from '../system/service-unit.ts'
 import { Instance } from './instance.ts'
 import { claimLeftMounts } from './left-mounts.ts'
@@ -44,9 +44,9 @@ export async function beginInstance({ name, environment, log, inherited }: Given
   await checkTrusted(files.directory)
   const unit = await readServiceUnit()
   await setTimeout(await startPause(files.directory, { isRestarted: unit.restarts > 0, hasLeft }))
-  const libc = tryLibc(log)
-  if (libc) becomeIoFlusher(libc, log)
-  const store = openDescriptorStore(process.env['NOTIFY_SOCKET'], unit.storeRoom, { libc, log })
+  const getLibc = libcOnDemand(log)
+  becomeIoFlusher(getLibc, log)
+  const store = openDescriptorStore(process.env['NOTIFY_SOCKET'], unit.storeRoom, { getLibc, log })
   if (store.lack !== undefined) log.info(`mounts end with this process: ${store.lack}`)
   const found = await claimLeftMounts(inherited, { store, log })
   const { config, left } = startWith(wanted, found, { saved, instance: name })

@@ -26,10 +26,11 @@ export function noStore(lack: string): DescriptorStore {
 export function openDescriptorStore(
   socket: string | undefined,
   room: number,
-  { libc, log }: { readonly libc: Libc | undefined; readonly log: Logger },
+  { getLibc, log }: { readonly getLibc: () => Libc | undefined; readonly log: Logger },
 ): DescriptorStore {
   if (socket === undefined) return noStore('no service manager has started this process')
   if (room === 0) return noStore('the unit has no FileDescriptorStoreMax=')
+  const libc = getLibc()
   if (!libc) return noStore('koffi cannot be loaded')
   const tell = (text: string, fds: readonly number[]): void => {
     try {

@@ -38,8 +38,16 @@ const CMSG_HEADER_SIZE = 16
 /** struct sockaddr_un: the family, and the name, at most. */
 const SUN_PATH_SIZE = 108
 
-/** undefined where koffi is not there, or has nothing for this machine: the log says why. */
-export function tryLibc(log: Logger): Libc | undefined {
+/**
+ * The C library for who needs it: it takes some megabytes. undefined where koffi is not there, or has nothing for this
+ * machine: the log says why, once.
+ */
+export function libcOnDemand(log: Logger): () => Libc | undefined {
+  let loaded: { readonly libc: Libc | undefined } | undefined
+  return () => (loaded ??= { libc: tryLibc(log) }).libc
+}
+
+function tryLibc(log: Logger): Libc | undefined {
   try {
     return loadLibc()
   } catch (error) {

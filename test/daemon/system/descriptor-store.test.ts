@@ -6,6 +6,10 @@ import { silentLogger } from '../../../src/log.ts'
 
 const log = silentLogger()
 
+function notAsked(): never {
+  throw new Error('the library was asked for')
+}
+
 describe('the descriptor store', () => {
   const sent: unknown[] = []
   const libc: Libc = {
@@ -14,7 +18,7 @@ describe('the descriptor store', () => {
   }
 
   test('is told to keep descriptors under one name, and to drop them', () => {
-    const store = openDescriptorStore('@notify', 10, { libc, log })
+    const store = openDescriptorStore('@notify', 10, { getLibc: () => libc, log })
     assert.equal(store.lack, undefined)
     store.keep('m.45', [7, 8])
     store.drop('m.45')
@@ -25,9 +29,9 @@ describe('the descriptor store', () => {
   })
 
   test('is none without a service manager, room in it, or a way to tell it, and says so', () => {
-    assert.match(openDescriptorStore(undefined, 10, { libc, log }).lack ?? '', /no service manager/)
-    assert.match(openDescriptorStore('/run/notify', 0, { libc, log }).lack ?? '', /FileDescriptorStoreMax/)
-    assert.match(openDescriptorStore('/run/notify', 10, { libc: undefined, log }).lack ?? '', /koffi/)
+    assert.match(openDescriptorStore(undefined, 10, { getLibc: notAsked, log }).lack ?? '', /no service manager/)
+    assert.match(openDescriptorStore('/run/notify', 0, { getLibc: notAsked, log }).lack ?? '', /FileDescriptorStoreMax/)
+    assert.match(openDescriptorStore('/run/notify', 10, { getLibc: () => undefined, log }).lack ?? '', /koffi/)
   })
 
   test('that cannot be reached does not end the daemon', () => {
@@ -37,7 +41,7 @@ describe('the descriptor store', () => {
         throw new Error('ECONNREFUSED')
       },
     }
-    openDescriptorStore('/run/notify', 10, { libc: broken, log }).keep('m.45', [7])
+    openDescriptorStore('/run/notify', 10, { getLibc: () => broken, log }).keep('m.45', [7])
   })
 })
 
