@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import { pino } from 'pino'
 import type { SheepfsError } from '../../src/errors.ts'
 import { addressText } from '../../src/sheep/address.ts'
@@ -265,22 +265,34 @@ test('a read that a holder leaves unanswered is answered by another one', LIMIT,
   const oid = dataOid(7, 1)
   model.create(oid, 0, Uint8Array.of(5))
   const read = async (into?: Uint8Array) => cluster.read(readObject(oid, 0, 1), { copies: 2, ...(into && { into }) })
-  while (first.count('READ_OBJ') === 0 || second.count('READ_OBJ') === 0) await Promise.all([read(), read(), read()])
+  // each goes to the holder that is less busy: one after the other, to both of them
+  const readBoth = async (buffers: readonly (Uint8Array | undefined)[]) => {
+    const answers = []
+    for (const into of buffers) {
+      answers.push(read(into))
+      await setImmediate()
+    }
+    return Promise.all(answers)
+  }
+  await until(async () => {
+    await readBoth([undefined, undefined, undefined])
+    return first.count('READ_OBJ') > 0 && second.count('READ_OBJ') > 0
+  })
   const held = first.count('READ_OBJ')
   first.script = ({ opcode }) =>
     opcode === Opcode.READ_OBJ ? { kind: 'answer', afterMs: 3 * FAST.holderPatienceMs } : { kind: 'answer' }
   const buffers: Uint8Array[] = []
-  while (first.count('READ_OBJ') === held) {
+  await until(async () => {
     const some = [new Uint8Array(1), new Uint8Array(1)]
-    const answers = await Promise.all(some.map((into) => read(into)))
-    for (const { result } of answers) assert.equal(result, Result.SUCCESS)
+    for (const { result } of await readBoth(some)) assert.equal(result, Result.SUCCESS)
     buffers.push(...some)
-  }
+    return first.count('READ_OBJ') > held
+  })
   for (const buffer of buffers) {
     assert.deepEqual(buffer, Uint8Array.of(5))
     buffer.fill(9) // it is the caller's again
   }
-  while (cluster.inFlight > 0) await pause(1)
+  await until(() => cluster.inFlight === 0)
   for (const buffer of buffers) assert.deepEqual(buffer, Uint8Array.of(9), 'a late answer went into it')
 })
 
@@ -349,7 +361,7 @@ test('what is erasure-coded is only changed while there is a zone for each strip
   model.epoch++
   let isWritten = false
   const writing = change().then(() => (isWritten = true))
-  while (!states.some((state) => state.kind === 'waiting' && /2 zones.* needs 3/.test(state.reason))) await pause(5)
+  await until(() => states.some((state) => state.kind === 'waiting' && /2 zones.* needs 3/.test(state.reason)))
   assert.equal(isWritten, false)
   model.nodes = all // those that others have waited for change no epoch
   await writing
