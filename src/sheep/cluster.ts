@@ -18,7 +18,7 @@ import { LockBook } from './lock-book.ts'
 import { LockTable, type LockStates } from './lock-table.ts'
 import { LockWatch } from './lock-watch.ts'
 import { Outage, type OutageState, type Patience } from './outage.ts'
-import { PatientRequests, type Replica } from './patient-requests.ts'
+import { PatientRequests, type Replicas } from './patient-requests.ts'
 import { RecoveryGuard } from './recovery-guard.ts'
 import type { Caller, RequestOptions, Requests } from './requests.ts'
 import { isIdle, settled } from './settle.ts'
@@ -235,8 +235,8 @@ export class Cluster implements Requests {
   }
 
   /** As `PatientRequests` has it; none while the object cache is in use, of which home alone knows what is in it. */
-  readReplicas(message: ObjectMessage, copies: number): Promise<Replica[]> {
-    return this.objectCache ? Promise.resolve([]) : this.#requests.readReplicas(message, copies)
+  async readReplicas(message: ObjectMessage, copies: number): Promise<Replicas> {
+    return this.objectCache ? { answers: [], isComplete: false } : this.#requests.readReplicas(message, copies)
   }
 
   /**

@@ -24,6 +24,13 @@ export interface Replica {
   readonly payload: Uint8Array
 }
 
+/** What the holders of an object have of it. */
+export interface Replicas {
+  readonly answers: readonly Replica[]
+  /** All holders have answered. */
+  readonly isComplete: boolean
+}
+
 interface Options extends ClientContext {
   readonly guard: RecoveryGuard
   readonly delivery: Delivery
@@ -102,13 +109,14 @@ export class PatientRequests {
    * known. All of it is of one epoch in which the object stays as it is. Errors: unreachable when the cluster may not be
    * waited for any longer.
    */
-  async readReplicas(message: ObjectMessage, copies: number): Promise<Replica[]> {
+  async readReplicas(message: ObjectMessage, copies: number): Promise<Replicas> {
     const { known, guard } = this.#options
     for (;;) {
       const { epoch } = await guard.admit({ oid: message.oid, copies, isNew: false, wasRemoved: false })
       const holders = known.topology?.epoch === epoch ? known.topology.holders(message.oid, copies) : []
       const replicas = await Promise.all(holders.map((address) => this.#readAt(address, message)))
-      if (known.isPresent(epoch)) return replicas.filter((replica) => replica !== undefined)
+      if (!known.isPresent(epoch)) continue
+      return { answers: replicas.filter((replica) => replica !== undefined), isComplete: !replicas.includes(undefined) }
     }
   }
 

@@ -15,6 +15,9 @@ const after =
 
 const isOfOtherVdi = ({ past }: Finding): boolean => past.includes('format') || past.includes('other cluster')
 
+/** Why a replica may not answer. */
+const UNREACHED = ['partition', 'node death', 'rack outage', 'strain']
+
 /**
  * What the simulation has found and has still to be mended, most telling first: the first that fits is the one. A fault
  * that is mended goes from here to `MENDED_SEEDS`.
@@ -91,6 +94,12 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
     isShownBy: (finding) => finding.symptom === 'rule 5 broken' && after('publish lost to a snapshot')(finding),
   },
   {
+    // harmless: an own entry of a working VDI has no reference to lose (docs/sheepdog-protocol.md#5.5)
+    name: 'a replica that cannot be reached is given an update that it has, or has got from others meanwhile',
+    seed: 3194,
+    isShownBy: ({ symptom, past }) => symptom === 'rule 5 broken' && UNREACHED.some((cause) => past.includes(cause)),
+  },
+  {
     // a limit, not to be mended here (docs/guarantees.md): the nodes that are left cannot know of the newer copies
     name: 'when all holders of the latest copy are away, one that was away before brings back its older copy',
     seed: 1025131,
@@ -103,6 +112,12 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
     isShownBy: ({ symptom, message, past }) =>
       past.includes('restart of all') &&
       (symptom === 'two writers' || message.includes('its lock was broken, or lost')),
+  },
+  {
+    // a limit: of what was not acknowledged when the snapshot was taken, either is right, but not one after the other
+    name: 'a late fetch takes an update back from a snapshot that was not acknowledged when that was taken',
+    seed: 500530,
+    isShownBy: (finding) => finding.symptom === 'a snapshot has changed' && after('late fetch')(finding),
   },
   {
     // the first 0.2 s (docs/guarantees.md)

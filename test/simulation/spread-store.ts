@@ -189,8 +189,9 @@ export class SpreadStore implements ObjectStore {
     })
   }
 
-  /** Entry `index` of the array of `vid`; NaN when its replicas do not agree. */
+  /** Entry `index` of the array of `vid`; NaN when its replicas do not agree, or one of them cannot be asked. */
   entry(vid: number, index: number): number {
+    if (this.#cluster.holders(inodeOid(vid)).some(({ isServing }) => !isServing)) return NaN
     const entries = this.#present(inodeOid(vid)).map(({ strip }) => {
       const entry = new Uint8Array(4)
       strip.image.read(indexEntryOffset(index), entry)

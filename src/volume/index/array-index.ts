@@ -152,16 +152,18 @@ export class ArrayIndex implements VolumeIndex {
   }
 
   /**
-   * Acknowledges the publishes that every replica of the inode has. One that some lack is sent through one that has it: the
-   * others would count the reference to the former object once more (docs/sheepdog-protocol.md#5.5).
+   * Acknowledges the publishes that every replica of the inode has. One that some lack, or may lack because they cannot be
+   * reached from here, is sent through one that has it: the others would count the reference to the former object once more
+   * (docs/sheepdog-protocol.md#5.5).
    */
   async #undone(publishes: readonly Publish[]): Promise<Run[]> {
     const first = publishes[0]?.index ?? 0
-    const replicas = await readEntryReplicas(this.#cluster, this.#inode, first, publishes.length)
+    const { replicas, isComplete } = await readEntryReplicas(this.#cluster, this.#inode, first, publishes.length)
     const holders = ({ index, vid }: Publish): EntryReplica[] =>
       replicas.filter(({ entries }) => entries[index - first] === vid)
-    const isPartly = publishes.some((publish) => ![0, replicas.length].includes(holders(publish).length))
-    const enough = isPartly && (await isSnapshotInode(this.#cluster, this.#inode.vid)) ? 1 : replicas.length
+    const all = isComplete ? replicas.length : Infinity
+    const isPartly = publishes.some((publish) => ![0, all].includes(holders(publish).length))
+    const enough = isPartly && (await isSnapshotInode(this.#cluster, this.#inode.vid)) ? 1 : all
     const undone = new Map<Address | undefined, Publish[]>()
     for (const publish of publishes) {
       const having = holders(publish)
@@ -200,9 +202,9 @@ export class ArrayIndex implements VolumeIndex {
 
   /** What every replica has; when only some have what was wanted, that, once all have it. */
   async #agreed(index: number, wanted: number): Promise<number> {
-    const replicas = await readEntryReplicas(this.#cluster, this.#inode, index, 1)
+    const { replicas, isComplete } = await readEntryReplicas(this.#cluster, this.#inode, index, 1)
     const [stored = 0, ...others] = new Set(replicas.map(({ entries }) => entries[0] ?? 0))
-    if (others.length === 0) return stored
+    if (others.length === 0 && (isComplete || stored !== wanted)) return stored
     await new Promise<void>((resolve, reject) => {
       void this.#complete({ index, vid: wanted, resolve, reject })
     })

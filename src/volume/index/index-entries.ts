@@ -25,27 +25,35 @@ export async function readEntries(cluster: Cluster, vid: number, first: number, 
   return entries
 }
 
+/** Entries as those holders of the inode have them that can be reached. */
+export interface EntryReplicas {
+  readonly replicas: readonly EntryReplica[]
+  /** No holder is left out. */
+  readonly isComplete: boolean
+}
+
 /** Reads entries from each replica of the inode that can be reached, or else through the gateway. Errors: stale, io. */
 export async function readEntryReplicas(
   cluster: Cluster,
   { vid, copies }: InodePlace,
   first: number,
   count: number,
-): Promise<EntryReplica[]> {
+): Promise<EntryReplicas> {
   const message = readObject(inodeOid(vid), indexEntryOffset(first), 4 * count)
   const readAll = () => cluster.readReplicas(message, copies)
-  let replicas = await readAll()
-  if (replicas.length === 0) {
+  let { answers, isComplete } = await readAll()
+  if (answers.length === 0) {
     const entries = await readEntries(cluster, vid, first, count)
     // the cluster may only have been away, and replicas that had not taken an update are back with it
-    replicas = await readAll()
-    if (replicas.length === 0) return [{ address: undefined, entries }]
+    ;({ answers, isComplete } = await readAll())
+    if (answers.length === 0) return { replicas: [{ address: undefined, entries }], isComplete: true }
   }
-  return replicas.map(({ address, payload }) => {
+  const replicas = answers.map(({ address, payload }) => {
     const entries = new Uint32Array(count)
     new Uint8Array(entries.buffer).set(payload)
     return { address, entries }
   })
+  return { replicas, isComplete }
 }
 
 /**

@@ -68,6 +68,17 @@ test('a publish that only some replicas have is sent again through one that has 
   assert.match(rules.violations.join('\n'), /^WRITE_OBJ .* rule 5: an unchanged index entry is written$/)
 })
 
+test('a replica that cannot be reached is no proof that it has an update', LIMIT, async (context) => {
+  const { model, sheep, open } = await clusterFor(context, 2)
+  model.createVdi('vdi', 2 * OBJECT_SIZE, { copies: 2 })
+  const volume = await openVolume(await open(), SPEC, { log: silentLogger() })
+  const [first, second] = sheep as [ScriptedSheep, ScriptedSheep]
+  first.script = fatesFor(isPublish, { kind: 'refuse', result: Result.NETWORK_ERROR, execute: true })
+  await second.stop()
+  await volume.write(0, filled(10, 1))
+  assert.equal(first.requests.filter(isPublish).length, 2)
+})
+
 test('all replicas are looked at again when none could be asked while the cluster was away', LIMIT, async (context) => {
   const { model, sheep, open } = await clusterFor(context, 2)
   model.createVdi('vdi', 2 * OBJECT_SIZE, { copies: 2 })
