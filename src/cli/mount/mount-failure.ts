@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import { SheepfsError, errorText } from '../../errors.ts'
-import type { LoopDevice } from './loop-device.ts'
-import { oneLine, runSystemProgram } from './system-program.ts'
+import type { LoopDevice } from '../../daemon/device/loop-device.ts'
+import { oneLine, runSystemProgram } from '../../daemon/system/system-program.ts'
 
 /** The kernel's clock of its messages and this process's may differ by so much. */
 const CLOCK_SLACK_S = 0.05

@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { SheepfsError, errorText } from '../../errors.ts'
-import { runSystemProgram } from './system-program.ts'
+import { runSystemProgram } from '../../daemon/system/system-program.ts'
 
 /** A mount as findmnt(8) tells of it: of the kernel's table, with what mount(8) remembers besides. */
 export interface MountedAt {

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { SheepfsError } from '../../errors.ts'
-import { holdOpen, type LoopDevice } from './loop-device.ts'
+import { holdOpen, type LoopDevice } from '../../daemon/device/loop-device.ts'
 import type { MountRequest } from './mount-request.ts'
 import type { StandaloneSource } from './mount-source.ts'
 

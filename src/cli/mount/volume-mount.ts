@@ -1,10 +1,11 @@
 import { isSheepfsError } from '../../errors.ts'
-import { findPartition, takeLoopDevice, WHOLE_VOLUME, type LoopDevice } from './loop-device.ts'
+import { takeLoopDevice, type LoopDevice } from '../../daemon/device/loop-device.ts'
+import { findPartition, WHOLE_VOLUME } from '../../daemon/device/partition-table.ts'
 import { volumeFlags } from './mount-flags.ts'
 import { kernelNow, mountFailure } from './mount-failure.ts'
 import type { MountRequest } from './mount-request.ts'
 import { findMountAt, sourceOptions } from './mount-table.ts'
-import { runSystemProgram } from './system-program.ts'
+import { runSystemProgram } from '../../daemon/system/system-program.ts'
 
 /** A loop device over what is asked for of the volume at `path`. Errors: not-found (partition), busy, io. */
 export async function takeVolume(

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readEnvironment } from '../../daemon/config/environment.ts'
+import { readEnvironment } from '../config/environment.ts'
 import { isSheepfsError, SheepfsError } from '../../errors.ts'
-import { HeldProgram } from './held-program.ts'
+import { HeldProgram } from '../system/held-program.ts'
 
 /** Setting a loop device up takes no longer, unless its cluster is away: then the mounts that wait fail too. */
 const LIMIT_S = 80

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
-import { findPartition } from '../../../src/cli/mount/loop-device.ts'
+import { findPartition } from '../../../src/daemon/device/partition-table.ts'
 
 const MIB = 2 ** 20
 const SIZE = 64 * MIB

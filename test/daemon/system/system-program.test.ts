@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { test } from 'node:test'
-import { runSystemProgram } from '../../../src/cli/mount/system-program.ts'
+import { runSystemProgram } from '../../../src/daemon/system/system-program.ts'
 
 const LIMIT = { timeout: 30_000 }
 
