@@ -20,7 +20,7 @@ const MOUNT_GAUGES: readonly Row<MountMetrics>[] = [
   { name: 'cluster_requests_in_flight', help: 'Requests to sheep without an answer', value: (m) => m.sheepInFlight },
   {
     name: 'waiting_since_timestamp_seconds',
-    help: 'Since when requests wait for the cluster, 0 when none does',
+    help: 'Since when requests wait for the cluster, or the worker does not answer; 0 when neither',
     value: (m) => (m.waitingSinceMs ?? 0) / 1000,
   },
   { name: 'waiting_requests', help: 'Requests that wait for the cluster', value: (m) => m.waitingRequests },

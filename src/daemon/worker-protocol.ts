@@ -200,6 +200,8 @@ export type FromWorker =
   /** Of what moves, before it does; apart from the state, because it is often. */
   | { readonly kind: 'times'; readonly volumes: readonly MovedTimes[] }
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
+  /** Of a long list, in order, before the answer that has its end. */
+  | { readonly kind: 'part'; readonly id: number; readonly items: readonly unknown[] }
   | { readonly kind: 'refusal'; readonly id: number; readonly error: WireError }
   /** The worker ends by itself: the mount is gone, or could not be served. */
   | { readonly kind: 'ended'; readonly error: WireError | undefined }

@@ -1,28 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { ANSWERS, readFromWorker } from '../../src/daemon/ipc/worker-messages.ts'
-import { WorkerClient, type WorkerWatcher } from '../../src/daemon/supervisor/worker-client.ts'
-import type { FromWorker, MountState, WorkerSpec, WorkerStart } from '../../src/daemon/worker-protocol.ts'
+import type { FromWorker } from '../../src/daemon/worker-protocol.ts'
 import { isSheepfsError, plainLine } from '../../src/errors.ts'
-import { silentLogger } from '../../src/log.ts'
+import { captureWorker, STATE } from './captured-worker.ts'
 
-const STATE: MountState = {
-  negotiated: { minor: 38, flags: -1, flags2: 0, maxWrite: 1 << 20, maxPages: 256, canResend: true },
-  volumes: [{ name: 'db@1', nodeId: 4, readOnly: true, size: 7, lockOwner: '[::1]:7000' }],
-  nextNodeId: 5,
-  pageCache: true,
-  objectCache: false,
-  addresses: [{ host: '127.0.0.1', port: 7000 }],
-  ioTimeoutMs: Infinity,
-  gateways: [],
-  locks: [{ vid: 9, owner: '127.0.0.1:7000' }],
-}
 const HANDLE = { fh: 1, node: 4, caching: 'direct', request: 0, pid: 0, sinceS: 1.5 } as const
 const TIMES = { modifiedMs: 1.5, changedMs: 2, isMoving: false }
-const START: Omit<WorkerStart, 'spec'> = {
-  ...{ kind: 'start', purpose: 'serve', state: STATE, handles: [], generation: 1, isKept: false },
-}
-
 const GOOD: readonly FromWorker[] = [
   { kind: 'serving' },
   { kind: 'state', state: STATE },
@@ -155,7 +139,7 @@ describe('what a worker sends', () => {
     for (const message of BAD.slice(10, 22)) {
       const heard: FromWorker[] = []
       const how = await new Promise<string>((resolve) => {
-        hostileWorker([{ kind: 'closed', fh: 1 }, message, { kind: 'serving' }], {
+        captureWorker([{ say: { kind: 'closed', fh: 1 } }, { say: message }, { say: { kind: 'serving' } }], {
           onMessage: (message) => heard.push(message),
           onExit: resolve,
         })
@@ -167,7 +151,7 @@ describe('what a worker sends', () => {
 
   test('kills it also when it is something that cannot be dealt with', { timeout: 60_000 }, async () => {
     const how = await new Promise<string>((resolve) => {
-      hostileWorker([{ kind: 'serving' }], {
+      captureWorker([{ say: { kind: 'serving' } }], {
         onMessage: () => {
           throw new RangeError('Invalid time value')
         },
@@ -177,21 +161,3 @@ describe('what a worker sends', () => {
     assert.equal(how, 'SIGKILL, for a breach of the protocol: Invalid time value')
   })
 })
-
-function hostileWorker(messages: readonly unknown[], watcher: WorkerWatcher): WorkerClient {
-  const spec: WorkerSpec = {
-    mount: JSON.stringify(messages),
-    engine: 'kernel',
-    mountpoint: '/',
-    allowOther: false,
-    writeBack: false,
-    uid: 0,
-    gid: 0,
-    volumeMode: 0o600,
-    logLevel: 'silent',
-    account: undefined,
-  }
-  const program = new URL('hostile-worker.js', import.meta.url)
-  const fds = { device: undefined, record: undefined }
-  return new WorkerClient({ ...START, spec }, { fds, log: silentLogger(), watcher, program })
-}

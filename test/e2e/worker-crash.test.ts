@@ -116,18 +116,26 @@ describe('a worker that hangs', { skip: missing('fuse', 'root'), timeout: 60_000
     const sheep = await startSheep(stage)
     const [stuck, other] = [await sheep.createVdi(MIB), await sheep.createVdi(MIB)]
     const common = { sheep: [addressText(sheep.address)] }
-    const mounts = [
+    const tables = [
       { ...common, name: 'stuck', mountpoint: await stage.mountpoint(), volumes: [stuck] },
       { ...common, name: 'other', mountpoint: await stage.mountpoint(), volumes: [other] },
     ]
-    const daemon = await startSheepfsd(stage, { mounts })
+    const daemon = await startSheepfsd(stage, { mounts: tables })
     const [stuckFile, otherFile] = await Promise.all(
-      mounts.map(({ mountpoint, volumes }) => openDirect(join(mountpoint, 'volume', volumes[0] ?? ''))),
+      tables.map(({ mountpoint, volumes }) => openDirect(join(mountpoint, 'volume', volumes[0] ?? ''))),
     )
     const generation = await daemon.killWorker('stuck', 'SIGSTOP')
     const answered = stallOf(stuckFile)
+    const { client } = daemon
+    const [mounts, health, metrics] = await Promise.all([client.mounts(), client.health(), client.metrics()])
+    assert.deepEqual(
+      mounts.map(({ state }) => state),
+      ['waiting', 'serving'],
+    )
+    assert.match(mounts[0]?.reason ?? '', /does not answer/)
+    assert.equal(health.status, 'degraded')
+    assert.match(metrics, /^sheepfs_mount_state\{mount="other",state="serving"\} 1$/m)
     await stallOf(otherFile)
-    assert.equal((await daemon.client.mounts()).length, 2)
     await daemon.serving('stuck', generation)
     await answered
     assert.match(daemon.log(), /it is stuck/)

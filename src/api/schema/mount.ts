@@ -3,8 +3,8 @@ import { EngineName } from './config.ts'
 import { AbsolutePath, Count, IoTimeout, Name, SheepAddress, SheepAddresses, Time, VolumeNameText } from './scalars.ts'
 
 /**
- * starting: not yet mounted; serving; waiting: mounted, requests wait for the cluster; restarting: mounted, between two
- * workers; failed: no worker can be kept running, or mounting failed, tried again later, or it was unmounted from outside;
+ * starting: not yet mounted; serving; waiting: mounted, requests wait for the cluster, or the worker does not answer;
+ * restarting: mounted, between two workers; failed: no worker can be kept running, or mounting failed, tried again later, or it was unmounted from outside;
  * stopping: being unmounted.
  */
 export const MountState = Type.Enum(['starting', 'serving', 'waiting', 'restarting', 'failed', 'stopping'])

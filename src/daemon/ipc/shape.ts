@@ -81,6 +81,19 @@ export function object<T>(shapes: { readonly [K in keyof T]-?: Shape<T[K]> }): S
   }
 }
 
+/** One of several kinds of message, each with the shape of the rest. */
+export function message<M extends { readonly kind: string }>(
+  readers: { readonly [K in M['kind']]: Shape<Omit<Extract<M, { kind: K }>, 'kind'>> },
+  value: unknown,
+): M {
+  const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined
+  if (typeof kind !== 'string' || !Object.hasOwn(readers, kind)) {
+    throw new SheepfsError('protocol', 'expected a kind of message')
+  }
+  const read = readers[kind as M['kind']] as Shape<object>
+  return { kind, ...within(kind, read, value) } as unknown as M
+}
+
 function within<T>(place: string, of: Shape<T>, value: unknown): T {
   try {
     return of(value)

@@ -16,12 +16,14 @@ import type {
   WorkerMetrics,
   WorkerReport,
 } from '../worker-protocol.ts'
-import { count, duration, flag, integer, line, list, nothing, object, oneOf, optional } from './shape.ts'
+import { count, duration, flag, integer, line, list, message, nothing, object, oneOf, optional } from './shape.ts'
 import { patience, pattern, text, time, type Shape } from './shape.ts'
 
 /** More of anything than a mount can come to. */
 const MANY = 1_000_000
 const LONGEST_TEXT = 4096
+/** A longer list is answered in parts: one may not be longer. */
+export const PART_LENGTH = 512
 
 type Of<K extends FromWorker['kind']> = Extract<FromWorker, { kind: K }>
 
@@ -41,7 +43,7 @@ const port: Shape<number> = (value) => {
   if (number < 1 || number > 65_535) throw new SheepfsError('protocol', 'expected a port')
   return number
 }
-const address = object<MountState['addresses'][number]>({ host, port })
+export const address = object<MountState['addresses'][number]>({ host, port })
 const times = object<MovedTimes['times']>({ modifiedMs: time, changedMs: time, isMoving: flag })
 
 const code: Shape<ErrorCode> = (value) => {
@@ -50,7 +52,7 @@ const code: Shape<ErrorCode> = (value) => {
 }
 const error = object<WireError>({ code, message: line })
 
-type ShapesOf<T> = { readonly [K in keyof T]-?: Shape<T[K]> }
+export type ShapesOf<T> = { readonly [K in keyof T]-?: Shape<T[K]> }
 
 /** What a mount has come to, as a worker tells it, and as it records it. */
 export const STATE_SHAPES: ShapesOf<MountState> = {
@@ -74,53 +76,42 @@ export const STATE_SHAPES: ShapesOf<MountState> = {
   gateways: list(address, MANY),
   locks: list(object<MountState['locks'][number]>({ vid: count, owner: hostAndPort }), MANY),
 }
-const state = object<MountState>(STATE_SHAPES)
+export const state = object<MountState>(STATE_SHAPES)
 
 export const openHandle: Shape<OpenHandle> = object<OpenHandle>({
   ...{ fh: count, node: count, caching: oneOf('direct', 'cached'), request: duration, pid: count, sinceS: duration },
 })
 
-const MESSAGES: { readonly [K in FromWorker['kind']]: ShapesOf<Omit<Of<K>, 'kind'>> } = {
-  serving: {},
-  state: { state },
-  opened: { handle: openHandle },
-  closed: { fh: count },
-  waiting: { sinceMs: optional(time), reason: line },
-  progress: {
+const READERS: { readonly [K in FromWorker['kind']]: Shape<Omit<Of<K>, 'kind'>> } = {
+  serving: object({}),
+  state: object({ state }),
+  opened: object({ handle: openHandle }),
+  closed: object({ fh: count }),
+  waiting: object<Omit<Of<'waiting'>, 'kind'>>({ sinceMs: optional(time), reason: line }),
+  progress: object({
     progress: object<Of<'progress'>['progress']>({
       ...{ operation: oneOf('delete'), vdi: text(LONGEST_TEXT), done: count, total: count },
     }),
-  },
-  attachment: {
+  }),
+  attachment: object({
     event: object<Of<'attachment'>['event']>({
       ...{ kind: oneOf('attached', 'detached'), volume: volumeName },
       reason: optional(line), // left out where it is undefined
     }),
-  },
-  grown: { volume: volumeName, size: count },
-  times: {
+  }),
+  grown: object({ volume: volumeName, size: count }),
+  times: object({
     volumes: list(object<MovedTimes>({ name: volumeName, nodeId: count, times, untoldMs: optional(time) }), MANY),
-  },
-  answer: { id: count, value: (value) => value }, // read as ANSWERS has it
-  refusal: { id: count, error },
-  ended: { error: optional(error) },
+  }),
+  answer: object<Omit<Of<'answer'>, 'kind'>>({ id: count, value: (value) => value }), // read as ANSWERS has it
+  part: object<Omit<Of<'part'>, 'kind'>>({ id: count, items: list((value) => value, PART_LENGTH) }),
+  refusal: object({ id: count, error }),
+  ended: object<Omit<Of<'ended'>, 'kind'>>({ error: optional(error) }),
 }
-
-const READERS: ReadonlyMap<unknown, Shape<object>> = new Map(
-  Object.entries(MESSAGES).map(([kind, shapes]) => [kind, object<object>(shapes)]),
-)
 
 /** A message of a worker. Errors: protocol, when it is none. */
 export function readFromWorker(value: unknown): FromWorker {
-  const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined
-  const read = READERS.get(kind)
-  if (!read) throw new SheepfsError('protocol', 'expected a kind of message')
-  try {
-    return { kind, ...read(value) } as FromWorker
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : 'it cannot be read'
-    throw new SheepfsError('protocol', `${String(kind)}: ${why}`, { cause })
-  }
+  return message<FromWorker>(READERS, value)
 }
 
 const volume = object<Volume>({

@@ -30,7 +30,7 @@ import type {
   WorkerMetrics,
 } from '../worker-protocol.ts'
 
-/** Of a mount without a worker. */
+/** Of a mount without a worker that answers. */
 const NOTHING_MEASURED: WorkerMetrics = {
   operations: [],
   openFiles: 0,
@@ -222,8 +222,8 @@ export class ManagedMount {
 
   async present(): Promise<Mount> {
     const { keeper, config } = this
+    const report = await keeper.report()
     const { mountState, worker } = keeper
-    const report = keeper.state === 'serving' ? await worker?.call('report').catch(() => undefined) : undefined
     return {
       name: this.name,
       mountpoint: config.mountpoint,
@@ -255,11 +255,10 @@ export class ManagedMount {
   /** Counters of the worker start at 0 with each. */
   async metrics(): Promise<MountMetrics> {
     const { keeper } = this
+    const measured = await keeper.metrics()
     const { mountState, restarts, waitingSinceMs } = keeper
-    const measured =
-      keeper.state === 'serving' ? await keeper.worker?.call('metrics').catch(() => undefined) : undefined
     return {
-      ...(measured ?? NOTHING_MEASURED),
+      ...(measured ?? { ...NOTHING_MEASURED, openFiles: keeper.openFiles }),
       mount: this.name,
       state: this.state,
       volumes: mountState.volumes.length,

@@ -4,7 +4,7 @@ import type { Waiter } from '../../sheep/waiter.ts'
 import type { Life, LifeState } from '../mount/mount-life.ts'
 import { MountPerformer } from '../mount/mount-performer.ts'
 import { isHopeless } from '../mount/restart-policy.ts'
-import type { MountState, WorkerSpec } from '../worker-protocol.ts'
+import type { MountState, WorkerMetrics, WorkerReport, WorkerSpec } from '../worker-protocol.ts'
 import { type Keeping, KeptMount } from './kept-mount.ts'
 import type { LeftMount } from './left-mounts.ts'
 import { MountWorkers, type WorkersWatcher } from './mount-workers.ts'
@@ -120,7 +120,7 @@ export class MountKeeper {
     return this.#performer.life.reason ?? this.#workers.waiting?.reason
   }
 
-  /** Since when requests wait for the cluster. */
+  /** Since when requests wait for the cluster, or the worker does not answer. */
   get waitingSinceMs(): number | undefined {
     return this.#workers.waiting?.sinceMs
   }
@@ -182,6 +182,16 @@ export class MountKeeper {
     this.#left = undefined
     await (left ? this.#performer.adopt() : this.#performer.start())
     await this.#mount.tune()
+  }
+
+  /** What the worker that serves says of the mount; undefined while there is none, or it does not answer. */
+  async report(): Promise<WorkerReport | undefined> {
+    return this.state === 'serving' ? this.#workers.report() : undefined
+  }
+
+  /** As `report`. */
+  async metrics(): Promise<WorkerMetrics | undefined> {
+    return this.state === 'serving' ? this.#workers.metrics() : undefined
   }
 
   /** The worker, for a call. Errors: closed while there is none. */

@@ -6,9 +6,19 @@ import type { MountServer, ServerNews } from '../mount/mount-performer.ts'
 import { MOST_HANDLES, withTimes } from '../mount/mount-record.ts'
 import type { RecordedMount } from '../mount/recorded-mount.ts'
 import { fromWireError } from '../wire-error.ts'
-import type { FromWorker, MountState, MovedTimes, Progress, WorkerSpec, WorkerStart } from '../worker-protocol.ts'
+import type {
+  FromWorker,
+  MountState,
+  MovedTimes,
+  Progress,
+  WorkerMetrics,
+  WorkerReport,
+  WorkerSpec,
+  WorkerStart,
+} from '../worker-protocol.ts'
 import { WorkerClient, type WorkerFds } from './worker-client.ts'
 import { WorkerPulse } from './worker-pulse.ts'
+import { WorkerQuestion, type Waiting } from './worker-question.ts'
 
 export interface WorkersWatcher {
   /** What the mount has come to has changed. */
@@ -31,9 +41,11 @@ export class MountWorkers {
   readonly #log: Logger
   readonly #watcher: WorkersWatcher
   readonly #pulse: WorkerPulse
+  readonly #report: WorkerQuestion<'report'>
+  readonly #metrics: WorkerQuestion<'metrics'>
   #worker: WorkerClient | undefined
   #generation = 0
-  #waiting: { readonly sinceMs: number; readonly reason: string } | undefined
+  #waiting: Waiting | undefined
   #tellStuck: () => void = () => undefined
 
   /** `left`: by workers of a predecessor of this process. */
@@ -53,6 +65,11 @@ export class MountWorkers {
       this.#log.error({ pid: worker.pid }, `the worker has not answered for ${silentMs / 1000} s: it is stuck`)
       this.#tellStuck()
     })
+    const onSilence = (): void => {
+      this.#watcher.onChange()
+    }
+    this.#report = new WorkerQuestion('report', onSilence)
+    this.#metrics = new WorkerQuestion('metrics', onSilence)
   }
 
   get worker(): WorkerClient | undefined {
@@ -64,9 +81,19 @@ export class MountWorkers {
     return Math.max(0, this.#generation - 1)
   }
 
-  /** Requests of the present worker wait for the cluster. */
-  get waiting(): { readonly sinceMs: number; readonly reason: string } | undefined {
-    return this.#waiting
+  /** Requests of the present worker wait for the cluster, or it does not answer itself. */
+  get waiting(): Waiting | undefined {
+    return this.#waiting ?? this.#report.silence ?? this.#metrics.silence
+  }
+
+  /** undefined: there is no worker, or it does not answer. */
+  async report(): Promise<WorkerReport | undefined> {
+    return this.#worker && this.#report.ask(this.#worker)
+  }
+
+  /** As `report`. */
+  async metrics(): Promise<WorkerMetrics | undefined> {
+    return this.#worker && this.#metrics.ask(this.#worker)
   }
 
   /** False when the worker has not given a sign of life for too long. */
@@ -197,6 +224,7 @@ export class MountWorkers {
         this.#watcher.onChange()
         return undefined
       case 'answer':
+      case 'part':
       case 'refusal':
         return undefined // WorkerClient keeps these
     }

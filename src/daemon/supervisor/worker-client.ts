@@ -1,25 +1,32 @@
-import { fork, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { errorText, SheepfsError } from '../../errors.ts'
+import type { Duplex } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { errorText, plainLine, SheepfsError } from '../../errors.ts'
 import { deferred } from '../../fuse/kernel/deferred.ts'
 import type { Logger } from '../../log.ts'
-import type { Shape } from '../ipc/shape.ts'
-import { ANSWERS, readFromWorker } from '../ipc/worker-messages.ts'
+import type { FrameChannel } from '../ipc/frame-channel.ts'
+import { CHANNEL_FD, channelToWorker } from '../ipc/worker-channel.ts'
 import { programVersion } from '../program-version.ts'
-import { fromWireError } from '../wire-error.ts'
 import { pause } from './pause.ts'
+import { WorkerCalls } from './worker-calls.ts'
 import type {
   Arguments,
   CallLimits,
   FromWorker,
   MethodName,
   ToWorker,
+  WorkerCall,
   WorkerMethods,
   WorkerStart,
 } from '../worker-protocol.ts'
 
 /** How often a killed process is looked at, ms: twice a zombie, it is one that cannot be reaped. */
 const REAP_PAUSE_MS = 500
+/** Between the end of a process and that of its channel, ms: what it has said is read, and a child of it holds up nobody. */
+const LAST_WORDS_MS = 2000
+/** Between the end of the channel and that of the process, ms. */
+const LAST_STEPS_MS = 10_000
 const PROGRAM = new URL('../worker/worker-process.js', import.meta.url)
 
 export interface WorkerWatcher {
@@ -43,12 +50,6 @@ export interface WorkerOptions {
   readonly program?: URL
 }
 
-interface PendingCall {
-  readonly shape: Shape<unknown>
-  readonly resolve: (value: unknown) => void
-  readonly reject: (error: SheepfsError) => void
-}
-
 /** One worker process, as its supervisor sees it. */
 export class WorkerClient {
   readonly generation: number
@@ -59,38 +60,29 @@ export class WorkerClient {
   /** Resolves when the process is gone, before anybody else is told. */
   readonly gone: Promise<void>
   readonly #child: ChildProcess
-  /** Calls without an answer; an entry leaves once, by an answer or by the end of the process. */
-  readonly #calls = new Map<number, PendingCall>()
+  /** undefined: the process could not be started. */
+  readonly #channel: FrameChannel<FromWorker, ToWorker> | undefined
+  readonly #calls = new WorkerCalls()
   readonly #ended = deferred<undefined>()
   readonly #watcher: WorkerWatcher
-  #nextCall = 1
+  readonly #log: Logger
   #isGone = false
   /** How it broke the protocol. */
   #breach: string | undefined
 
   /** Starts the process, which inherits the device of the mount, where there is one, and its record. */
-  constructor(start: WorkerStart, options: WorkerOptions) {
-    const { fds, log, watcher, program = PROGRAM } = options
+  constructor(start: WorkerStart, { fds, log, watcher, program = PROGRAM }: WorkerOptions) {
     this.generation = start.generation
     this.gone = this.#ended.promise
     this.#watcher = watcher
+    this.#log = log
     const { mount, mountpoint } = start.spec
-    this.#child = fork(program, [mount, mountpoint], {
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', fds.device ?? 'ignore', 'ipc', fds.record ?? 'ignore'],
+    const args = [...process.execArgv, fileURLToPath(program), mount, mountpoint]
+    this.#child = spawn(process.execPath, args, {
+      stdio: ['ignore', 'inherit', 'inherit', fds.device ?? 'ignore', 'pipe', fds.record ?? 'ignore'],
     })
-    this.#child.on('message', (message) => {
-      this.#receive(message, log)
-    })
-    // not "exit", which may come before the last messages
-    this.#child.once('close', (code, signal) => {
-      const breach = this.#breach === undefined ? '' : `, for a breach of the protocol: ${this.#breach}`
-      this.#end(`${signal ?? `status ${String(code)}`}${breach}`, watcher)
-    })
-    this.#child.on('error', (error) => {
-      log.error({ err: error }, 'the worker process could not be started or reached')
-      if (this.#child.pid === undefined) this.#end(error.message, watcher)
-    })
+    this.#channel = this.#openChannel()
+    this.#watchProcess()
     this.#send(start)
   }
 
@@ -119,21 +111,7 @@ export class WorkerClient {
     method: M,
     ...args: Arguments<M>
   ): ReturnType<WorkerMethods[M]> {
-    const id = this.#nextCall++
-    const cancel = (): void => {
-      this.#send({ kind: 'cancel', id })
-    }
-    const answer = new Promise<unknown>((resolve, reject) => {
-      if (this.#isGone) {
-        reject(new SheepfsError('closed', 'the worker has ended'))
-        return
-      }
-      this.#calls.set(id, { shape: ANSWERS[method], resolve, reject })
-      this.#send({ kind: 'call', id, method, args, limits })
-      if (gone?.aborted === true) cancel()
-      else gone?.addEventListener('abort', cancel, { once: true })
-    })
-    return answer.finally(() => gone?.removeEventListener('abort', cancel)) as ReturnType<WorkerMethods[M]>
+    return this.#call({ kind: 'call', method, args, limits }, gone) as ReturnType<WorkerMethods[M]>
   }
 
   /** Lets a process that does not serve yet end by itself: it gives back what it has locked. It takes some seconds at most. */
@@ -155,51 +133,88 @@ export class WorkerClient {
     for (let seen = 0; !this.#isGone;) {
       await pause(REAP_PAUSE_MS)
       seen = (await isZombie(this.pid)) ? seen + 1 : 0
-      if (seen > 1) this.#end('SIGKILL, and a thread that waits in the kernel', this.#watcher)
+      if (seen > 1) this.#end('SIGKILL, and a thread that waits in the kernel')
     }
   }
 
-  #send(message: ToWorker): void {
-    if (!this.#child.connected) return // its exit settles the calls
-    this.#child.send(message, (error) => {
-      if (error && !this.#isGone) this.kill() // who cannot be reached cannot be supervised
+  /** Not when there is none: after a spawn that failed for want of descriptors a process has no streams at all. */
+  #openChannel(): FrameChannel<FromWorker, ToWorker> | undefined {
+    const socket = (this.#child.stdio as ChildProcess['stdio'] | undefined)?.[CHANNEL_FD]
+    if (!socket) return undefined
+    const channel = channelToWorker(socket as Duplex)
+    channel.on('message', (message, bytes) => {
+      if (!this.#isGone) this.#take(message, bytes)
     })
+    channel.on('breach', (error) => {
+      this.#breakOff(error)
+    })
+    channel.on('close', () => {
+      setTimeout(() => {
+        if (!this.#isGone) this.kill() // who cannot be reached cannot be supervised
+      }, LAST_STEPS_MS).unref()
+    })
+    return channel
+  }
+
+  #watchProcess(): void {
+    const child = this.#child
+    child.once('exit', () => {
+      setTimeout(() => this.#channel?.destroy(), LAST_WORDS_MS).unref()
+    })
+    // not "exit", which may come before the last messages
+    child.once('close', (code, signal) => {
+      const breach = this.#breach === undefined ? '' : `, for a breach of the protocol: ${this.#breach}`
+      this.#end(`${signal ?? `status ${String(code)}`}${breach}`)
+    })
+    child.on('error', (error) => {
+      this.#log.error({ err: error }, 'the worker process could not be started or reached')
+      if (child.pid === undefined) this.#end(error.message)
+    })
+  }
+
+  async #call(call: Omit<WorkerCall, 'id'>, gone: AbortSignal | undefined): Promise<unknown> {
+    if (this.#isGone) throw new SheepfsError('closed', 'the worker has ended')
+    const { id, answer } = this.#calls.open(call.method)
+    const cancel = (): void => {
+      this.#send({ kind: 'cancel', id })
+    }
+    this.#send({ ...call, id })
+    if (gone?.aborted === true) cancel()
+    else gone?.addEventListener('abort', cancel, { once: true })
+    return answer.finally(() => gone?.removeEventListener('abort', cancel))
+  }
+
+  #send(message: ToWorker): void {
+    try {
+      this.#channel?.send(message)
+    } catch (error) {
+      this.#log.error({ err: error }, `the worker cannot be told: ${message.kind}`)
+      this.kill() // it would not know what it has to
+    }
   }
 
   /**
    * Whoever breaks the protocol may be somebody else than the program that was started: it is killed, and nothing that it says is
    * heard any more. So is who sends what cannot be dealt with.
    */
-  #receive(message: unknown, log: Logger): void {
-    if (this.#breach !== undefined) return
-    try {
-      this.#take(readFromWorker(message))
-    } catch (error) {
-      this.#breach = errorText(error)
-      log.error({ pid: this.pid, err: error }, 'the worker broke the protocol of workers: it is killed')
-      this.kill()
-    }
+  #breakOff(error: unknown): void {
+    this.#breach = plainLine(errorText(error))
+    this.#log.error({ pid: this.pid, err: error }, 'the worker broke the protocol of workers: it is killed')
+    this.kill()
   }
 
-  #take(message: FromWorker): void {
-    if (message.kind !== 'answer' && message.kind !== 'refusal') {
-      this.#watcher.onMessage(message)
-      return
-    }
-    const call = this.#calls.get(message.id)
-    if (message.kind === 'answer') call?.resolve(call.shape(message.value))
-    else call?.reject(fromWireError(message.error))
-    this.#calls.delete(message.id)
+  #take(message: FromWorker, bytes: number): void {
+    if (message.kind === 'answer' || message.kind === 'part' || message.kind === 'refusal') {
+      this.#calls.take(message, bytes)
+    } else this.#watcher.onMessage(message)
   }
 
-  #end(how: string, watcher: WorkerWatcher): void {
+  #end(how: string): void {
     if (this.#isGone) return
     this.#isGone = true
     this.#ended.resolve(undefined)
-    const calls = [...this.#calls.values()]
-    this.#calls.clear()
-    for (const { reject } of calls) reject(new SheepfsError('closed', 'the worker ended before it answered'))
-    watcher.onExit(how)
+    this.#calls.end(new SheepfsError('closed', 'the worker ended before it answered'))
+    this.#watcher.onExit(how)
   }
 }
 

@@ -1,4 +1,8 @@
 import { Waiter } from '../../sheep/waiter.ts'
+import { SheepfsError } from '../../errors.ts'
+import { readArguments } from '../ipc/supervisor-messages.ts'
+import { MOST_FROM_WORKER, MOST_PARTS } from '../ipc/worker-channel.ts'
+import { PART_LENGTH } from '../ipc/worker-messages.ts'
 import { realWorld } from '../real-world.ts'
 import { toWireError } from '../wire-error.ts'
 import type { FromWorker, ToWorker, WorkerCall, WorkerMethods } from '../worker-protocol.ts'
@@ -6,10 +10,11 @@ import type { FromWorker, ToWorker, WorkerCall, WorkerMethods } from '../worker-
 /** The calls of a supervisor that are being answered. */
 export class CallAnswers {
   readonly #worker: WorkerMethods
-  readonly #send: (message: FromWorker) => void
+  readonly #send: (message: FromWorker) => number
   readonly #answers = new Map<number, { readonly gone: AbortController; readonly answered: Promise<void> }>()
 
-  constructor(worker: WorkerMethods, send: (message: FromWorker) => void) {
+  /** `send` returns the bytes of a message. Errors: too-large. */
+  constructor(worker: WorkerMethods, send: (message: FromWorker) => number) {
     this.#worker = worker
     this.#send = send
   }
@@ -28,15 +33,29 @@ export class CallAnswers {
     await Promise.all([...this.#answers.values()].map(({ answered }) => answered))
   }
 
-  async #answer({ id, method, args, limits }: WorkerCall, gone: AbortSignal): Promise<void> {
+  async #answer(asked: WorkerCall, gone: AbortSignal): Promise<void> {
+    const { id, method, limits } = asked
     const waiter = new Waiter({ ...limits, clock: realWorld.clock, gone })
     try {
       const call = this.#worker[method].bind(this.#worker) as (...args: readonly unknown[]) => Promise<unknown>
-      this.#send({ kind: 'answer', id, value: await call(...args, waiter) })
+      this.#give(id, await call(...readArguments(asked), waiter))
     } catch (error) {
       this.#send({ kind: 'refusal', id, error: toWireError(error) })
     } finally {
       waiter.end()
     }
+  }
+
+  /** Errors: too-large. */
+  #give(id: number, value: unknown): void {
+    let [rest, bytes] = [value, 0]
+    while (Array.isArray(rest) && rest.length > PART_LENGTH) {
+      bytes += this.#send({ kind: 'part', id, items: rest.slice(0, PART_LENGTH) })
+      if (bytes > MOST_PARTS - MOST_FROM_WORKER) {
+        throw new SheepfsError('too-large', `the answer is longer than ${MOST_PARTS >> 20} MiB`)
+      }
+      rest = rest.slice(PART_LENGTH)
+    }
+    this.#send({ kind: 'answer', id, value: rest })
   }
 }

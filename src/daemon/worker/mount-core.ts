@@ -18,6 +18,7 @@ import type { VolumeFile } from '../../tree/volume-file.ts'
 import { openVolume } from '../../volume/open-volume.ts'
 import { realWorld } from '../real-world.ts'
 import { attachAtStart, attachLocked } from './attach-at-start.ts'
+import { MOST_FROM_WORKER } from '../ipc/worker-channel.ts'
 import { withGateway } from './remembered-gateways.ts'
 import { loadEngine } from '../choose-engine.ts'
 import type { FromWorker, MountState, WorkerStart } from '../worker-protocol.ts'
@@ -26,6 +27,9 @@ import type { FromWorker, MountState, WorkerStart } from '../worker-protocol.ts'
 const DEVICE_FD = 3
 /** Without a supervisor the cluster is waited for only as long as this. */
 const ORPHAN_IO_TIMEOUT_MS = 2000
+/** More than the state of a mount grows by with one volume, bytes. */
+const ROOM_OF_VOLUME = 65_536
+
 export interface WorkerSurroundings {
   readonly log: Logger
   /** Aborts when nobody waits any more for the mount to be served. */
@@ -87,6 +91,7 @@ export class MountCore {
       clock: this.cluster.clock,
       facts: factsOf(this.cluster),
       openVolume: (vdi, { nodeId, lockOwner, ...how }, waiter) => {
+        if (nodeId === undefined) this.#checkRoom()
         const ownOwners = lockOwner === undefined ? state.gateways.map(addressText) : [lockOwner]
         return openVolume(this.cluster, vdi, {
           ...how,
@@ -226,6 +231,14 @@ export class MountCore {
       return file ? [{ name: file.name, nodeId: node, times: savedTimes(file.times), ...untold }] : []
     })
     this.#send({ kind: 'times', volumes })
+  }
+
+  /** Errors: no-space, when the supervisor could not be told of one more volume. */
+  #checkRoom(): void {
+    const room = MOST_FROM_WORKER - ROOM_OF_VOLUME
+    if (Buffer.byteLength(JSON.stringify(this.#state())) < room) return
+    const { length } = this.tree.attachments.list()
+    throw new SheepfsError('no-space', `${length} volumes are attached: there is no room for more`)
   }
 
   #state(): MountState {

@@ -1,5 +1,8 @@
+import { Socket } from 'node:net'
 import { createLogger, type Logger } from '../../log.ts'
 import type { WorkerAccount } from '../config/worker-account.ts'
+import type { FrameChannel } from '../ipc/frame-channel.ts'
+import { CHANNEL_FD, channelToSupervisor } from '../ipc/worker-channel.ts'
 import { MountRecord } from '../mount/mount-record.ts'
 import { CallAnswers } from './call-answers.ts'
 import { MountCore } from './mount-core.ts'
@@ -19,15 +22,21 @@ const RECORD_FD = 5
 /** A worker without a supervisor may take so long to close its volumes. */
 const ORPHAN_LIMIT_MS = 5000
 
+type Channel = FrameChannel<ToWorker, FromWorker>
+
 /** What the supervisor is told stands in the record before. */
-function sender(record: MountRecord, log: Logger): (message: FromWorker) => void {
+function sender(record: MountRecord, channel: Channel, log: Logger): (message: FromWorker) => void {
   return (message) => {
     try {
       record.note(message)
     } catch (error) {
       log.error({ err: error }, 'not recorded: a successor of this worker and the supervisor would not know of it')
     }
-    if (process.connected) process.send?.(message)
+    try {
+      channel.send(message)
+    } catch (error) {
+      log.error({ err: error }, `the supervisor is not told: ${message.kind}`)
+    }
   }
 }
 
@@ -55,7 +64,7 @@ interface Endings {
 }
 
 /** When the supervisor dies, or says so, this process ends in time, whatever it waits for. Returns what takes that back. */
-function endWithSupervisor({ isKept }: WorkerStart, log: Logger, endings: Endings): () => void {
+function endWithSupervisor({ isKept }: WorkerStart, channel: Channel, log: Logger, endings: Endings): () => void {
   const end = (why: string): void => {
     log.warn(`${why}: the mount ends`)
     endIn(ORPHAN_LIMIT_MS)
@@ -63,7 +72,7 @@ function endWithSupervisor({ isKept }: WorkerStart, log: Logger, endings: Ending
       log.error({ err: error }, 'the mount could not be ended in order')
     })
   }
-  const onDisconnect = (): void => {
+  const onClose = (): void => {
     if (!isKept) {
       end('the supervisor is gone')
       return
@@ -74,24 +83,24 @@ function endWithSupervisor({ isKept }: WorkerStart, log: Logger, endings: Ending
       endIn(0)
     })
   }
-  const onMessage = (message: unknown): void => {
-    if ((message as ToWorker).kind === 'abandon') end('the mount is not wanted any more')
+  const onMessage = (message: ToWorker): void => {
+    if (message.kind === 'abandon') end('the mount is not wanted any more')
   }
-  process.once('disconnect', onDisconnect)
-  process.on('message', onMessage)
+  channel.once('close', onClose)
+  channel.on('message', onMessage)
   return () => {
-    process.off('disconnect', onDisconnect)
-    process.off('message', onMessage)
+    channel.off('close', onClose)
+    channel.off('message', onMessage)
   }
 }
 
-async function serve(start: WorkerStart): Promise<void> {
+async function serve(start: WorkerStart, channel: Channel): Promise<void> {
   const log = createLogger({ name: 'sheepfs', level: start.spec.logLevel }).child({ mount: start.spec.mount })
   let worker: MountWorker | undefined
   const starting = new AbortController()
   const record = new MountRecord(RECORD_FD)
-  const send = sender(record, log)
-  const release = endWithSupervisor(start, log, {
+  const send = sender(record, channel, log)
+  const release = endWithSupervisor(start, channel, log, {
     abandon: async () => {
       if (worker) await worker.abandon()
       else starting.abort()
@@ -107,10 +116,10 @@ async function serve(start: WorkerStart): Promise<void> {
       return
     }
     const serving = (worker = await MountWorker.start(start, { log, send, abandoned: starting.signal }))
-    if (!process.connected) await serving.abandon()
-    const answers = new CallAnswers(serving, send)
-    process.on('message', (message) => {
-      answers.hear(message as ToWorker)
+    if (!channel.isOpen) await serving.abandon()
+    const answers = new CallAnswers(serving, (message) => channel.send(message))
+    channel.on('message', (message) => {
+      answers.hear(message)
     })
     send({ kind: 'serving' })
     await serving.ended()
@@ -121,7 +130,7 @@ async function serve(start: WorkerStart): Promise<void> {
     send({ kind: 'ended', error: toWireError(error) })
   } finally {
     release()
-    if (process.connected) process.disconnect()
+    channel.end()
   }
 }
 
@@ -131,7 +140,10 @@ process.title = ['sheepfs-worker', ...process.argv.slice(2)].join(' ')
 // the terminal's Ctrl-C reaches all processes of a group: the supervisor decides what happens
 process.on('SIGINT', () => undefined)
 process.on('SIGTERM', () => undefined)
-process.once('message', (message) => {
-  const start = message as ToWorker
-  if (start.kind === 'start') void serve(start)
+const channel = channelToSupervisor(new Socket({ fd: CHANNEL_FD }))
+channel.once('message', (start) => {
+  if (start.kind === 'start') void serve(start, channel)
+})
+channel.on('breach', (error) => {
+  throw error // nobody can supervise this process
 })
