@@ -78,7 +78,7 @@ _sheepfsctl() {
   for ((index = 1; index < ${#words[@]} - 1; index++)); do
     case ${words[index]} in
       -i | --instance | -m | --mount) general+=("${words[index]}" "${words[++index]}") ;;
-      --name | --sheep | --volume | --engine | --copies | --object-size | --io-timeout | --p* | --object*) ((index++)) ;;
+      --name | --sheep | --volume | --engine | --copies | --object-size | --sector-size | --io-timeout | --p* | --object*) ((index++)) ;;
       -*) ;;
       *) command+=("${words[index]}") ;;
     esac
@@ -90,6 +90,7 @@ _sheepfsctl() {
     --engine) _sheepfs_offer < <(printf '%s\n' auto kernel fuse-native) ;;
     --volume) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
     --io-timeout) _sheepfs_offer < <(printf '%s\n' forever) ;;
+    --sector-size) _sheepfs_offer < <(printf '%s\n' 512 1024 2048 4096) ;;
     --name | --sheep | --copies | --object-size) ;;
     *) _sheepfsctl_word ;;
   esac
@@ -102,11 +103,13 @@ _sheepfsctl_word() {
   fi
   case "${command[*]}" in
     '') _sheepfs_offer < <(printf '%s\n' status mounts health metrics events doctor reload mount unmount restart \
-      volumes attach detach cache sheep io-timeout cluster nodes vdi snapshot clone resize) ;;
+      volumes attach detach cache sheep io-timeout map unmap mapped cluster nodes vdi snapshot clone resize) ;;
     vdi) _sheepfs_offer < <(printf '%s\n' list create delete) ;;
     unmount* | restart*) _sheepfs_offer < <(_sheepfs_ask name mounts) ;;
+    unmap*) _sheepfs_offer < <(_sheepfs_ask volume mapped) ;;
+    mapped*) ;;
     detach*) _sheepfs_offer < <(_sheepfs_ask name volumes) ;;
-    attach* | 'vdi delete'* | snapshot | resize) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
+    attach* | map* | 'vdi delete'* | snapshot | resize) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
     clone) _sheepfs_offer < <(_sheepfs_ask volume vdi list | grep @) ;;
     io-timeout) _sheepfs_offer < <(printf '%s\n' forever) ;;
     mount) _sheepfs_directories ;;
@@ -124,6 +127,7 @@ _sheepfsctl_options() { # COMMAND
     reload*) printf '%s\n' --dry-run ;;
     unmount* | detach*) printf '%s\n' --force ;;
     attach*) printf '%s\n' --read-only --break-lock ;;
+    map | 'map '*) printf '%s\n' --read-only --sector-size --break-lock ;;
     cache*) printf '%s\n' --page --object ;;
     'vdi create') printf '%s\n' --copies --object-size --hyper ;;
   esac

@@ -7,6 +7,7 @@ import { HTTP_STATUS } from './problem.ts'
 import { readEvents } from './event-reader.ts'
 import { ClusterInfo, Node } from './schema/cluster.ts'
 import type { MountInput } from './schema/config.ts'
+import { Device, type DevicePut } from './schema/device.ts'
 import type { Event } from './schema/event.ts'
 import { Cache, Mount, Sheep, type CachePatch, type MountPatch, type SheepPut } from './schema/mount.ts'
 import { Problem } from './schema/problem.ts'
@@ -116,6 +117,19 @@ export class ControlClient {
   /** Detaches a volume unless it is attached for good. */
   async detachTemporary(mount: string, volume: string): Promise<void> {
     await this.#exchange('DELETE', path`/v1/mounts/${mount}/volumes/${volume}` + '?temporary=true')
+  }
+
+  devices(mount: string): Promise<Device[]> {
+    return this.#look(Type.Array(Device), path`/v1/mounts/${mount}/devices`)
+  }
+
+  async map(mount: string, volume: string, body: DevicePut): Promise<{ device: Device; isNew: boolean }> {
+    const answer = await this.#exchange('PUT', path`/v1/mounts/${mount}/devices/${volume}`, body)
+    return { device: checked(Device, answer.body), isNew: answer.status === 201 }
+  }
+
+  async unmap(mount: string, volume: string): Promise<void> {
+    await this.#exchange('DELETE', path`/v1/mounts/${mount}/devices/${volume}`)
   }
 
   cache(mount: string): Promise<Cache> {

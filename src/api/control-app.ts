@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger'
 import type { Logger } from '../log.ts'
 import { type App, newApp } from './app.ts'
+import { addDeviceChanges, addDeviceReads } from './routes/device-routes.ts'
 import { addEventRoutes } from './routes/event-routes.ts'
 import { addLookRoutes } from './routes/look-routes.ts'
 import { addMountChanges, addMountReads } from './routes/mount-routes.ts'
@@ -23,6 +24,7 @@ export async function buildControlApp(options: AppOptions): Promise<App> {
   const { supervisor } = options
   addMountChanges(app, supervisor)
   addVolumeChanges(app, supervisor)
+  addDeviceChanges(app, supervisor)
   addVdiChanges(app, supervisor)
   await app.ready()
   return app
@@ -42,6 +44,7 @@ async function buildObserverRoutes({ supervisor, log, version, heartbeatMs }: Ap
   addEventRoutes(app, supervisor, heartbeatMs)
   addMountReads(app, supervisor)
   addVolumeReads(app, supervisor)
+  addDeviceReads(app, supervisor)
   addVdiReads(app, supervisor)
   return app
 }

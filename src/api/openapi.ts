@@ -1,6 +1,7 @@
 import type { TSchema } from 'typebox'
 import { ClusterInfo, Node } from './schema/cluster.ts'
 import { MountInput } from './schema/config.ts'
+import { Device, DevicePut } from './schema/device.ts'
 import { Event } from './schema/event.ts'
 import { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut, Worker } from './schema/mount.ts'
 import { Problem } from './schema/problem.ts'
@@ -11,7 +12,21 @@ import { Volume, VolumePut } from './schema/volume.ts'
 
 /** What the page names: generated clients have a type of that name. */
 const COMPONENTS: Readonly<Record<string, TSchema>> = {
-  ...{ CachePatch, Cache, CloneCreate, ClusterInfo, Event, Health, MountInput, MountPatch, Mount, Node, Problem },
+  ...{
+    CachePatch,
+    Cache,
+    CloneCreate,
+    ClusterInfo,
+    DevicePut,
+    Device,
+    Event,
+    Health,
+    MountInput,
+    MountPatch,
+    Mount,
+    Node,
+    Problem,
+  },
   ...{ ReloadStep, Reload, Resize, SheepPut, Sheep, SnapshotCreate, Status, Vdi, VdiCreate, Volume, VolumePut, Worker },
 }
 
@@ -66,7 +81,7 @@ function mapObjects(json: Json, replace: (value: JsonObject) => JsonObject): Jso
   return Object.fromEntries(entries.map(([key, value]) => [key, mapObjects(value, replace)]))
 }
 
-const OPTIONAL_BODY = '#/components/schemas/VolumePut'
+const OPTIONAL_BODIES = ['VolumePut', 'DevicePut'].map((name) => `#/components/schemas/${name}`)
 const PROBLEM = '#/components/schemas/Problem'
 /** What is not JSON, by operation. */
 const MEDIA_TYPES: Readonly<Record<string, string>> = { metrics: 'text/plain', events: 'text/event-stream' }
@@ -91,6 +106,7 @@ function adjustedOperation(operation: JsonObject): JsonObject {
     }
   }
   if (requestBody === undefined) return operation
-  const required = !textOf(requestBody).includes(OPTIONAL_BODY)
+  const body = textOf(requestBody)
+  const required = !OPTIONAL_BODIES.some((optional) => body.includes(optional))
   return { ...operation, requestBody: { ...(requestBody as JsonObject), required } }
 }

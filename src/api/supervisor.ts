@@ -1,5 +1,6 @@
 import type { MountInput } from './schema/config.ts'
 import type { ClusterInfo, Node } from './schema/cluster.ts'
+import type { Device, DevicePut } from './schema/device.ts'
 import type { Event } from './schema/event.ts'
 import type { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from './schema/mount.ts'
 import type { Reload } from './schema/reload.ts'
@@ -45,6 +46,18 @@ export interface Supervisor extends VdiManagement {
    * with `force` its files fail from then on.
    */
   detach(mount: string, volume: string, options: DetachOptions, caller: Caller): Promise<void>
+
+  /** Volumes that are mapped to block devices. */
+  devices(mount: string): Promise<Device[]>
+  /** Errors: not-found. */
+  device(mount: string, volume: string): Promise<Device>
+  /**
+   * Attaches a volume and maps it to a block device; `isNew` is false when it was mapped already. Errors: those of `attach`;
+   * busy (mapped in another way, or mounted through another device).
+   */
+  map(mount: string, volume: string, options: DevicePut, caller: Caller): Promise<{ device: Device; isNew: boolean }>
+  /** Errors: not-found when it is not mapped; busy, saying who uses it. */
+  unmap(mount: string, volume: string, caller: Caller): Promise<void>
 
   cache(mount: string, caller: Caller): Promise<Cache>
   /** Errors: not-supported, by the engine or the cluster. */

@@ -4,12 +4,13 @@ import { SheepfsError } from '../errors.ts'
 import { EXIT, EXIT_TEXT } from './exit-code.ts'
 import { parseOptions } from './parse-options.ts'
 import type { Command, CommandOption, Values } from './sheepfsctl-command.ts'
+import { DEVICE_COMMANDS } from './sheepfsctl-device.ts'
 import { LOOK_COMMANDS } from './sheepfsctl-look.ts'
 import { MOUNT_COMMANDS } from './sheepfsctl-mount.ts'
 import { VDI_COMMANDS } from './sheepfsctl-vdi.ts'
 
 /** Everything that sheepfsctl does. */
-export const COMMANDS: readonly Command[] = [...LOOK_COMMANDS, ...MOUNT_COMMANDS, ...VDI_COMMANDS]
+export const COMMANDS: readonly Command[] = [...LOOK_COMMANDS, ...MOUNT_COMMANDS, ...DEVICE_COMMANDS, ...VDI_COMMANDS]
 
 const GENERAL: Readonly<Record<string, CommandOption & { readonly short?: string }>> = {
   instance: { type: 'string', short: 'i', value: 'NAME', help: 'the instance (default: the only one running)' },

@@ -108,7 +108,7 @@ export const VDI_COMMANDS: readonly Command[] = [
   {
     name: 'resize',
     arguments: 'VDI SIZE',
-    summary: 'grows a VDI to SIZE bytes; then "losetup -c" and the like grow what is on it',
+    summary: 'grows a VDI to SIZE bytes, and the block devices on it',
     count: [2, 2],
     run: async (call) => {
       const size = wholeSectors(parseByteSize(call.argument(1)))

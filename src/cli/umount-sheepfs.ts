@@ -3,7 +3,8 @@ import { SheepfsError, errorText } from '../errors.ts'
 import { tellError } from '../journal.ts'
 import { ExitStatus, exitStatusOf } from './mount/exit-status.ts'
 import { detachVolume } from './mount/instance-mount.ts'
-import { backingFile, isLoopFreed, isLoopDevice } from '../daemon/device/loop-device.ts'
+import { isLoopFreed, isLoopDevice } from '../daemon/device/loop-device.ts'
+import { backingFile, goesWithUser } from '../daemon/device/loop-table.ts'
 import { findMountAt, listMounts, recordedVolume, resolveMountpoint } from './mount/mount-table.ts'
 import { runSystemProgram } from '../daemon/system/system-program.ts'
 import { parseUmountArguments, UMOUNT_USAGE, type UmountArguments } from './mount/umount-arguments.ts'
@@ -20,7 +21,8 @@ async function umount({ directory, flags }: UmountArguments): Promise<void> {
   const mount = await findMountAt(await resolveMountpoint(directory))
   if (!mount) throw new SheepfsError('invalid', `"${directory}" is not mounted`)
   const loop = isLoopDevice(mount.source) ? mount.source : undefined
-  const file = loop === undefined ? '' : await backingFile(loop)
+  // a volume that is mapped stays so
+  const file = loop === undefined || !(await goesWithUser(loop)) ? '' : await backingFile(loop)
   await runSystemProgram('umount', ['-i', ...flags, mount.target])
   const isInUse = (await listMounts()).some(({ source }) => source === loop)
   if (loop === undefined || file === '' || isInUse || flags.includes('-l')) return // the rest goes with its last user

@@ -10,7 +10,7 @@ const NAMED_HOLDERS = 5
  * known to have opened something, 0 for nobody; they are named when they live.
  */
 export async function describeHolders(mountpoint: string, openers: readonly number[] = []): Promise<string> {
-  const seen = await Promise.all([processes(mountpoint), loopDevices(mountpoint), mountsBelow(mountpoint)])
+  const seen = await Promise.all([processesAt(mountpoint), loopDevices(mountpoint), mountsBelow(mountpoint)])
   const found = [...new Set([...(await described(openers)), ...seen.flat()])]
   const more = found.length > NAMED_HOLDERS ? ` and ${found.length - NAMED_HOLDERS} more` : ''
   return found.slice(0, NAMED_HOLDERS).join(', ') + more
@@ -23,7 +23,8 @@ export async function described(pids: readonly number[]): Promise<readonly strin
   return names.filter(({ name }) => name !== '').map(({ pid, name }) => `${name} (pid ${pid})`)
 }
 
-async function processes(mountpoint: string): Promise<string[]> {
+/** Processes that have something at this path or below it open, for a message. */
+export async function processesAt(mountpoint: string): Promise<string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const holders = await Promise.all(
     pids.map(async (pid) => {

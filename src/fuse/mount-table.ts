@@ -9,6 +9,8 @@ export interface MountEntry {
   readonly id: number
   /** The mount that it is mounted in. */
   readonly parent: number
+  /** Of st_dev, as the minor number; 0 for what is on no block device. */
+  readonly major: number
   /** Minor number of st_dev: the name of the connection's directory in fusectl. */
   readonly minor: number
   readonly mountpoint: string
@@ -24,9 +26,10 @@ export function parseMountTable(text: string): readonly MountEntry[] {
     const [id, parent, device, , mountpoint] = head.split(' ')
     const [type, source] = tail.split(' ')
     if (device === undefined || mountpoint === undefined || type === undefined || source === undefined) return []
-    const minor = Number(device.slice(device.indexOf(':') + 1))
+    const [major, minor] = device.split(':').map(Number)
+    if (major === undefined || minor === undefined) return []
     const place = { mountpoint: unescapeOctal(mountpoint), type, source: unescapeOctal(source) }
-    return [{ id: Number(id), parent: Number(parent), minor, ...place }]
+    return [{ id: Number(id), parent: Number(parent), major, minor, ...place }]
   })
 }
 

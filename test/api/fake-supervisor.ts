@@ -2,6 +2,7 @@ import { SheepfsError } from '../../src/errors.ts'
 import type { MountMetrics } from '../../src/api/mount-metrics.ts'
 import type { ClusterInfo, Node } from '../../src/api/schema/cluster.ts'
 import type { MountInput } from '../../src/api/schema/config.ts'
+import type { Device, DevicePut } from '../../src/api/schema/device.ts'
 import type { Event } from '../../src/api/schema/event.ts'
 import type { Cache, CachePatch, Mount, MountPatch, Sheep } from '../../src/api/schema/mount.ts'
 import type { Reload } from '../../src/api/schema/reload.ts'
@@ -65,6 +66,9 @@ export class FakeSupervisor implements Supervisor {
     ['db01', fakeVdi({ name: 'db01', vid: 'abc' })],
     ['db01@nightly', fakeVdi({ volume: 'db01@nightly', name: 'db01', tag: 'nightly', snapshot: true, snapshot_id: 1 })],
   ])
+  readonly #devices = new Map<string, Device>()
+  /** `mount/volume` of mapped volumes that are in use, and by whom. */
+  readonly deviceUsers = new Map<string, string>()
   /** `mount/volume` of what is open. */
   readonly openVolumes = new Set<string>()
   measured: MountMetrics[] = []
@@ -200,6 +204,43 @@ export class FakeSupervisor implements Supervisor {
     if (this.openVolumes.has(`${mount}/${name}`) && !force) throw new SheepfsError('busy', `volume "${name}" is open`)
     this.#volumes.get(mount)?.delete(name)
     this.emit({ type: 'volume-detached', mount, volume: name })
+  }
+
+  async devices(mount: string): Promise<Device[]> {
+    await this.mount(mount)
+    const own = [...this.#devices].filter(([key]) => key.startsWith(`${mount}/`))
+    return own.map(([key, device]) => ({ ...device, used_by: [this.deviceUsers.get(key) ?? []].flat() }))
+  }
+
+  async device(mount: string, name: string): Promise<Device> {
+    const device = (await this.devices(mount)).find(({ volume }) => volume === name)
+    if (device) return device
+    throw new SheepfsError('not-found', `volume "${name}" of mount "${mount}" is not mapped`)
+  }
+
+  async map(
+    mount: string,
+    name: string,
+    { read_only = false, sector_size = 512 }: DevicePut,
+  ): Promise<{ device: Device; isNew: boolean }> {
+    const mapped = this.#devices.get(`${mount}/${name}`)
+    if (mapped) return { device: mapped, isNew: false }
+    const { volume } = await this.attach(mount, name, { read_only, temporary: true })
+    const path = `/dev/loop${this.#devices.size}`
+    const facts = { volume: name, path, size: volume.size, sector_size, read_only: volume.read_only }
+    const device = { ...facts, partitions: [], used_by: [] }
+    this.#devices.set(`${mount}/${name}`, device)
+    this.emit({ type: 'device-mapped', mount, volume: name })
+    return { device, isNew: true }
+  }
+
+  async unmap(mount: string, name: string): Promise<void> {
+    const { path } = await this.device(mount, name)
+    const user = this.deviceUsers.get(`${mount}/${name}`)
+    if (user !== undefined) throw new SheepfsError('busy', `volume "${name}": ${path} is in use: by ${user}`)
+    this.#devices.delete(`${mount}/${name}`)
+    this.emit({ type: 'device-unmapped', mount, volume: name })
+    await this.detach(mount, name, { force: false })
   }
 
   async cache(name: string): Promise<Cache> {

@@ -60,6 +60,27 @@ test('the only instance and its only mount need no names', limit, async (t) => {
   assert.equal((await ctl('detach', 'web01')).out, 'detached web01\n')
 })
 
+test('volumes are mapped to block devices, and who uses one is told', limit, async (t) => {
+  const supervisor = new FakeSupervisor()
+  const ctl = await stage(t, { cluster1: supervisor })
+  const both = await ctl('map', 'web01', 'db01@nightly', '--sector-size', '4K')
+  assert.equal(both.out, 'mapped web01 to /dev/loop0\nmapped db01@nightly to /dev/loop1 (read-only)\n')
+  assert.equal((await ctl('map', 'web01')).out, 'was mapped already: web01 to /dev/loop0\n')
+  supervisor.deviceUsers.set('cluster1/web01', 'the mount /srv/web01')
+  assert.match(
+    (await ctl('mapped')).out,
+    /\nweb01 +4G +4096 +rw +\/dev\/loop0 +the mount \/srv\/web01\ndb01@nightly +4G +4096 +ro +\/dev\/loop1 +-\n$/,
+  )
+  assert.deepEqual(await ctl('unmap', 'web01', 'nope', 'db01@nightly'), {
+    code: EXIT.conflict,
+    out: 'unmapped db01@nightly\n',
+    errors:
+      'sheepfsctl: volume "web01": /dev/loop0 is in use: by the mount /srv/web01\n' +
+      'sheepfsctl: volume "nope" of mount "cluster1" is not mapped\n',
+  })
+  assert.equal((await ctl('map', 'web01', '--sector-size', '8K')).code, EXIT.usage)
+})
+
 test('tables for people, JSON for programs', limit, async (t) => {
   const ctl = await stage(t)
   const { out } = await ctl('status')

@@ -9,8 +9,8 @@ test('a mount table is read with and without optional fields, and its escapes un
     '',
   ].join('\n')
   assert.deepEqual(parseMountTable(text), [
-    { id: 36, parent: 35, minor: 48, mountpoint: '/mnt/a b\\c', type: 'fuse.sheepfs', source: 'cl,1' },
-    { id: 37, parent: 35, minor: 1, mountpoint: '/mnt', type: 'ext4', source: '/dev/sda1' },
+    { id: 36, parent: 35, major: 0, minor: 48, mountpoint: '/mnt/a b\\c', type: 'fuse.sheepfs', source: 'cl,1' },
+    { id: 37, parent: 35, major: 8, minor: 1, mountpoint: '/mnt', type: 'ext4', source: '/dev/sda1' },
   ])
 })
 

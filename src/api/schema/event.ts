@@ -9,6 +9,8 @@ export const EventType = Type.Enum([
   'worker-started', // generation; reason: why its predecessor ended
   'volume-attached',
   'volume-detached', // reason: when nobody asked for it
+  'device-mapped',
+  'device-unmapped',
   'cache-changed',
   'sheep-changed',
   'io-timeout-changed',

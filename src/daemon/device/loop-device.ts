@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SheepfsError } from '../../errors.ts'
 import { HeldProgram } from '../system/held-program.ts'
 import { runSystemProgram } from '../system/system-program.ts'
+import { backingFile } from './loop-table.ts'
 import type { VolumeRange } from './partition-table.ts'
 
 /** A loop device over a volume. */
@@ -65,8 +64,11 @@ export async function takeLoopDevice(volume: string, options: LoopOptions): Prom
   return { path: held.said, release: () => held.release() }
 }
 
-/** The loop devices over a volume. */
-async function listLoops(volume: string, options: { readonly signal?: AbortSignal } = {}): Promise<ListedLoop[]> {
+/** The loop devices over a volume, by whatever path they were set up. */
+export async function listLoops(
+  volume: string,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<ListedLoop[]> {
   const args = ['--json', '--output', 'NAME,OFFSET,SIZELIMIT,RO', '--associated', volume]
   const listed = await runSystemProgram('losetup', args, options)
   return listed === '' ? [] : (JSON.parse(listed) as { loopdevices: ListedLoop[] }).loopdevices
@@ -86,11 +88,6 @@ export async function isLoopFreed(device: string, file: string, limitMs: number)
     await sleep(POLL_MS)
   }
   return true
-}
-
-/** The file that a loop device is over; "" for one that is free. */
-export async function backingFile(device: string): Promise<string> {
-  return readFile(`/sys/block/${basename(device)}/loop/backing_file`, 'utf8').catch(() => '')
 }
 
 /** True for a loop device. */

@@ -9,31 +9,39 @@ export interface VolumeRange {
 
 export const WHOLE_VOLUME: VolumeRange = { offset: 0, size: 0 }
 /** Of disks, smallest first. */
-const SECTOR_SIZES = [512, 4096]
+const SECTOR_SIZES = [512, 4096] as const
 
 /**
  * Where a partition is in a volume. Read from its table, as not every kernel knows every kind of table. Errors: not-found,
  * naming the partitions that are there.
  */
 export async function findPartition(volume: string, partition: number, signal: AbortSignal): Promise<VolumeRange> {
-  const rows = await readPartitions(volume, signal)
+  const { rows } = await readPartitions(volume, signal)
   const [, start = 0, sectors = 0, size = 0] = rows.find(([number]) => number === partition) ?? []
   if (size > 0) return { offset: start * (size / sectors), size }
   const known = rows.length === 0 ? 'it has no partition table' : `it has ${rows.map(([number]) => number).join(', ')}`
   throw new SheepfsError('not-found', `the volume has no partition ${partition}: ${known}`)
 }
 
-/** Rows of number, start, sectors and size. A table that was written on a disk with larger sectors is at another place. */
-async function readPartitions(volume: string, signal: AbortSignal): Promise<number[][]> {
+/** The partitions of a disk. */
+export interface PartitionTable {
+  /** Of the disk that it was written on; 512 where there is no table. */
+  readonly sectorSize: number
+  /** Of number, start, sectors and size. */
+  readonly rows: readonly number[][]
+}
+
+/** The table of a volume. On a disk with larger sectors it was written at another place. */
+export async function readPartitions(volume: string, signal?: AbortSignal): Promise<PartitionTable> {
   for (const sectorSize of SECTOR_SIZES) {
     const output = ['--bytes', '--noheadings', '--output', 'NR,START,SECTORS,SIZE']
     const args = ['--show', '--sector-size', String(sectorSize), ...output, volume]
-    const table = await runSystemProgram('partx', args, { signal }).catch((error: unknown) => {
+    const table = await runSystemProgram('partx', args, signal && { signal }).catch((error: unknown) => {
       if (isSheepfsError(error, 'io')) return '' // that is how it says that there is no table
       throw error
     })
     const rows = table.split('\n').flatMap((line) => (line === '' ? [] : [line.trim().split(/\s+/).map(Number)]))
-    if (rows.length > 0) return rows
+    if (rows.length > 0) return { sectorSize, rows }
   }
-  return []
+  return { sectorSize: SECTOR_SIZES[0], rows: [] }
 }

@@ -3,6 +3,7 @@ import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
 import type { InstanceConfig, MountInput } from '../../api/schema/config.ts'
 import type { Event } from '../../api/schema/event.ts'
 import type { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from '../../api/schema/mount.ts'
+import type { Device, DevicePut } from '../../api/schema/device.ts'
 import type { Reload } from '../../api/schema/reload.ts'
 import type { Status } from '../../api/schema/status.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
@@ -175,6 +176,31 @@ export class InstanceControl implements Supervisor {
     }
   }
 
+  devices(name: string): Promise<Device[]> {
+    return this.instance.find(name).devices.list()
+  }
+
+  device(name: string, volume: string): Promise<Device> {
+    return this.instance.find(name).devices.find(volume)
+  }
+
+  async map(
+    name: string,
+    volume: string,
+    options: DevicePut,
+    caller: Caller,
+  ): Promise<{ device: Device; isNew: boolean }> {
+    this.instance.checkRunning()
+    const mapped = await this.instance.find(name).devices.map(volume, options, caller)
+    if (mapped.isNew) this.instance.emit({ type: 'device-mapped', mount: name, volume: mapped.device.volume })
+    return mapped
+  }
+
+  async unmap(name: string, volume: string, caller: Caller): Promise<void> {
+    await this.instance.find(name).devices.unmap(volume, caller)
+    this.instance.emit({ type: 'device-unmapped', mount: name, volume: parseVolumeName(volume).text })
+  }
+
   async cache(name: string, caller: Caller): Promise<Cache> {
     return presentCache(this.instance.find(name), caller)
   }
@@ -239,7 +265,7 @@ export class InstanceControl implements Supervisor {
   async resizeVdi(name: string, vdi: string, body: Resize, caller: Caller): Promise<Vdi> {
     const mount = this.instance.find(name)
     const resized = await mount.ask(caller, 'resizeVdi', vdi, body)
-    await mount.kernelKnowsSizes()
+    await mount.devices.grow(parseVolumeName(vdi).text, resized.size)
     this.instance.emit({ type: 'vdi-resized', mount: name, vdi })
     return resized
   }

@@ -213,6 +213,8 @@ export class Instance {
 
   /** Unmounts. Errors: busy, and the mount goes on unless forced. */
   async stopMount(mount: ManagedMount, options: Force): Promise<void> {
+    const dropped = options.force ? mount.devices.drop() : mount.devices.unmapAll()
+    if (!options.force) await dropped
     if (!options.force) await mount.kernelKnowsSizes() // whoever tells it has a file open
     await mount.keeper.stop(options)
     if (!this.has(mount)) return

@@ -16,6 +16,7 @@ import { FIRST_VOLUME_ID } from '../../tree/node-ids.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
 import { KernelAttributes } from '../kernel-attributes.ts'
 import { realWorld } from '../real-world.ts'
+import { MountDevices } from './mount-devices.ts'
 import type { Keeping } from './kept-mount.ts'
 import type { LeftMount } from './left-mounts.ts'
 import { MountKeeper } from './mount-keeper.ts'
@@ -94,6 +95,7 @@ export interface ManagedMountOptions {
 /** One mount of an instance: its configuration, what it has got at run time, and who keeps it alive. */
 export class ManagedMount {
   readonly keeper: MountKeeper
+  readonly devices: MountDevices
   readonly #options: ManagedMountOptions
   readonly #kernel: KernelAttributes
   config: MountConfig
@@ -105,6 +107,7 @@ export class ManagedMount {
     this.isConfigured = options.isConfigured
     this.#options = options
     const log = options.log.child({ mount: options.config.name })
+    this.devices = new MountDevices(this, log)
     this.#kernel = new KernelAttributes(() => ({ mountpoint: this.config.mountpoint, minor: this.keeper.minor }), log)
     this.keeper = new MountKeeper(toSpec(options), initialState(options), {
       log,
@@ -124,7 +127,9 @@ export class ManagedMount {
           options.emit({ type: `volume-${kind}`, mount: this.name, ...what })
         },
         onGrown: (volume, size) => {
-          if (this.writeBack && this.#has(volume)) this.#kernel.setSize(volume, size)
+          if (!this.#has(volume)) return
+          if (this.writeBack) this.#kernel.setSize(volume, size)
+          void this.devices.grow(volume, size)
         },
         onTimes: (volumes) => {
           for (const { name, untoldMs } of this.writeBack ? volumes : []) {
@@ -210,14 +215,17 @@ export class ManagedMount {
 
   /** As `presentVolume` has it, with what only the configuration knows; where its file is, a worker does not decide. */
   markConfigured(volume: Volume): Volume {
-    const path = join(this.config.mountpoint, 'volume', volume.name)
-    return { ...volume, path, configured: this.#configuredVolumes().has(volume.name) }
+    return { ...volume, path: this.pathOf(volume.name), configured: this.#configuredVolumes().has(volume.name) }
   }
 
   /** Who has a volume open, as far as that can be seen, for a message; else "". */
   holdersOf(volume: string): Promise<string> {
-    const path = join(this.config.mountpoint, 'volume', volume)
-    return describeHolders(path, this.keeper.openersOfVolume(volume))
+    return describeHolders(this.pathOf(volume), this.keeper.openersOfVolume(volume))
+  }
+
+  /** Of the file of a volume. */
+  pathOf(volume: string): string {
+    return join(this.config.mountpoint, 'volume', volume)
   }
 
   async present(): Promise<Mount> {

@@ -1,0 +1,203 @@
+import { realpath } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Device, DevicePut } from '../../api/schema/device.ts'
+import type { Volume } from '../../api/schema/volume.ts'
+import type { Caller } from '../../api/supervisor.ts'
+import { errorText, isSheepfsError, SheepfsError, type ErrorCode } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import { WAIT_LIMIT_MS, Waiter } from '../../sheep/waiter.ts'
+import { parseVolumeName } from '../../tree/volume-name.ts'
+import { checkUnused, detach, isMapped, mapVolume, takeFileSize, unmapDevice } from '../device/block-device.ts'
+import { deviceUsers } from '../device/device-users.ts'
+import { holdOpen } from '../device/loop-device.ts'
+import { readLoops, type LoopState } from '../device/loop-table.ts'
+import { withVolumeLock } from '../device/volume-lock.ts'
+import { realWorld } from '../real-world.ts'
+import type { ManagedMount } from './managed-mount.ts'
+
+/** A volume that is attached temporarily may go between being attached and being opened. */
+const ATTACH_TRIES = 5
+/** A worker that is about to detach it does so by itself. */
+const LEFT_TO_THE_WORKER = new Set<ErrorCode>(['busy', 'not-found', 'closed', 'unreachable', 'timeout'])
+const SIZE_TRIES = 20
+const SIZE_PAUSE_MS = 100
+/** For what nobody waits for. */
+const ENDLESS = new AbortController().signal
+
+interface MappedVolume {
+  readonly volume: string
+  readonly loop: LoopState
+}
+
+/**
+ * The volumes of a mount as block devices. What is mapped is a loop device over the file of a volume that stays until it is
+ * detached: the kernel knows all of it, so it outlives every process of sheepfs, and nothing here remembers it.
+ */
+export class MountDevices {
+  readonly #mount: ManagedMount
+  readonly #log: Logger
+
+  constructor(mount: ManagedMount, log: Logger) {
+    this.#mount = mount
+    this.#log = log
+  }
+
+  async list(): Promise<Device[]> {
+    return Promise.all((await this.#mapped()).map(presentDevice))
+  }
+
+  /** Errors: not-found. */
+  async find(volume: string): Promise<Device> {
+    return presentDevice(await this.#find(volume))
+  }
+
+  /**
+   * Attaches a volume, unless it is, for as long as it is mapped, and maps it. Errors: those of attaching, and of
+   * `mapVolume`; as a `Waiter` when the caller waits no more: it is undone then as soon as it can be.
+   */
+  async map(name: string, options: DevicePut, caller: Caller): Promise<{ device: Device; isNew: boolean }> {
+    const { text } = parseVolumeName(name)
+    const mapped = await this.#wait(caller, async (signal) => {
+      const { volume, held } = await this.#attachOpen(text, options, { ...caller, gone: signal })
+      const isReadOnly = options.read_only === true || volume.read_only
+      const how = { isReadOnly, sectorSize: options.sector_size, signal }
+      try {
+        return await withVolumeLock(volume.path, ENDLESS, () => mapVolume(volume.path, how)).catch(failureOf(text))
+      } finally {
+        await held.release()
+      }
+    })
+    return { device: await presentDevice({ volume: text, loop: mapped.loop }), isNew: mapped.isNew }
+  }
+
+  /** Errors: not-found; as `unmapDevice`; as a `Waiter` when the caller waits no more. */
+  async unmap(name: string, caller: Caller): Promise<void> {
+    const mapped = await this.#find(name)
+    const path = this.#mount.pathOf(mapped.volume)
+    await this.#wait(caller, (signal) => withVolumeLock(path, ENDLESS, () => unmapNamed(mapped, signal)))
+    const detached = this.#mount.ask(caller, 'detach', mapped.volume, { force: false, temporary: true })
+    await detached.catch((error: unknown) => {
+      if (!isSheepfsError(error) || !LEFT_TO_THE_WORKER.has(error.code)) throw error
+    })
+  }
+
+  /** Unmaps all, or none when one of them is in use. Errors: busy, saying who uses it; as `unmapDevice`. */
+  async unmapAll(): Promise<void> {
+    const all = await this.#mapped()
+    for (const { volume, loop } of all) await checkUnused(loop).catch(failureOf(volume))
+    for (const mapped of all) await unmapNamed(mapped, ENDLESS)
+  }
+
+  /** What uses the devices loses them: for a mount that is ended by force. Never rejects. */
+  async drop(): Promise<void> {
+    const all = await this.#mapped()
+    await Promise.all(
+      all.map(async ({ volume, loop }) => {
+        this.#log.warn({ volume }, `${loop.path} is taken away`)
+        await detach(loop.path).catch((error: unknown) => {
+          this.#log.warn({ volume }, `${loop.path} is left: ${errorText(error)}`)
+        })
+      }),
+    )
+  }
+
+  /** Resolves when the kernel knows the new size of a volume, and so do the devices over it, mapped or mounted. Never rejects. */
+  async grow(volume: string, size: number): Promise<void> {
+    try {
+      await this.#mount.kernelKnowsSizes()
+      const file = join(await this.#folder(), volume)
+      const whole = (loop: LoopState): boolean => loop.file === file && loop.sizeLimit === 0
+      // the kernel hears of the size from the worker, in its own time
+      for (let tries = 0; tries < SIZE_TRIES; tries++) {
+        const small = (await readLoops()).filter((loop) => whole(loop) && loop.offset + loop.size < size)
+        if (small.length === 0) return
+        if (tries > 0) await pause(SIZE_PAUSE_MS)
+        await Promise.all(small.map(takeFileSize))
+      }
+    } catch (error) {
+      this.#log.warn({ volume }, `its block device does not grow: ${errorText(error)}`)
+    }
+  }
+
+  async #mapped(): Promise<MappedVolume[]> {
+    const folder = await this.#folder()
+    return (await readLoops()).flatMap((loop) =>
+      dirname(loop.file) === folder && isMapped(loop) ? [{ volume: basename(loop.file), loop }] : [],
+    )
+  }
+
+  async #find(name: string): Promise<MappedVolume> {
+    const { text } = parseVolumeName(name)
+    const found = (await this.#mapped()).find(({ volume }) => volume === text)
+    if (found) return found
+    throw new SheepfsError('not-found', `volume "${text}" of mount "${this.#mount.name}" is not mapped`)
+  }
+
+  /** As the kernel names it, without symbolic links. The mount itself is not touched: it may wait for its cluster. */
+  async #folder(): Promise<string> {
+    const { mountpoint } = this.#mount.config
+    const parent = await realpath(dirname(mountpoint)).catch(() => dirname(mountpoint))
+    return join(parent, basename(mountpoint), 'volume')
+  }
+
+  async #attachOpen(name: string, options: DevicePut, caller: Caller) {
+    for (let tries = 1; ; tries++) {
+      const volume = await this.#attach(name, options, caller)
+      try {
+        return { volume, held: await holdOpen(volume.path, ENDLESS) }
+      } catch (error) {
+        caller.gone.throwIfAborted()
+        if (!isSheepfsError(error, 'io') || tries === ATTACH_TRIES) throw error
+      }
+    }
+  }
+
+  /** A device that only reads is content with a volume that is attached for writing. */
+  async #attach(name: string, { read_only = false, break_lock = false }: DevicePut, caller: Caller): Promise<Volume> {
+    const how = { temporary: true, ...(break_lock && { break_lock }) }
+    const attach = async (more: { read_only?: true }): Promise<Volume> => {
+      const { volume } = await this.#mount.ask(caller, 'attach', name, { ...how, ...more })
+      return this.#mount.markConfigured(volume)
+    }
+    if (!read_only) return attach({})
+    return attach({ read_only: true }).catch((error: unknown) => {
+      if (isSheepfsError(error, 'busy')) return attach({})
+      throw error
+    })
+  }
+
+  /** What `work` gives, as long as the caller waits for it; it goes on until it can stop. */
+  async #wait<T>({ waits, gone }: Caller, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const waiter = new Waiter({ clock: realWorld.clock, limitMs: waits ? Infinity : WAIT_LIMIT_MS, gone })
+    try {
+      return await waiter.until(work(waiter.signal))
+    } finally {
+      waiter.end()
+    }
+  }
+}
+
+function unmapNamed({ volume, loop }: MappedVolume, signal: AbortSignal): Promise<void> {
+  return unmapDevice(loop, signal).catch(failureOf(volume))
+}
+
+/** Throws an error on, with the name of the volume. */
+function failureOf(volume: string): (error: unknown) => never {
+  return (error) => {
+    if (!isSheepfsError(error)) throw error
+    throw new SheepfsError(error.code, `volume "${volume}": ${error.message}`, { cause: error })
+  }
+}
+
+async function presentDevice({ volume, loop }: MappedVolume): Promise<Device> {
+  return {
+    volume,
+    path: loop.path,
+    size: loop.size,
+    sector_size: loop.sectorSize as Device['sector_size'],
+    read_only: loop.isReadOnly,
+    partitions: loop.partitions.map(({ path }) => path),
+    used_by: [...(await deviceUsers(loop))],
+  }
+}
