@@ -1,10 +1,14 @@
-import { fastify, LogController, type FastifyInstance, type FastifyTypeProvider, type RawServerDefault } from 'fastify'
+import { fastify, LogController } from 'fastify'
+import type { FastifyInstance, FastifySchema, FastifyTypeProvider, RawServerDefault } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Type, type Static, type TSchema } from 'typebox'
 import type { Logger } from '../log.ts'
-import { httpProblem, toProblem } from './problem.ts'
+import { Clients, type LongRequest } from './clients.ts'
+import { httpProblem, Overloaded, toProblem } from './problem.ts'
+import { renderedOnce } from './rendered-once.ts'
 import { requestCheck } from './request-check.ts'
 import { RouteMethods } from './route-methods.ts'
+import type { SocketLimits } from './socket-limits.ts'
 
 /** Types of requests and answers are those of their schemas. */
 interface SchemaTypes extends FastifyTypeProvider {
@@ -22,22 +26,43 @@ const NoQuery = Type.Object({}, { additionalProperties: false })
 /** A volume's name has up to 255 bytes, three characters each when percent-encoded. */
 const LONGEST_PARAMETER = 1024
 
+/** What can be told to wait for a cluster may have to. */
+function longRequest({ operationId, querystring }: FastifySchema = {}): LongRequest | undefined {
+  if (operationId === 'events') return 'streams'
+  const { properties = {} } = (querystring ?? {}) as { readonly properties?: object }
+  return 'wait' in properties ? 'waiting' : undefined
+}
+
 /** An application without routes: checks requests by their schemas and answers every error as a problem. */
-export function newApp(log: Logger): App {
+export function newApp(log: Logger, limits: SocketLimits): App {
+  const clients = new Clients(limits)
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
+    serverFactory: (handle) => clients.newServer(handle),
     routerOptions: { maxParamLength: LONGEST_PARAMETER },
   }).withTypeProvider<SchemaTypes>()
+  app.addHook('preHandler', async (request, reply) => {
+    await clients.admit(request.raw, longRequest(request.routeOptions.schema))
+    if (reply.raw.destroyed) reply.hijack() // he went while he waited for his turn
+  })
+  app.addHook('onSend', (request, _, payload, done) => {
+    clients.answer(request.raw)
+    done(null, payload)
+  })
   app.setValidatorCompiler<TSchema>(requestCheck)
-  // answers are made by typed code, so there is nothing to filter
-  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  // answers are made by typed code, so there is nothing to filter; fastify sends bytes as they are
+  const toJson = renderedOnce((value: object) => Buffer.from(JSON.stringify(value)) as Buffer & string)
+  app.setSerializerCompiler(
+    () => (data: unknown) => (typeof data === 'object' && data !== null ? toJson(data) : JSON.stringify(data)),
+  )
   app.setErrorHandler(async (error, request, reply) => {
     const problem = toProblem(error)
     if (problem.code === 'internal')
       request.log.error({ err: error, url: request.url }, 'a defect in sheepfs: the request fails')
     else request.log.info({ method: request.method, url: request.url, code: problem.code }, problem.detail)
+    if (error instanceof Overloaded) reply.header('retry-after', '1')
     return reply.code(problem.status).type(PROBLEM_TYPE).send(problem)
   })
   const routeMethods = new RouteMethods()

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http'
+import { setTimeout } from 'node:timers/promises'
 import { Type, type Static, type TSchema } from 'typebox'
 import { Check } from 'typebox/value'
-import { SheepfsError, errorText, isSheepfsError, type ErrorCode } from '../errors.ts'
+import { SheepfsError, errorText, isSheepfsError } from '../errors.ts'
 import { request as httpRequest } from './node-http.ts'
-import { HTTP_STATUS } from './problem.ts'
+import { errorCodeOf } from './problem.ts'
 import { readEvents } from './event-reader.ts'
 import { ClusterInfo, Node } from './schema/cluster.ts'
 import type { MountInput } from './schema/config.ts'
@@ -21,6 +22,17 @@ interface Answer {
   readonly status: number
   readonly body: unknown
 }
+
+interface Wanted {
+  readonly method: string
+  readonly url: string
+  readonly body: unknown
+  readonly signal: AbortSignal | undefined
+}
+
+/** How long it tries to be let in. */
+const CROWD_LIMIT_MS = 10_000
+const CROWD_PAUSE_MS = 50
 
 export interface ClientOptions {
   readonly waits?: boolean
@@ -214,10 +226,20 @@ export class ControlClient {
     }
   }
 
-  #request(
-    socketPath: string,
-    { method, url, body, signal }: { method: string; url: string; body: unknown; signal: AbortSignal | undefined },
-  ): Promise<IncomingMessage> {
+  /** Where too many wait to be accepted, connect(2) says EAGAIN to who does not wait in it; then nothing was sent. */
+  async #request(socketPath: string, wanted: Wanted): Promise<IncomingMessage> {
+    for (const until = performance.now() + CROWD_LIMIT_MS; ;) {
+      try {
+        return await this.#requestOnce(socketPath, wanted)
+      } catch (cause) {
+        const { code } = cause as NodeJS.ErrnoException
+        if (code !== 'EAGAIN' || performance.now() > until) throw connectError(socketPath, cause as Error)
+        await setTimeout(CROWD_PAUSE_MS)
+      }
+    }
+  }
+
+  #requestOnce(socketPath: string, { method, url, body, signal }: Wanted): Promise<IncomingMessage> {
     const text = body === undefined ? undefined : JSON.stringify(body)
     const headers =
       text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
@@ -231,9 +253,7 @@ export class ControlClient {
         ...(signal && { signal }),
       }
       const request = httpRequest(options, resolve)
-      request.once('error', (error: NodeJS.ErrnoException) => {
-        reject(connectError(socketPath, error))
-      })
+      request.once('error', reject)
       request.end(text)
     })
   }
@@ -276,11 +296,7 @@ function problemOf({ status, body }: Answer): SheepfsError {
     if (status === 503) return new SheepfsError('closed', 'the daemon is ending, and takes no requests any more')
     return new SheepfsError('protocol', `the daemon answered with HTTP status ${status}`)
   }
-  return new SheepfsError(isErrorCode(body.code) ? body.code : 'io', body.detail)
-}
-
-function isErrorCode(code: string): code is ErrorCode {
-  return Object.hasOwn(HTTP_STATUS, code)
+  return new SheepfsError(errorCodeOf(body.code), body.detail)
 }
 
 function connectError(socketPath: string, cause: NodeJS.ErrnoException): SheepfsError {

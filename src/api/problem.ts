@@ -2,6 +2,11 @@ import { STATUS_CODES } from './node-http.ts'
 import { SheepfsError, errorText, type ErrorCode } from '../errors.ts'
 import type { Problem } from './schema/problem.ts'
 
+/** A socket has as much to do as it may have: the request is not looked at, and can be sent again. */
+export class Overloaded extends Error {}
+
+const OVERLOADED = 'overloaded'
+
 /** The HTTP status of every error. */
 export const HTTP_STATUS = {
   'not-found': 404,
@@ -38,6 +43,7 @@ const HTTP_CODES: Readonly<Record<number, string>> = {
 /** The answer for anything a route threw. What is not an error of the program or of HTTP is a defect: 500 `internal`. */
 export function toProblem(error: unknown): Problem {
   if (error instanceof SheepfsError) return problem(HTTP_STATUS[error.code], error.code, error.message)
+  if (error instanceof Overloaded) return problem(503, OVERLOADED, error.message)
   const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined
   if (typeof status === 'number' && status < 500) return httpProblem(status, detailOf(status, error))
   return problem(500, 'internal', 'a defect in sheepfs: its log has more')
@@ -45,6 +51,12 @@ export function toProblem(error: unknown): Problem {
 
 export function httpProblem(status: number, detail: string): Problem {
   return problem(status, HTTP_CODES[status] ?? 'invalid', detail)
+}
+
+/** What a program can do about a code that is not of this program's own errors. */
+export function errorCodeOf(code: string): ErrorCode {
+  if (Object.hasOwn(HTTP_STATUS, code)) return code as ErrorCode
+  return code === OVERLOADED ? 'busy' : 'io'
 }
 
 function detailOf(status: number, error: unknown): string {

@@ -9,25 +9,41 @@ import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from './sche
 import type { Volume, VolumePut } from './schema/volume.ts'
 import type { MountMetrics } from './mount-metrics.ts'
 
+/** What clients look at: an instance, its mounts and their clusters. Errors: as of a Supervisor. */
+export interface Looks {
+  status(): Promise<Status>
+  metrics(): Promise<readonly MountMetrics[]>
+  /** Calls `listener` for every event, from now until the returned function is called. */
+  subscribe(listener: (event: Event) => void): () => void
+  mounts(): Promise<Mount[]>
+  mount(name: string): Promise<Mount>
+  volumes(mount: string, caller: Caller): Promise<Volume[]>
+  /** Errors: not-found. */
+  volume(mount: string, volume: string, caller: Caller): Promise<Volume>
+  /** Volumes that are mapped to block devices. */
+  devices(mount: string): Promise<Device[]>
+  /** Errors: not-found. */
+  device(mount: string, volume: string): Promise<Device>
+  cache(mount: string, caller: Caller): Promise<Cache>
+  sheep(mount: string): Promise<Sheep>
+  cluster(mount: string, caller: Caller): Promise<ClusterInfo>
+  nodes(mount: string, caller: Caller): Promise<Node[]>
+  /** By name, then snapshots by age. */
+  vdis(mount: string, caller: Caller): Promise<Vdi[]>
+}
+
 /**
  * What the control API drives: an instance and its mounts. Names of mounts are those of the configuration; volumes and VDIs
  * are named in the grammar of `tree/volume-name.ts`. Everything throws not-found for a mount that is not there, invalid for
  * a bad name, closed while the instance stops; what has a caller throws unreachable and timeout too, and does nothing more
  * for one who has gone or has waited long enough.
  */
-export interface Supervisor extends VdiManagement {
-  status(): Promise<Status>
+export interface Supervisor extends Looks, VdiManagement {
   /**
    * Reads the configuration again and applies what differs; resolves when that is done, or with `isDryRun` with what would be.
    * Errors: what is wrong with it, or cannot be done; everything is as it was then.
    */
   reload(options: { readonly isDryRun: boolean }): Promise<Reload>
-  metrics(): Promise<readonly MountMetrics[]>
-  /** Calls `listener` for every event, from now until the returned function is called. */
-  subscribe(listener: (event: Event) => void): () => void
-
-  mounts(): Promise<Mount[]>
-  mount(name: string): Promise<Mount>
   /** Resolves when it serves. Errors: exists (name or mountpoint), not-found (mountpoint), not-permitted, not-supported. */
   addMount(input: MountInput, caller: Caller): Promise<Mount>
   /** Flushes and unmounts. busy: files are open; with `force` they fail from then on. */
@@ -36,9 +52,6 @@ export interface Supervisor extends VdiManagement {
   /** Resolves when another worker serves under the running mount. Errors: not-supported (engine, kernel). */
   restartMount(mount: string, caller: Caller): Promise<Mount>
 
-  volumes(mount: string, caller: Caller): Promise<Volume[]>
-  /** Errors: not-found. */
-  volume(mount: string, volume: string, caller: Caller): Promise<Volume>
   /** `isNew` is false when it was attached already. Errors: not-found, locked, busy (attached in another mode). */
   attach(mount: string, volume: string, options: VolumePut, caller: Caller): Promise<{ volume: Volume; isNew: boolean }>
   /**
@@ -47,10 +60,6 @@ export interface Supervisor extends VdiManagement {
    */
   detach(mount: string, volume: string, options: DetachOptions, caller: Caller): Promise<void>
 
-  /** Volumes that are mapped to block devices. */
-  devices(mount: string): Promise<Device[]>
-  /** Errors: not-found. */
-  device(mount: string, volume: string): Promise<Device>
   /**
    * Attaches a volume and maps it to a block device; `isNew` is false when it was mapped already. Errors: those of `attach`;
    * busy (mapped in another way, or mounted through another device).
@@ -59,10 +68,8 @@ export interface Supervisor extends VdiManagement {
   /** Errors: not-found when it is not mapped; busy, saying who uses it. */
   unmap(mount: string, volume: string, caller: Caller): Promise<void>
 
-  cache(mount: string, caller: Caller): Promise<Cache>
   /** Errors: not-supported, by the engine or the cluster. */
   patchCache(mount: string, patch: CachePatch, caller: Caller): Promise<Cache>
-  sheep(mount: string): Promise<Sheep>
   /** Errors: unreachable when none of them answers; the old ones stay then. */
   putSheep(mount: string, put: SheepPut, caller: Caller): Promise<Sheep>
 }
@@ -84,12 +91,8 @@ export interface DetachOptions extends Force {
   readonly temporary?: boolean
 }
 
-/** The cluster of a mount, and its VDIs. */
+/** Changes of the VDIs in the cluster of a mount. */
 export interface VdiManagement {
-  cluster(mount: string, caller: Caller): Promise<ClusterInfo>
-  nodes(mount: string, caller: Caller): Promise<Node[]>
-  /** By name, then snapshots by age. */
-  vdis(mount: string, caller: Caller): Promise<Vdi[]>
   /** Errors: exists; invalid and too-large (see `volume/manage/create-vdi.ts`). */
   createVdi(mount: string, body: VdiCreate, caller: Caller): Promise<Vdi>
   /** Deletes a VDI or snapshot; tells its progress in events. Errors: not-found; busy while it is attached; locked. */

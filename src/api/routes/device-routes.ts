@@ -3,14 +3,14 @@ import type { App } from '../app.ts'
 import { callerOf } from '../caller.ts'
 import { Device, DevicePut } from '../schema/device.ts'
 import { VolumeNameText } from '../schema/scalars.ts'
-import type { Supervisor } from '../supervisor.ts'
+import type { Looks, Supervisor } from '../supervisor.ts'
 import { answers, MountParams, NoContent, WaitQuery } from './answers.ts'
 
 const querystring = WaitQuery
 const DeviceParams = Type.Object({ ...MountParams.properties, volume: VolumeNameText })
 
 /** GET of the mapped volumes. */
-export function addDeviceReads(app: App, supervisor: Supervisor): void {
+export function addDeviceReads(app: App, supervisor: Looks): void {
   app.get(
     '/v1/mounts/:mount/devices',
     {

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { App } from '../app.ts'
 import { EventStream } from '../event-stream.ts'
-import type { Supervisor } from '../supervisor.ts'
+import type { Looks } from '../supervisor.ts'
 import { answers } from './answers.ts'
 
 const DEFAULT_HEARTBEAT_MS = 15_000
@@ -12,7 +12,7 @@ const EventQuery = Type.Object(
 )
 
 /** GET /v1/events: server-sent events, until the client goes or the application closes. */
-export function addEventRoutes(app: App, supervisor: Supervisor, heartbeatMs = DEFAULT_HEARTBEAT_MS): void {
+export function addEventRoutes(app: App, supervisor: Looks, heartbeatMs = DEFAULT_HEARTBEAT_MS): void {
   const streams = new Set<EventStream>()
   app.get(
     '/v1/events',

@@ -1,13 +1,19 @@
 import { Type } from 'typebox'
 import type { App } from '../app.ts'
 import { healthOf } from '../health.ts'
+import type { MountMetrics } from '../mount-metrics.ts'
 import { openApiPage } from '../openapi.ts'
+import { renderedOnce } from '../rendered-once.ts'
 import { Health, Status } from '../schema/status.ts'
-import type { Supervisor } from '../supervisor.ts'
+import type { Looks } from '../supervisor.ts'
 import { answers } from './answers.ts'
 
 /** GET /v1/status, /v1/health, /metrics and /openapi.json. */
-export function addLookRoutes(app: App, supervisor: Supervisor, version: string): void {
+export function addLookRoutes(app: App, supervisor: Looks, version: string): void {
+  const render = renderedOnce(async (metrics: readonly MountMetrics[]) => {
+    const { METRICS_TYPE, renderMetrics } = await import('../metrics.ts') // 5 MB for who is never asked
+    return { type: METRICS_TYPE, text: await renderMetrics(metrics, version) }
+  })
   app.get(
     '/v1/status',
     { schema: { operationId: 'status', summary: 'the instance and its mounts', response: answers({ 200: Status }) } },
@@ -38,9 +44,10 @@ export function addLookRoutes(app: App, supervisor: Supervisor, version: string)
       },
     },
     async (_, reply) => {
-      const { METRICS_TYPE, renderMetrics } = await import('../metrics.ts') // 5 MB for who is never asked
-      return reply.type(METRICS_TYPE).send(await renderMetrics(await supervisor.metrics(), version))
+      const { type, text } = await render(await supervisor.metrics())
+      return reply.type(type).send(text)
     },
   )
-  app.get('/openapi.json', { schema: { hide: true } }, () => openApiPage(app.swagger()))
+  let page: object | undefined
+  app.get('/openapi.json', { schema: { hide: true } }, () => (page ??= openApiPage(app.swagger())))
 }

@@ -3,7 +3,7 @@ import type { App } from '../app.ts'
 import { MountInput } from '../schema/config.ts'
 import { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from '../schema/mount.ts'
 import { Reload } from '../schema/reload.ts'
-import type { Supervisor } from '../supervisor.ts'
+import type { Looks, Supervisor } from '../supervisor.ts'
 import { callerOf } from '../caller.ts'
 import { answers, DryRunQuery, ForceQuery, MountParams, NoContent, WaitQuery } from './answers.ts'
 
@@ -11,7 +11,7 @@ const params = MountParams
 const querystring = WaitQuery
 
 /** GET of mounts, their caches and sheep. */
-export function addMountReads(app: App, supervisor: Supervisor): void {
+export function addMountReads(app: App, supervisor: Looks): void {
   app.get(
     '/v1/mounts',
     { schema: { operationId: 'mounts', summary: 'all mounts', response: answers({ 200: Type.Array(Mount) }) } },

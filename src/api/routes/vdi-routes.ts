@@ -3,7 +3,7 @@ import type { App } from '../app.ts'
 import { ClusterInfo, Node } from '../schema/cluster.ts'
 import { VolumeNameText } from '../schema/scalars.ts'
 import { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../schema/vdi.ts'
-import type { VdiManagement } from '../supervisor.ts'
+import type { Looks, VdiManagement } from '../supervisor.ts'
 import { callerOf } from '../caller.ts'
 import { answers, MountParams, NoContent, WaitQuery } from './answers.ts'
 
@@ -11,7 +11,7 @@ const querystring = WaitQuery
 const VdiParams = Type.Object({ ...MountParams.properties, vdi: VolumeNameText })
 
 /** GET of the cluster behind a mount. */
-export function addVdiReads(app: App, supervisor: VdiManagement): void {
+export function addVdiReads(app: App, supervisor: Looks): void {
   const params = MountParams
   app.get(
     '/v1/mounts/:mount/cluster',

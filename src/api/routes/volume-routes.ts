@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import type { App } from '../app.ts'
 import { VolumeNameText } from '../schema/scalars.ts'
 import { Volume, VolumePut } from '../schema/volume.ts'
-import type { Supervisor } from '../supervisor.ts'
+import type { Looks, Supervisor } from '../supervisor.ts'
 import { callerOf } from '../caller.ts'
 import { answers, DetachQuery, MountParams, NoContent, WaitQuery } from './answers.ts'
 
@@ -10,7 +10,7 @@ const querystring = WaitQuery
 const VolumeParams = Type.Object({ ...MountParams.properties, volume: VolumeNameText })
 
 /** GET of the attached volumes. */
-export function addVolumeReads(app: App, supervisor: Supervisor): void {
+export function addVolumeReads(app: App, supervisor: Looks): void {
   app.get(
     '/v1/mounts/:mount/volumes',
     {

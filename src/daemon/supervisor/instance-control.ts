@@ -8,6 +8,7 @@ import type { Reload } from '../../api/schema/reload.ts'
 import type { Status } from '../../api/schema/status.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
 import type { Volume, VolumePut } from '../../api/schema/volume.ts'
+import { SharedQuestions } from '../../api/shared-questions.ts'
 import type { Caller, DetachOptions, Force, Supervisor } from '../../api/supervisor.ts'
 import { errorText, isSheepfsError, SheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
@@ -32,6 +33,8 @@ export class InstanceControl implements Supervisor {
   readonly instance: Instance
   readonly #facts: DaemonFacts
   readonly #startedAt = new Date().toISOString()
+  /** Those about a whole cluster, which cost its mount more than any other. */
+  readonly #questions = new SharedQuestions()
   #reloads: Promise<unknown> = Promise.resolve()
 
   constructor(instance: Instance, facts: DaemonFacts) {
@@ -228,15 +231,15 @@ export class InstanceControl implements Supervisor {
   }
 
   async cluster(name: string, caller: Caller): Promise<ClusterInfo> {
-    return this.instance.find(name).ask(caller, 'cluster')
+    return this.#questions.ask(`cluster ${name}`, caller, (all) => this.instance.find(name).ask(all, 'cluster'))
   }
 
   async nodes(name: string, caller: Caller): Promise<Node[]> {
-    return this.instance.find(name).ask(caller, 'nodes')
+    return this.#questions.ask(`nodes ${name}`, caller, (all) => this.instance.find(name).ask(all, 'nodes'))
   }
 
   async vdis(name: string, caller: Caller): Promise<Vdi[]> {
-    return this.instance.find(name).ask(caller, 'vdis')
+    return this.#questions.ask(`vdis ${name}`, caller, (all) => this.instance.find(name).ask(all, 'vdis'))
   }
 
   async createVdi(name: string, body: VdiCreate, caller: Caller): Promise<Vdi> {

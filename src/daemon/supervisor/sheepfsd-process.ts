@@ -7,6 +7,7 @@ import type { Status } from '../../api/schema/status.ts'
 import { createLogger, type Logger } from '../../log.ts'
 import { checkSocketGroup } from '../config/socket-group.ts'
 import type { Environment } from '../config/environment.ts'
+import { descriptorLimit } from '../system/descriptor-limit.ts'
 import { inheritedDescriptors } from '../system/descriptor-store.ts'
 import { readServiceUnit } from '../system/service-unit.ts'
 import type { Instance } from './instance.ts'
@@ -18,6 +19,8 @@ import { statusText } from './status-text.ts'
 
 const CONTROL_MODE = 0o660
 const OBSERVER_MODE = 0o666
+/** Of all descriptors each socket may take so much: the rest is for mounts, workers and files, whatever clients do. */
+const SHARE_OF_CLIENTS = 1 / 8
 
 /**
  * The daemon of an instance: opens its sockets, mounts, tells systemd, and serves until SIGTERM or SIGINT. SIGHUP reloads
@@ -144,7 +147,8 @@ class Daemon {
 
   async #listen(config: InstanceConfig): Promise<void> {
     const { files, log, version } = this.#options
-    const options = { supervisor: this.#control, log, version }
+    const connections = Math.floor((await descriptorLimit()) * SHARE_OF_CLIENTS)
+    const options = { supervisor: this.#control, log, version, connections }
     const group = config.socket_group
     await checkSocketGroup(group, this.#instance.workerAccount)
     const control = { path: files.controlSocket, mode: CONTROL_MODE, group }

@@ -42,6 +42,10 @@ export interface SheepfsdOptions {
   readonly workerUser?: string
   /** A folder of programs that come before those of the system. */
   readonly programs?: string
+  /** Settings of the instance. */
+  readonly head?: string
+  /** How many descriptors it may have. */
+  readonly descriptors?: number
 }
 
 /** A mount with a worker. */
@@ -128,8 +132,8 @@ export class Sheepfsd {
 export async function startSheepfsd(stage: Stage, options: SheepfsdOptions): Promise<Sheepfsd> {
   const place = options.place ?? (await newPlace(stage))
   // the group of the workers may not use the control socket
-  const head = options.workerUser === 'root' ? `socket_group = "${WORKER_USER}"\n` : ''
-  await writeConfig(place, options.mounts, head)
+  const group = options.workerUser === 'root' ? `socket_group = "${WORKER_USER}"\n` : ''
+  await writeConfig(place, options.mounts, group + (options.head ?? ''))
   const daemon = launchSheepfsd(stage, place, options)
   await daemon.logged('"msg":"ready"')
   return daemon
@@ -145,7 +149,9 @@ export function launchSheepfsd(stage: Stage, place: DaemonPlace, options: Sheepf
     ...(options.programs === undefined ? {} : { PATH: `${options.programs}:${process.env['PATH'] ?? ''}` }),
   }
   const settings = Object.entries(variables).map(([name, value]) => `${name}=${value}`)
-  const daemon = new Sheepfsd(stage.start('env', [...settings, process.execPath, SHEEPFSD, INSTANCE]), place)
+  const limit = options.descriptors === undefined ? [] : ['prlimit', `--nofile=${options.descriptors}`]
+  const command = [...settings, ...limit, process.execPath, SHEEPFSD, INSTANCE]
+  const daemon = new Sheepfsd(stage.start('env', command), place)
   stage.defer(async () => {
     await daemon.stop()
     const left: string[] = []
