@@ -11,14 +11,20 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 /** json: an object per line, for programs; text: for people. */
 export const LOG_FORMATS = ['json', 'text'] as const
 
+export interface LoggerOptions {
+  readonly name: string
+  readonly level: LogLevel
+  readonly format?: (typeof LOG_FORMATS)[number]
+}
+
 /**
  * The logger of a process, writing to stderr at once (a crash loses nothing): text on a terminal and in systemd's journal,
- * which gets priorities too, JSON otherwise; SHEEPFS_LOG_FORMAT decides where it is set.
+ * which gets priorities too, JSON otherwise; `format` decides, or SHEEPFS_LOG_FORMAT, where it is set.
  */
-export function createLogger({ name, level }: { name: string; level: LogLevel }): Logger {
+export function createLogger({ name, level, format }: LoggerOptions): Logger {
   const stderr = pino.destination({ dest: 2, sync: true })
   const toJournal = isJournal(2)
-  const wanted = process.env['SHEEPFS_LOG_FORMAT']
+  const wanted = format ?? process.env['SHEEPFS_LOG_FORMAT']
   const isText = wanted === 'text' || (wanted !== 'json' && (toJournal || process.stderr.isTTY))
   // the journal has the time, the name and the process by itself
   const present = isText ? (line: string) => logText(line, { hasHead: !toJournal }) : (line: string) => line

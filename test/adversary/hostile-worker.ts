@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 
 /** What a captured worker can do to its supervisor. */
@@ -6,6 +7,8 @@ export type Deed =
   | { readonly say: unknown; readonly times?: number }
   /** Writes bytes to the channel, in base64. */
   | { readonly write: string; readonly times?: number }
+  /** Writes to stderr. */
+  | { readonly complain: string; readonly times?: number }
   | 'close the channel'
   | 'read nothing more'
   /** What follows is done when it hears the next thing. */
@@ -28,6 +31,7 @@ setInterval(() => undefined, 1000)
 function perform(deed: Exclude<Deed, 'wait for a call'>): void {
   if (deed === 'close the channel') channel.destroy()
   else if (deed === 'read nothing more') channel.pause()
+  else if ('complain' in deed) for (let done = 0; done < (deed.times ?? 1); done++) writeSync(2, deed.complain)
   else {
     const bytes = 'say' in deed ? frame(deed.say) : Buffer.from(deed.write, 'base64')
     for (let done = 0; done < (deed.times ?? 1); done++) channel.write(bytes)

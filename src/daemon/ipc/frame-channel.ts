@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { errorText, SheepfsError } from '../../errors.ts'
+
 import { FRAME_HEADER_SIZE, FrameReader } from './frame-reader.ts'
+import { restAfterWork } from './rest-after-work.ts'
 
 export interface ChannelOptions<Received> {
   /** Errors: whatever is wrong with a message. */
@@ -22,9 +24,6 @@ interface ChannelEvents<Received> {
   close: []
 }
 
-/** A message that keeps a process busy for longer, ms, is followed by as long a pause, in which others have their turn. */
-const BUSY_MS = 5
-
 /**
  * Messages between two processes that need not trust each other: JSON in frames of bounded length over a socket. Node's own
  * channel between processes buffers frames of any length, takes descriptors, and acts by itself on messages with names of
@@ -43,7 +42,9 @@ export class FrameChannel<Received, Sent extends object> extends EventEmitter<Ch
     this.#options = options
     this.#reader = new FrameReader(options.mostReceived)
     socket.on('data', (bytes: Buffer) => {
-      this.#receive(bytes)
+      restAfterWork(socket, () => {
+        this.#receive(bytes)
+      })
     })
     socket.on('error', () => {
       socket.destroy() // whoever was at the other side has gone
@@ -92,7 +93,6 @@ export class FrameChannel<Received, Sent extends object> extends EventEmitter<Ch
 
   #receive(bytes: Buffer): void {
     if (this.#isBroken) return
-    const since = performance.now()
     try {
       for (const body of this.#reader.push(bytes)) {
         this.emit('message', this.#options.read(parse(body)), body.length)
@@ -100,13 +100,6 @@ export class FrameChannel<Received, Sent extends object> extends EventEmitter<Ch
     } catch (error) {
       this.#break(error)
     }
-    const tookMs = performance.now() - since
-    if (tookMs > BUSY_MS) this.#rest(tookMs)
-  }
-
-  #rest(ms: number): void {
-    this.#socket.pause()
-    setTimeout(() => this.#socket.resume(), ms)
   }
 
   #break(error: unknown): void {

@@ -62,7 +62,7 @@ export class MountWorkers {
     this.#log = options.log
     this.#watcher = options.watcher
     this.#pulse = new WorkerPulse((worker, silentMs) => {
-      this.#log.error({ pid: worker.pid }, `the worker has not answered for ${silentMs / 1000} s: it is stuck`)
+      this.#log.error({ worker: worker.pid }, `the worker has not answered for ${silentMs / 1000} s: it is stuck`)
       this.#tellStuck()
     })
     const onSilence = (): void => {

@@ -10,6 +10,7 @@ import { CHANNEL_FD, channelToWorker } from '../ipc/worker-channel.ts'
 import { programVersion } from '../program-version.ts'
 import { pause } from './pause.ts'
 import { WorkerCalls } from './worker-calls.ts'
+import { WorkerLog } from './worker-log.ts'
 import type {
   Arguments,
   CallLimits,
@@ -27,6 +28,7 @@ const REAP_PAUSE_MS = 500
 const LAST_WORDS_MS = 2000
 /** Between the end of the channel and that of the process, ms. */
 const LAST_STEPS_MS = 10_000
+const STDERR_FD = 2
 const PROGRAM = new URL('../worker/worker-process.js', import.meta.url)
 
 export interface WorkerWatcher {
@@ -79,10 +81,12 @@ export class WorkerClient {
     const { mount, mountpoint } = start.spec
     const args = [...process.execArgv, fileURLToPath(program), mount, mountpoint]
     this.#child = spawn(process.execPath, args, {
-      stdio: ['ignore', 'inherit', 'inherit', fds.device ?? 'ignore', 'pipe', fds.record ?? 'ignore'],
+      stdio: ['ignore', 'ignore', 'pipe', fds.device ?? 'ignore', 'pipe', fds.record ?? 'ignore'],
     })
     this.#channel = this.#openChannel()
     this.#watchProcess()
+    const stderr = this.#streams?.[STDERR_FD]
+    if (stderr) new WorkerLog(this.pid, log).read(stderr)
     this.#send(start)
   }
 
@@ -137,9 +141,13 @@ export class WorkerClient {
     }
   }
 
-  /** Not when there is none: after a spawn that failed for want of descriptors a process has no streams at all. */
+  /** After a spawn that failed for want of descriptors a process has none at all. */
+  get #streams(): ChildProcess['stdio'] | undefined {
+    return this.#child.stdio
+  }
+
   #openChannel(): FrameChannel<FromWorker, ToWorker> | undefined {
-    const socket = (this.#child.stdio as ChildProcess['stdio'] | undefined)?.[CHANNEL_FD]
+    const socket = this.#streams?.[CHANNEL_FD]
     if (!socket) return undefined
     const channel = channelToWorker(socket as Duplex)
     channel.on('message', (message, bytes) => {
@@ -159,7 +167,10 @@ export class WorkerClient {
   #watchProcess(): void {
     const child = this.#child
     child.once('exit', () => {
-      setTimeout(() => this.#channel?.destroy(), LAST_WORDS_MS).unref()
+      setTimeout(() => {
+        this.#channel?.destroy()
+        this.#streams?.[STDERR_FD]?.destroy()
+      }, LAST_WORDS_MS).unref()
     })
     // not "exit", which may come before the last messages
     child.once('close', (code, signal) => {
@@ -199,7 +210,7 @@ export class WorkerClient {
    */
   #breakOff(error: unknown): void {
     this.#breach = plainLine(errorText(error))
-    this.#log.error({ pid: this.pid, err: error }, 'the worker broke the protocol of workers: it is killed')
+    this.#log.error({ worker: this.pid, err: error }, 'the worker broke the protocol of workers: it is killed')
     this.kill()
   }
 

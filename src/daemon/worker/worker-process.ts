@@ -95,7 +95,8 @@ function endWithSupervisor({ isKept }: WorkerStart, channel: Channel, log: Logge
 }
 
 async function serve(start: WorkerStart, channel: Channel): Promise<void> {
-  const log = createLogger({ name: 'sheepfs', level: start.spec.logLevel }).child({ mount: start.spec.mount })
+  // the supervisor reads it, and says whose it is
+  const log = createLogger({ name: 'sheepfs', level: start.spec.logLevel, format: 'json' })
   let worker: MountWorker | undefined
   const starting = new AbortController()
   const record = new MountRecord(RECORD_FD)
