@@ -1,9 +1,11 @@
 import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
+import { refuseEarly, unreadableProblem } from './early-refusal.ts'
 import { createServer } from './node-http.ts'
 import { Pace } from './pace.ts'
-import { Overloaded } from './problem.ts'
+import { httpProblem, Overloaded } from './problem.ts'
 import type { SocketLimits } from './socket-limits.ts'
 
 /** How often connections are looked at whose time is over, at most, ms. */
@@ -40,19 +42,34 @@ export class Clients {
     const { headMs, requestMs, idleMs, unreadMs } = this.#limits
     const connectionsCheckingInterval = Math.min(headMs, LONGEST_CHECK_MS)
     const times = { headersTimeout: headMs, requestTimeout: requestMs, keepAliveTimeout: idleMs }
-    const server = createServer({ ...times, connectionsCheckingInterval }, (request, response) => {
-      const { socket } = request
-      if (!this.#begin(socket)) return
-      response.once('close', () => {
-        this.#end(socket)
-      })
-      handle(request, response)
-    })
+    const server = createServer(
+      { ...times, connectionsCheckingInterval, requireHostHeader: false },
+      (request, response) => {
+        const { socket } = request
+        if (!this.#begin(socket)) return
+        response.once('close', () => {
+          this.#end(socket)
+        })
+        handle(request, response)
+      },
+    )
     server.setTimeout(unreadMs)
+    server.on('checkExpectation', ({ socket, headers }: IncomingMessage) => {
+      refuseEarly(socket, httpProblem(417, `expect: found "${headers.expect ?? ''}", expected 100-continue or none`))
+    })
+    server.on('connect', (_: IncomingMessage, socket: Duplex) => {
+      refuseEarly(socket, httpProblem(405, 'CONNECT is not possible here: expected another method'))
+    })
     server.on('connection', (socket: Socket) => {
       this.#add(socket)
     })
     return server
+  }
+
+  /** What came is no request. Whoever waits for an answer would take this for it. */
+  refuse(socket: Socket, error: NodeJS.ErrnoException): void {
+    if (error.code === 'ECONNRESET' || this.#working.has(socket)) socket.destroy()
+    else refuseEarly(socket, unreadableProblem(error))
   }
 
   /** Resolves when a whole request may be answered. Errors: overloaded. */

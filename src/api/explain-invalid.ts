@@ -18,8 +18,8 @@ interface SchemaNode {
 }
 
 /**
- * Every flaw of `value`, in the words of the descriptions of `schema`; empty when it is valid. Each place is named once,
- * however many rules it breaks.
+ * The flaws of `value`, in the words of the descriptions of `schema`; empty when it is valid. Each place is named once,
+ * however many rules it breaks; of many flaws the first are told.
  */
 export function explainInvalid(schema: TSchema, value: unknown): Flaw[] {
   const flaws = new Map<string, Flaw>()
@@ -36,8 +36,11 @@ export function explainInvalid(schema: TSchema, value: unknown): Flaw[] {
       for (const name of error.params.requiredProperties) {
         add([...steps, name], `missing, expected ${expectedText(node?.properties?.[name])}`)
       }
-    } else if (error.keyword !== 'boolean') {
-      // 'boolean' is the other half of additionalProperties
+    } else if (error.keyword === 'boolean') {
+      // of an unknown key each, before the one that names them all, which does not come when there are many
+      const node = descend(schema, steps.slice(0, -1))
+      add(steps, unknownText(steps.at(-1) ?? '', node))
+    } else {
       add(steps, `found ${foundText(valueAt(value, steps))}, expected ${expectedText(node)}`)
     }
   }
@@ -57,11 +60,14 @@ function expectedText(node: SchemaNode | undefined): string {
   return node?.description ?? node?.type ?? 'something else'
 }
 
-/** At most this much of a wrong value is repeated. */
+/** At most this much of a wrong value or key is repeated. */
 const LONGEST_FOUND = 80
 
 function foundText(value: unknown): string {
-  const text = value === undefined ? 'nothing' : JSON.stringify(value)
+  return shortened(value === undefined ? 'nothing' : JSON.stringify(value))
+}
+
+function shortened(text: string): string {
   return text.length > LONGEST_FOUND ? `${text.slice(0, LONGEST_FOUND)}…` : text
 }
 
@@ -88,7 +94,7 @@ function valueAt(value: unknown, steps: readonly string[]): unknown {
 function pathText(steps: readonly string[]): string {
   return steps.reduce((path, step) => {
     if (/^\d+$/.test(step)) return `${path}[${step}]`
-    const key = /^[A-Za-z0-9_-]+$/.test(step) ? step : JSON.stringify(step)
+    const key = shortened(/^[A-Za-z0-9_-]+$/.test(step) ? step : JSON.stringify(step))
     return path === '' ? key : `${path}.${key}`
   }, '')
 }

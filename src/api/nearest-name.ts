@@ -1,10 +1,12 @@
 /** The name that `word` was most likely meant to be; undefined when none resembles it. */
 export function nearestName(word: string, names: readonly string[]): string | undefined {
-  const [best] = names
-    .map((name) => ({ name, distance: editDistance(word.toLowerCase(), name.toLowerCase()) }))
-    .filter(({ name, distance }) => distance <= Math.max(2, Math.floor(name.length / 3)))
-    .sort((a, b) => a.distance - b.distance)
-  return best?.name
+  const near = names.flatMap((name) => {
+    const limit = Math.max(2, Math.floor(name.length / 3))
+    if (Math.abs(word.length - name.length) > limit) return [] // no need to measure, whatever somebody has sent
+    const distance = editDistance(word.toLowerCase(), name.toLowerCase())
+    return distance > limit ? [] : [{ name, distance }]
+  })
+  return near.sort((a, b) => a.distance - b.distance)[0]?.name
 }
 
 /** Levenshtein distance: insertions, deletions and replacements that make one word of the other. */

@@ -36,9 +36,16 @@ const HTTP_CODES: Readonly<Record<number, string>> = {
   400: 'invalid',
   404: 'no-such-route',
   405: 'method-not-allowed',
+  408: 'request-timeout',
   413: 'body-too-large',
   415: 'media-type',
+  417: 'expectation-failed',
+  431: 'head-too-large',
 }
+
+export const PROBLEM_TYPE = 'application/problem+json'
+/** A detail may name what the client has sent, and need not repeat all of it. */
+const LONGEST_DETAIL = 8192
 
 /** The answer for anything a route threw. What is not an error of the program or of HTTP is a defect: 500 `internal`. */
 export function toProblem(error: unknown): Problem {
@@ -65,5 +72,6 @@ function detailOf(status: number, error: unknown): string {
 }
 
 function problem(status: number, code: string, detail: string): Problem {
-  return { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, code, detail }
+  const shown = detail.length > LONGEST_DETAIL ? `${detail.slice(0, LONGEST_DETAIL)}…` : detail
+  return { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, code, detail: shown }
 }

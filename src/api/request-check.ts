@@ -12,6 +12,19 @@ const PART: Readonly<Record<string, string>> = {
   headers: 'headers',
 }
 
+/** Levels of lists and objects that a request may have; none has more than three. What walks them does so by recursion. */
+const DEEPEST = 16
+
+function isDeeperThan(value: unknown, levels: number): boolean {
+  let found = [value]
+  for (let level = 0; found.length > 0 && level <= levels; level++) {
+    found = found.flatMap((item) =>
+      typeof item === 'object' && item !== null ? (Object.values(item) as unknown[]) : [],
+    )
+  }
+  return found.length > 0
+}
+
 /**
  * Checks the parts of requests: what is left out gets its default, unknown keys are refused, and only text of the query
  * is taken for numbers and booleans. Errors: invalid, naming every flaw.
@@ -19,6 +32,9 @@ const PART: Readonly<Record<string, string>> = {
 export const requestCheck: FastifySchemaCompiler<TSchema> = ({ schema, httpPart = 'body' }) => {
   const isText = httpPart !== 'body'
   return (given: unknown) => {
+    if (isDeeperThan(given, DEEPEST)) {
+      return { error: new SheepfsError('invalid', `${PART[httpPart] ?? httpPart}: more than ${DEEPEST} levels deep`) }
+    }
     const value = Default(schema, isText ? Convert(schema, given) : (given ?? undefined))
     const flaws = explainInvalid(schema, value)
     if (flaws.length === 0) return { value }

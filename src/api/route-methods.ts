@@ -8,7 +8,7 @@ export class RouteMethods {
   add({ url, method }: Pick<RouteOptions, 'url' | 'method'>): void {
     const pattern = new RegExp(`^${url.replace(/[.]/g, '\\.').replace(/:[^/]+/g, '[^/]+')}$`)
     const route = this.#routes.get(url) ?? { pattern, methods: new Set() }
-    for (const name of [method].flat()) if (name !== 'HEAD') route.methods.add(name)
+    for (const name of [method].flat()) route.methods.add(name)
     this.#routes.set(url, route)
   }
 

@@ -140,7 +140,7 @@ test('requests that HTTP or a schema refuses are problems that say what is expec
       assert.match(answer.detail, detail)
     })
   }
-  assert.equal(cases[1][0].headers.allow, 'GET, POST')
+  assert.equal(cases[1][0].headers.allow, 'GET, HEAD, POST')
   const headers = { 'content-type': 'application/json' }
   const broken = await app.inject({ method: 'PATCH', url: cache, headers, payload: '{"page_cache":' })
   assert.equal(broken.statusCode, 400)
@@ -148,6 +148,42 @@ test('requests that HTTP or a schema refuses are problems that say what is expec
   assert.equal(empty.statusCode, 400)
   const long = await app.inject({ method: 'PATCH', url: cache, headers, payload: `"${'x'.repeat(300_000)}"` })
   assert.equal(long.statusCode, 413)
+})
+
+test('what is far from any request is refused like what is near to one', async () => {
+  const { app, problem } = await control()
+  const cache = '/v1/mounts/cluster1/cache'
+  const many = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`k${i}`, 1]))
+  assert.match(
+    (await problem('PATCH', cache, { ...many, page_cache: true })).detail,
+    /^k0: unknown key, expected one of/,
+  )
+  const long = await problem('PATCH', cache, { ['x'.repeat(200_000)]: 1 })
+  assert.match(long.detail, /^x{80}…: unknown key, expected one of page_cache, object_cache$/)
+  const nested = '['.repeat(100_000) + ']'.repeat(100_000)
+  for (const payload of [nested, `{"page_cache":${nested}}`, `{"a":`.repeat(40_000) + '1' + '}'.repeat(40_000)]) {
+    const answer = await app.inject({
+      ...{ method: 'PATCH', url: cache, payload },
+      headers: { 'content-type': 'application/json' },
+    })
+    assert.equal(answer.statusCode, 400)
+    assert.match(answer.json<Problem>().detail, /^body: more than 16 levels deep$/)
+  }
+  assert.ok((await problem('GET', `/${'%20'.repeat(5000)}`)).detail.length < 9000)
+})
+
+test('who asks with another method is told which there are', async () => {
+  const { problem, ask } = await control()
+  for (const [url, allow] of [
+    ['/v1/status', 'GET, HEAD'],
+    ['/v1/events', 'GET'],
+    ['/v1/reload', 'POST'],
+    ['/v1/mounts/cluster1/volumes/a', 'GET, HEAD, PUT, DELETE'],
+  ] as const) {
+    const { status, headers } = await problem('PATCH', url)
+    assert.deepEqual([status, headers.allow], [405, allow])
+  }
+  assert.equal((await ask('GET', '/v1/status')).status, 200)
 })
 
 test('the observer sees everything and changes nothing', async () => {

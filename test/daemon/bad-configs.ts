@@ -7,6 +7,11 @@ export const BAD_CONFIGS: readonly (readonly [text: string, ...expected: RegExp[
   ['[[mount]]\nmountpoint = /srv', /cluster1\.toml:2:14: not TOML/],
   ['sheep = "a"\nsheep = "b"', /:2:\d+: not TOML: /],
   ['sheeps = ["a"]', /cluster1\.toml: sheeps: unknown key, did you mean sheep\?/],
+  [
+    Array.from({ length: 12 }, (_, i) => `colour${i} = 1`).join('\n'),
+    /: colour0: unknown key/,
+    /\n.*: colour7: unknown/,
+  ],
   ['colour = 1', /colour: unknown key, expected one of sheep, socket_group, observer_socket, mount/],
   ['sheep = "10.0.0.1"', /: sheep: found "10\.0\.0\.1", expected a list of the addresses/],
   [`sheep = ["h:x"]\n[[mount]]\nmountpoint = "/srv/a"`, /toml: sheep\[0\]: /],

@@ -17,6 +17,7 @@ export function addEventRoutes(app: App, supervisor: Looks, heartbeatMs = DEFAUL
   app.get(
     '/v1/events',
     {
+      exposeHeadRoute: false, // its stream would have no reader, and no end
       schema: {
         operationId: 'events',
         summary: 'what happens, as server-sent events; the data of each is an Event',
