@@ -1,7 +1,6 @@
 import type { Message, Response } from '../wire/message.ts'
-import { SheepfsError } from '../errors.ts'
-import { addressText } from './address.ts'
 import type { Connection } from './connection.ts'
+import { breach } from './parse-answer.ts'
 
 /** A cluster changes its epoch no oftener than nodes come and go: more in a row is a sheep that counts on. */
 const MOST_EPOCHS = 64
@@ -18,6 +17,5 @@ export async function askInEpoch(connection: Connection, message: Message): Prom
     if (response.epoch === known) return response
     known = response.epoch
   }
-  const who = `sheep ${addressText(connection.address)}`
-  throw new SheepfsError('protocol', `${who}: each of ${MOST_EPOCHS} answers is of another epoch`)
+  throw breach(connection, `each of ${MOST_EPOCHS} answers is of another epoch`)
 }

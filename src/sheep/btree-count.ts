@@ -7,10 +7,10 @@ import {
   parseNodeHead,
   type BtreeNode,
   type LeafEntries,
-  type NodeHead,
 } from '../wire/btree.ts'
 import { inodeOid, vidOf, type ObjectId } from '../wire/object-id.ts'
 import { readObject } from '../wire/object-ops.ts'
+import { answererText } from './parse-answer.ts'
 import type { Requests } from './requests.ts'
 import { expectSuccess } from './result-error.ts'
 
@@ -31,23 +31,30 @@ export async function countTreeEntries(cluster: Requests, vid: number): Promise<
   else {
     for (const { oid } of root.leaves) {
       const leaf = await readNode(cluster, oid, 0)
-      if (leaf.depth === 1) count(leaf.entries)
+      if (leaf.depth !== 1) throw damaged(cluster, oid, 'a leaf that has leaves')
+      count(leaf.entries)
     }
   }
   return counts
 }
 
 async function readNode(cluster: Requests, oid: ObjectId, offset: number): Promise<BtreeNode> {
-  const head = headOf(oid, await readBytes(cluster, oid, offset, BTREE_HEAD_SIZE))
-  return parseNode(head, await readBytes(cluster, oid, offset + BTREE_HEAD_SIZE, entriesLength(head)))
+  const start = await readBytes(cluster, oid, offset, BTREE_HEAD_SIZE)
+  const head = checked(cluster, oid, () => parseNodeHead(start))
+  const entries = await readBytes(cluster, oid, offset + BTREE_HEAD_SIZE, entriesLength(head))
+  return checked(cluster, oid, () => parseNode(head, entries))
 }
 
-function headOf(oid: ObjectId, bytes: Uint8Array): NodeHead {
+function checked<T>(cluster: Requests, oid: ObjectId, parse: () => T): T {
   try {
-    return parseNodeHead(bytes)
+    return parse()
   } catch (cause) {
-    throw new SheepfsError('io', `${textOf(oid)} is damaged: ${errorText(cause)}`, { cause })
+    throw damaged(cluster, oid, errorText(cause), cause)
   }
+}
+
+function damaged(cluster: Requests, oid: ObjectId, why: string, cause?: unknown): SheepfsError {
+  return new SheepfsError('io', `${textOf(oid)} is damaged: ${why}, says ${answererText(cluster)}`, { cause })
 }
 
 async function readBytes(

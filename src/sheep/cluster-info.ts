@@ -1,4 +1,3 @@
-import { SheepfsError } from '../errors.ts'
 import {
   EPOCH_LOG_SIZE,
   getNodeList,
@@ -10,22 +9,22 @@ import {
   type ClusterStatus,
   type StoreSpace,
 } from '../wire/info-ops.ts'
-import { addrText, MAX_NODE_LIST_SIZE, NODE_RECORD_SIZE, type NodeRecord } from '../wire/node-record.ts'
+import { addrText, NODE_RECORD_SIZE, SD_MAX_NODES, type NodeRecord } from '../wire/node-record.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { addressText } from './address.ts'
-import { parseAnswer } from './parse-answer.ts'
+import { breach, parseAnswer } from './parse-answer.ts'
 import type { Requests } from './requests.ts'
 import { expectSuccess } from './result-error.ts'
 
-const MOST_NODES = MAX_NODE_LIST_SIZE / NODE_RECORD_SIZE
-const MOST_STATUS_BYTES = 16 << 20
+/** Room for 129 epochs of 100 nodes: more would be read, and written as text, in too long a turn. */
+const MOST_STATUS_BYTES = 1 << 20
 const DAY_MS = 86_400_000
 
-/** The nodes in (address, port) order. Errors: unreachable, timeout, io. */
+/** The nodes in (address, port) order. Errors: unreachable, timeout, io, protocol. */
 export async function readNodes(cluster: Requests): Promise<NodeRecord[]> {
   const response = await cluster.query(getNodeList(cluster.protoVer))
   expectSuccess(response, 'node list')
-  return parseAnswer('node list', () => parseNodeList(response))
+  return parseAnswer(cluster, () => parseNodeList(response))
 }
 
 /**
@@ -41,8 +40,8 @@ export async function readClusterStatus(
     const epochs = Math.min(Math.max(newest.epoch, 1), mostEpochs(slots))
     const { result, payload } = await cluster.query(statCluster(cluster.protoVer, epochs, slots))
     if (result !== Result.BUFFER_SMALL) return { result, status: parseClusterStatus(payload, slots) }
-    if (slots === MOST_NODES) throw new SheepfsError('protocol', `an epoch of more than ${MOST_NODES} nodes`)
-    slots = Math.min(slots * 2, MOST_NODES) // an earlier epoch had more nodes
+    if (slots >= SD_MAX_NODES) throw breach(cluster, `an epoch of more than ${SD_MAX_NODES} nodes`)
+    slots = Math.min(slots * 2, SD_MAX_NODES) // an earlier epoch had more nodes
   }
 }
 

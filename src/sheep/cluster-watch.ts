@@ -17,6 +17,7 @@ export class ClusterWatch {
   readonly #options: WatchOptions
   #isLoading = false
   #isWatching = false
+  #reloading: Promise<void> | undefined
   #isClosed = false
 
   constructor(options: WatchOptions) {
@@ -62,7 +63,14 @@ export class ClusterWatch {
   }
 
   /** Reads the nodes anew: those that come back while others wait for them change no epoch. Rejects with nothing. */
-  async reload(): Promise<void> {
+  reload(): Promise<void> {
+    this.#reloading ??= this.#reload().finally(() => {
+      this.#reloading = undefined
+    })
+    return this.#reloading
+  }
+
+  async #reload(): Promise<void> {
     const { gateways, log } = this.#options
     try {
       this.learn(await this.#loadNodes(await gateways.home()))

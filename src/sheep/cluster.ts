@@ -13,6 +13,7 @@ import type { Connection } from './connection.ts'
 import { Errand } from './errand.ts'
 import { Gateways } from './gateways.ts'
 import { KnownCluster } from './known-cluster.ts'
+import { askAll } from './map-in-order.ts'
 import { ObjectCache } from './object-cache.ts'
 import { LockBook } from './lock-book.ts'
 import { LockTable, type LockStates } from './lock-table.ts'
@@ -50,8 +51,9 @@ export class Cluster implements Requests {
     const known = new KnownCluster(clock)
     const context = { world, timing, known, outage, log }
     this.#lockTable = new LockTable({
+      home: () => this.homePeer,
       protoVer: () => known.protoVer,
-      read: (message) => this.read(message),
+      read: (message, into) => this.read(message, { into }),
       ask: (address, message) => this.ask(address, message),
     })
     const lockWatch = new LockWatch({ clock, timing, log, read: () => this.lockStates() })
@@ -283,7 +285,7 @@ export class Cluster implements Requests {
   /** Whether all nodes say that they do nothing as gateways now, for anybody. */
   async isIdle(): Promise<boolean> {
     const nodes = this.#context.known.topology?.addresses ?? []
-    const answers = await Promise.all(nodes.map((address) => isIdle(address, this.#context)))
+    const answers = await askAll(nodes, (address) => isIdle(address, this.#context))
     return !answers.includes(false)
   }
 

@@ -6,6 +6,7 @@ import type { Address } from './address.ts'
 import type { ClientContext } from './client-context.ts'
 import type { ClusterWatch } from './cluster-watch.ts'
 import type { Gateways } from './gateways.ts'
+import { askAll } from './map-in-order.ts'
 
 interface Options extends Pick<ClientContext, 'world' | 'timing' | 'known'> {
   readonly gateways: Pick<Gateways, 'to' | 'isWorthTrying'>
@@ -64,7 +65,7 @@ export class DiskWatch {
     this.#touched.clear()
     const { world, timing } = this.#options
     this.#timer = world.clock.after(timing.diskPollMs, () => void this.#poll(), { isBackground: true })
-    await Promise.all(touched.map((address) => this.#ask(address)))
+    await askAll(touched, (address) => this.#ask(address))
   }
 
   async #ask(address: Address): Promise<void> {

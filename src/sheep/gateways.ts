@@ -14,6 +14,9 @@ interface GatewaysOptions extends ClientContext {
   readonly onHomeLost: () => void
 }
 
+/** Sheep that are known by a connection each: a list of nodes may name thousands. */
+const MOST_SHEEP = 1024
+
 /**
  * Chooses the sheep to talk to. Home is the first to answer of the configured addresses, then of the nodes of the cluster,
  * each a moment after the one before, those that failed lately last; it stays home until it is lost. Reads may go to a
@@ -24,6 +27,7 @@ export class Gateways {
   readonly #sheep = new Map<string, Sheep>()
   #configured: readonly Address[]
   #home: Sheep | undefined
+  #formerReconnects = 0
   #choosing: Promise<Connection> | undefined
   #isClosed = false
 
@@ -54,7 +58,7 @@ export class Gateways {
 
   /** Connections made again after a loss. */
   get reconnects(): number {
-    let sum = 0
+    let sum = this.#formerReconnects
     for (const sheep of this.#sheep.values()) sum += sheep.reconnects
     return sum
   }
@@ -137,12 +141,24 @@ export class Gateways {
     const key = addressText(address)
     let sheep = this.#sheep.get(key)
     if (!sheep) {
+      if (this.#sheep.size >= MOST_SHEEP) this.#forgetIdle()
       sheep = new Sheep(address, this.#options, (lost) => {
         if (lost === this.#home && !this.#isClosed) this.#options.onHomeLost()
       })
       this.#sheep.set(key, sheep)
     }
     return sheep
+  }
+
+  /** The one that was met first of those that nothing is known of that matters. */
+  #forgetIdle(): void {
+    for (const [key, sheep] of this.#sheep) {
+      if (sheep === this.#home || !sheep.isIdle) continue
+      this.#sheep.delete(key)
+      this.#formerReconnects += sheep.reconnects
+      sheep.destroy(new SheepfsError('unreachable', 'others are asked'))
+      return
+    }
   }
 
   async #chooseHome(): Promise<Connection> {

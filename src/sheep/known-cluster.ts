@@ -5,8 +5,11 @@ import { SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText } from './address.ts'
 import type { Topology } from './topology.ts'
 
-/** Epochs in a row whose nodes are remembered: in disk mode a ring has up to 50 MB. */
+/** Epochs in a row whose nodes are remembered, and places on all their rings: in disk mode one has up to 2^22, of 10 bytes. */
 const MAX_PATH = 4
+const MAX_PATH_POSITIONS = 2 ** 22
+/** Those that were seen first are forgotten first. */
+const MAX_STORES = 2 ** 14
 
 /** What does not change in the life of a cluster, and how it is spoken to. */
 export interface ClusterFormat {
@@ -115,12 +118,13 @@ export class KnownCluster {
   /** A node list. Returns as `learnEpoch`. */
   learnNodes(topology: Topology): boolean {
     this.#topology = topology
-    for (const store of topology.stores) this.#stores.add(store)
+    this.#noteStores(topology)
     const isChange = this.learnEpoch(topology.epoch)
     const last = this.#path.at(-1)
     if (last?.epoch === topology.epoch) this.#path.splice(-1, 1, topology)
     else if (last?.epoch === topology.epoch - 1 && this.#path.length < MAX_PATH) this.#path.push(topology)
     else this.#path = []
+    if (this.#path.reduce((sum, { positions }) => sum + positions, 0) > MAX_PATH_POSITIONS) this.#path = []
     return isChange
   }
 
@@ -140,5 +144,13 @@ export class KnownCluster {
   learnRecovered(): void {
     this.#recovered = this.#epoch
     this.#path = this.#topology?.epoch === this.#epoch ? [this.#topology] : []
+  }
+
+  #noteStores({ stores }: Topology): void {
+    for (const store of stores) this.#stores.add(store)
+    for (const store of this.#stores) {
+      if (this.#stores.size <= MAX_STORES) return
+      this.#stores.delete(store)
+    }
   }
 }

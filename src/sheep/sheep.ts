@@ -52,6 +52,12 @@ export class Sheep {
     return this.#context.world.clock.now() >= this.#retryAt
   }
 
+  /** Nothing is under way with it, nor may be from before. */
+  get isIdle(): boolean {
+    const isBusy = this.#connecting ?? this.#settling
+    return !isBusy && this.#lines.size === 0 && (this.#connection?.inFlight ?? 0) === 0
+  }
+
   /** Resolves when the changes that were under way at the last loss are over; see settle.ts. */
   get settled(): Promise<void> {
     return this.#settling ?? Promise.resolve()

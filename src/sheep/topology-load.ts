@@ -36,7 +36,7 @@ async function clusterFlags(connection: Connection, protoVer: number): Promise<n
   return parseClusterStatus(payload, 0)?.flags ?? 0
 }
 
-/** Reads the nodes of the present epoch. Errors: io. */
+/** Reads the nodes of the present epoch. Errors: io, protocol. */
 export async function loadTopology(
   connection: Connection,
   clock: Clock,
@@ -44,10 +44,9 @@ export async function loadTopology(
 ): Promise<Topology> {
   const response = await askInEpoch(connection, getNodeList(protoVer))
   expectSuccess(response, 'node list')
-  const who = `sheep ${addressText(connection.address)}`
-  const nodes = parseAnswer(who, () => parseNodeList(response))
+  const nodes = parseAnswer(connection, () => parseNodeList(response))
   const building = Ring.build(nodes, isInDiskMode)
-  const first = parseAnswer(who, () => building.next()) // which is where it is seen how large it is
+  const first = parseAnswer(connection, () => building.next()) // which is where it is seen how large it is
   return toTopology(response.epoch, nodes, first.done === true ? first.value : await inSlices(building, clock))
 }
 

@@ -12,6 +12,8 @@ export interface Topology {
   readonly stores: readonly string[]
   /** Zones of the nodes that store objects. */
   readonly zones: number
+  /** How many places on the ring are kept in memory. */
+  readonly positions: number
   /** Addresses of the sheep that hold an object of that many copies. */
   holders(oid: ObjectId, copies: number): Address[]
 }
@@ -24,6 +26,7 @@ export function toTopology(epoch: number, nodes: readonly NodeRecord[], ring: Ri
     addresses,
     stores: addresses.filter((_, place) => nodes[place]?.nrVnodes !== 0).map(addressText),
     zones: new Set(nodes.flatMap(({ nrVnodes, zone }) => (nrVnodes === 0 ? [] : [zone]))).size,
+    positions: ring.size,
     holders: (oid, copies) => ring.holders(oid, copies).flatMap((owner) => addresses[owner] ?? []),
   }
 }

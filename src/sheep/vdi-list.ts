@@ -2,6 +2,8 @@ import { INODE_HEADER_SIZE, MAX_DATA_OBJS, objectCount, StorePolicy, type InodeH
 import { readDelVdis, readVdis, VDI_BITMAP_SIZE, vidsOf } from '../wire/vdi-ops.ts'
 import { isSheepfsError } from '../errors.ts'
 import { countTreeEntries } from './btree-count.ts'
+import { mapInOrder } from './map-in-order.ts'
+import { breach } from './parse-answer.ts'
 import type { Requests } from './requests.ts'
 import { expectSuccess } from './result-error.ts'
 import { readInode, readInodeHeader } from './vdi-lookup.ts'
@@ -17,10 +19,12 @@ export interface VdiSummary {
 
 /** Inodes read at the same time; an index has up to 4 MiB. */
 const PARALLEL_INODES = 4
+/** VDIs and snapshots that are listed. */
+const MOST_VDIS = 2 ** 16
 
 /**
  * Every VDI and snapshot, by ascending vid, without deleted and unreadable ones. Two bits per vid are asked for, then one
- * inode head each. Errors: unreachable, timeout, not-formatted.
+ * inode head each. Errors: unreachable, timeout, not-formatted; protocol, more than can be listed.
  */
 export async function listVdiHeaders(cluster: Requests): Promise<InodeHeader[]> {
   const vids = await listVids(cluster)
@@ -44,7 +48,13 @@ async function listVids(cluster: Requests): Promise<number[]> {
   expectSuccess(used, 'VDI list')
   const deleted = await cluster.query(readDelVdis())
   const isGone = deleted.payload.length === VDI_BITMAP_SIZE ? deleted.payload : new Uint8Array(VDI_BITMAP_SIZE)
-  return [...vidsOf(used.payload)].filter((vid) => (((isGone[vid >> 3] ?? 0) >> (vid & 7)) & 1) === 0)
+  const vids: number[] = []
+  for (const vid of vidsOf(used.payload)) {
+    if ((((isGone[vid >> 3] ?? 0) >> (vid & 7)) & 1) === 1) continue
+    if (vids.length === MOST_VDIS) throw breach(cluster, `more than ${MOST_VDIS} VDIs and snapshots`)
+    vids.push(vid)
+  }
+  return vids
 }
 
 async function readIfThere(cluster: Requests, vid: number): Promise<InodeHeader | undefined> {
@@ -68,15 +78,4 @@ async function countObjects(cluster: Requests, header: InodeHeader): Promise<{ u
     else if (vid !== 0) shared++
   }
   return { used, shared }
-}
-
-/** Applies `work` to every item, `width` at a time; the results come in the order of the items. */
-async function mapInOrder<T, R>(items: readonly T[], width: number, work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = new Array<R>(items.length)
-  const iterator = items.entries()
-  const worker = async (): Promise<void> => {
-    for (const [i, item] of iterator) results[i] = await work(item)
-  }
-  await Promise.all(Array.from({ length: Math.min(width, items.length) }, worker))
-  return results
 }

@@ -1,9 +1,10 @@
 import { SheepfsError } from '../errors.ts'
 import { INODE_HEAD_SIZE, parseInodeHeader, type InodeHeader } from '../wire/inode.ts'
 import { readObject } from '../wire/object-ops.ts'
-import { inodeOid } from '../wire/object-id.ts'
+import { inodeOid, MAX_VID } from '../wire/object-id.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { getVdiInfo, parseVdiAnswer, type VdiAnswer, type VdiSpec } from '../wire/vdi-ops.ts'
+import { answererText, breach } from './parse-answer.ts'
 import type { Requests } from './requests.ts'
 import { expectSuccess, resultError } from './result-error.ts'
 
@@ -16,12 +17,14 @@ export function vdiText(spec: VdiSpec): string {
 
 /**
  * Asks for the inode that a name, a tag or a snapshot id means now (docs/sheepdog-protocol.md#2.2, #3.5). Errors:
- * not-found.
+ * not-found, protocol.
  */
 export async function lookupVdi(cluster: Requests, spec: VdiSpec): Promise<VdiAnswer> {
   const response = await cluster.read(getVdiInfo(spec))
   expectSuccess(response, vdiText(spec))
-  return parseVdiAnswer(response)
+  const answer = parseVdiAnswer(response)
+  if (answer.vid === 0 || answer.vid > MAX_VID) throw breach(cluster, `${vdiText(spec)} has the vid ${answer.vid}`)
+  return answer
 }
 
 /** Reads `into.length` bytes at `offset` of an inode, from the home gateway. Errors: stale when it is missing. */
@@ -33,9 +36,13 @@ export async function readInode(cluster: Requests, vid: number, offset: number, 
   throw new SheepfsError('stale', `the inode ${vid.toString(16)} is missing`)
 }
 
-/** Reads what a VDI is. Errors: stale. */
+/** Reads what a VDI is. Errors: stale; io, it is another's. */
 export async function readInodeHeader(cluster: Requests, vid: number): Promise<InodeHeader> {
   const head = new Uint8Array(INODE_HEAD_SIZE)
   await readInode(cluster, vid, 0, head)
-  return parseInodeHeader(head)
+  const header = parseInodeHeader(head)
+  const { vdiId } = header
+  if (vdiId === vid) return header
+  const what = `the inode ${vid.toString(16)} is damaged: it says that it is ${vdiId.toString(16)}`
+  throw new SheepfsError('io', `${answererText(cluster)}: ${what}`)
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { askAll } from '../sheep/map-in-order.ts'
 import type { ClusterFacts } from './cluster-facts.ts'
 import type { Space } from './node.ts'
 import { withinTime } from './time-limit.ts'
@@ -40,7 +41,7 @@ export class ClusterSpace {
 
   async #ask(): Promise<Space> {
     const nodes = await this.#facts.nodes()
-    const stores = await Promise.all(nodes.map((node) => this.#facts.storeSpace(node)))
+    const stores = await askAll(nodes, (node) => this.#facts.storeSpace(node))
     // without any answer the cluster is not empty: it has not formed yet
     if (this.#known !== undefined && stores.every((store) => store === undefined)) return this.#known.space
     const space = {

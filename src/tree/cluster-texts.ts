@@ -1,4 +1,5 @@
 import { SheepfsError } from '../errors.ts'
+import { askAll } from '../sheep/map-in-order.ts'
 import { Result } from '../wire/sd-proto.ts'
 import type { ClusterFacts } from './cluster-facts.ts'
 import { clusterInfoText, stateText } from './text/cluster-info-text.ts'
@@ -19,7 +20,7 @@ export async function makeNodeList(facts: ClusterFacts): Promise<Buffer> {
 /** What `dog node info` prints now. */
 export async function makeNodeInfo(facts: ClusterFacts): Promise<Buffer> {
   const nodes = await facts.nodes()
-  const answers = await Promise.all(nodes.map((node) => facts.storeSpace(node)))
+  const answers = await askAll(nodes, (node) => facts.storeSpace(node))
   const stores = answers.filter((store) => store !== undefined)
   // a cluster whose nodes do not tell their space does not let its inodes be read either, and nothing is shown of them
   const headers = stores.length === 0 ? [] : await facts.vdiHeaders()

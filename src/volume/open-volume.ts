@@ -1,6 +1,7 @@
 import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Cluster } from '../sheep/cluster.ts'
+import { breach } from '../sheep/parse-answer.ts'
 import type { Waiter } from '../sheep/waiter.ts'
 import { lookupVdi, readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
 import type { VdiAnswer, VdiSpec } from '../wire/vdi-ops.ts'
@@ -11,6 +12,9 @@ import { acquireVdiLock, releaseVdiLock, type VdiLock } from './vdi-lock.ts'
 import { recoverFromSnapshot } from './snapshot-recovery.ts'
 import { VolumeCore } from './volume-core.ts'
 import { Volume } from './volume.ts'
+
+/** How often the VDI is looked up: nobody makes snapshots of it faster. */
+const ATTEMPTS = 8
 
 export interface OpenVolumeOptions {
   readonly log: Logger
@@ -28,7 +32,7 @@ export interface OpenVolumeOptions {
 
 /**
  * Attaches a VDI or a snapshot; a VDI that may be written to is locked where the cluster keeps locks. Errors: not-found,
- * locked, not-supported, too-large; unreachable.
+ * locked, not-supported, too-large; unreachable, protocol.
  */
 export async function openVolume(cluster: Cluster, spec: VdiSpec, options: OpenVolumeOptions): Promise<Volume> {
   const { waiter, readOnly } = options
@@ -37,7 +41,7 @@ export async function openVolume(cluster: Cluster, spec: VdiSpec, options: OpenV
   const yieldsToFormer = (options.ownOwners ?? []).length === 0
   const isWritable = readOnly !== true && isWorkingVdi(spec)
   try {
-    for (;;) {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const lock = isWritable ? await acquireVdiLock(asked, spec, { ...options, yieldsToFormer }) : undefined
       let volume: Volume | undefined
       try {
@@ -48,6 +52,7 @@ export async function openVolume(cluster: Cluster, spec: VdiSpec, options: OpenV
       }
       if (volume) return volume
     }
+    throw breach(cluster, `the working inode of ${vdiText(spec)} was a snapshot ${ATTEMPTS} times`)
   } finally {
     errand?.end()
   }

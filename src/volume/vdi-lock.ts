@@ -1,6 +1,7 @@
 import { SheepfsError } from '../errors.ts'
 import { addressText } from '../sheep/address.ts'
 import type { BookedLock } from '../sheep/lock-book.ts'
+import { breach } from '../sheep/parse-answer.ts'
 import type { Requests } from '../sheep/requests.ts'
 import type { LockedState } from '../sheep/lock-table.ts'
 import { resultError } from '../sheep/result-error.ts'
@@ -10,6 +11,8 @@ import { lockVdi, LockType, parseVdiAnswer, releaseVdi, type VdiSpec } from '../
 
 /** Refusals of a lock that nobody seems to have. */
 const MAX_REFUSALS = 3
+/** How often it is looked at and asked for: others cannot break it oftener, right after it was taken. */
+const ATTEMPTS = 8
 
 export interface LockOptions {
   /** Take the lock from whoever has it. */
@@ -32,7 +35,7 @@ export interface VdiLock {
 
 /**
  * Takes the lock of a working VDI, and tells which inode it has; only that when the cluster keeps no locks. Errors:
- * locked, saying through which sheep it is held and how to break it; not-found.
+ * locked, saying through which sheep it is held and how to break it; not-found, protocol.
  */
 export async function acquireVdiLock(cluster: Requests, spec: VdiSpec, options: LockOptions = {}): Promise<VdiLock> {
   if (!cluster.hasLocking) return { vid: (await lookupVdi(cluster, spec)).vid, owner: undefined }
@@ -61,7 +64,8 @@ async function takeLock(
   let refusals = 0
   const isOwn = (lock: LockedState | undefined): lock is { owner: string } =>
     lock?.owner !== undefined && ownOwners.has(lock.owner)
-  for (let isBreaking = options.breakLock === true; ;) {
+  let isBreaking = options.breakLock === true
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const { vid: wanted } = await lookupVdi(cluster, spec)
     const before = (await cluster.lockStates()).get(wanted)
     if (isOwn(before)) return { vid: wanted, owner: before.owner }
@@ -91,6 +95,7 @@ async function takeLock(
     if (lock?.owner !== undefined) return { vid, owner: lock.owner }
     // else it was broken by somebody before it could be looked at
   }
+  throw breach(cluster, `${vdiText(spec)} is not locked, though its lock was given ${ATTEMPTS} times`)
 }
 
 /** Gives a lock back, unless it was broken and others hold it by now. */

@@ -9,7 +9,7 @@ import { confirmUpdates } from './probe.ts'
 import { reloadIncarnation } from './reload-incarnation.ts'
 import { allEnded } from './all-ended.ts'
 import type { VolumeCore } from './volume-core.ts'
-import { maxObjects, splitRange } from './volume-layout.ts'
+import { checkLayout, maxObjects, splitRange } from './volume-layout.ts'
 import { zeroRange } from './zero-range.ts'
 
 /**
@@ -225,9 +225,11 @@ export class Volume {
     }
   }
 
+  /** Throws too-large. */
   #adoptSize(size: number): void {
-    const { header, index } = this.#core
+    const { header, index, text } = this.#core
     if (size <= header.vdiSize) return
+    checkLayout({ ...header, vdiSize: size }, text)
     index.grow(objectCount(size, header.blockSizeShift))
     this.#core.adopt({ index, header: { ...header, vdiSize: size } })
   }

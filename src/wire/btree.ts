@@ -1,6 +1,6 @@
 import { INODE_HEADER_SIZE } from './inode.ts'
 import { viewOf, u16, u32 } from './field.ts'
-import { readOid, writeOid, type ObjectId } from './object-id.ts'
+import { kindOf, oidText, readOid, writeOid, type ObjectId } from './object-id.ts'
 
 /** Head of a B-tree node of a hyper volume (docs/sheepdog-protocol.md#4.1). */
 export const IndexHeader = {
@@ -22,6 +22,8 @@ export const BTREE_ROOT_OFFSET = INODE_HEADER_SIZE
 /** Entries of a node without, and of a root with leaves below it. */
 export const MAX_LEAF_ENTRIES = 524_287
 export const MAX_INDIRECT_ENTRIES = 262_143
+/** Leaves of a tree that are read: 2^32 objects fill 16 384 by half, as splits leave them. */
+const MOST_LEAVES = 65_536
 
 /**
  * Entries of a leaf, or of a root without leaves, in the words of the wire: pairs of an object's index and the vid that
@@ -52,7 +54,7 @@ export function parseNodeHead(head: Uint8Array): NodeHead {
   const count = IndexHeader.entries.get(view)
   const isNode = IndexHeader.magic.get(view) === INDEX_MAGIC
   if (isNode && depth === 1 && count <= MAX_LEAF_ENTRIES) return { depth, count }
-  if (isNode && depth === 2 && count <= MAX_INDIRECT_ENTRIES) return { depth, count }
+  if (isNode && depth === 2 && count <= MOST_LEAVES) return { depth, count }
   throw new RangeError(`not a B-tree node: it starts with ${Buffer.from(head.subarray(0, 8)).toString('hex')}`)
 }
 
@@ -61,13 +63,18 @@ export function entriesLength({ depth, count }: NodeHead): number {
   return count * (depth === 1 ? LEAF_ENTRY_SIZE : INDIRECT_ENTRY_SIZE)
 }
 
-/** The node whose entries are `bytes`, which it keeps: they start at a multiple of 4 of their memory. */
+/**
+ * The node whose entries are `bytes`, which it keeps: they start at a multiple of 4 of their memory. Throws RangeError when
+ * a leaf cannot be one: a tree that leads back to its root, or into data.
+ */
 export function parseNode({ depth, count }: NodeHead, bytes: Uint8Array<ArrayBuffer>): BtreeNode {
   if (depth === 1) return { depth, entries: new Uint32Array(bytes.buffer, bytes.byteOffset, 2 * count) }
   const view = viewOf(bytes)
   const leaves = Array.from({ length: count }, (_, k) => {
     const at = k * INDIRECT_ENTRY_SIZE
-    return { last: view.getUint32(at, true), oid: readOid(view, at + 8) }
+    const oid = readOid(view, at + 8)
+    if (kindOf(oid) !== 'btree') throw new RangeError(`${oidText(oid)} is no node of a B-tree`)
+    return { last: view.getUint32(at, true), oid }
   })
   return { depth, leaves }
 }

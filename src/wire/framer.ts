@@ -11,7 +11,9 @@ export interface FrameSink {
   frame(header: DataView, payload: Uint8Array): void
 }
 
-const SCRATCH_SIZE = 65536
+/** What is received in one read at most. Most connections only ever receive a few headers, and there may be thousands. */
+const FIRST_SCRATCH_SIZE = 4096
+const LAST_SCRATCH_SIZE = 65536
 /** Payload rests from this size on are received in place; smaller ones come with what follows them, in one read. */
 const IN_PLACE_MINIMUM = 16384
 const NO_PAYLOAD = new Uint8Array(0)
@@ -23,8 +25,8 @@ const NO_PAYLOAD = new Uint8Array(0)
  */
 export class Framer {
   readonly #sink: FrameSink
-  readonly #scratch = new Uint8Array(SCRATCH_SIZE)
-  readonly #scratchView = viewOf(this.#scratch)
+  #scratch = new Uint8Array(FIRST_SCRATCH_SIZE)
+  #scratchView = viewOf(this.#scratch)
   readonly #header = new Uint8Array(SD_HEADER_SIZE)
   readonly #headerView = viewOf(this.#header)
   #start = 0
@@ -53,14 +55,24 @@ export class Framer {
   advance(length: number): void {
     if (this.#inPlace) this.#filled += length
     else this.#end += length
+    if (this.#end === this.#scratch.length) this.#grow()
     while (this.#payload ? this.#continuePayload(this.#payload) : this.#startMessage());
     if (this.#start === this.#end) {
       this.#start = this.#end = 0
-    } else if (this.#end === SCRATCH_SIZE) {
+    } else if (this.#end === this.#scratch.length) {
       this.#scratch.copyWithin(0, this.#start, this.#end)
       this.#end -= this.#start
       this.#start = 0
     }
+  }
+
+  /** A read has filled it: more comes. */
+  #grow(): void {
+    if (this.#scratch.length === LAST_SCRATCH_SIZE) return
+    const larger = new Uint8Array(this.#scratch.length * 4)
+    larger.set(this.#scratch)
+    this.#scratch = larger
+    this.#scratchView = viewOf(larger)
   }
 
   #startMessage(): boolean {

@@ -19,10 +19,11 @@ const OLD_NODE_RECORD_SIZE = 56
 const DISK_RECORD_SIZE = 32
 const NODE_TREE_LINKS = 24
 
-/**
- * Node list buffer that every sheep can fill without overflowing its heap: 6144 nodes (docs/sheepdog-protocol.md#1.9).
- */
-export const MAX_NODE_LIST_SIZE = 6144 * NODE_RECORD_SIZE
+/** Nodes of a cluster. */
+export const SD_MAX_NODES = 6144
+
+/** Node list buffer that every sheep can fill without overflowing its heap (docs/sheepdog-protocol.md#1.9). */
+export const MAX_NODE_LIST_SIZE = SD_MAX_NODES * NODE_RECORD_SIZE
 
 /** One sheep, as the cluster knows it. */
 export interface NodeRecord {
@@ -45,10 +46,11 @@ export interface Disk {
 
 /**
  * Reads `count` node records. Their size follows from the payload's length: 56 (0.7), 80, or 592 with disks. Throws a
- * RangeError for any other.
+ * RangeError for any other, and for more than there can be.
  */
 export function parseNodeRecords(payload: Uint8Array, count: number): NodeRecord[] {
   if (count === 0) return []
+  if (count > SD_MAX_NODES) throw new RangeError(`${count} nodes: expected at most ${SD_MAX_NODES}`)
   const size = payload.length / count
   if (
     size !== OLD_NODE_RECORD_SIZE &&
@@ -92,8 +94,9 @@ export function encodeNodeRecord(node: Omit<NodeRecord, 'disks'>): Uint8Array {
 
 /** The host of a record: dotted IPv4 (12 zero bytes, then a byte that is not 0), else IPv6 as inet_ntop(3) prints it. */
 export function addrText(addr: Uint8Array): string {
-  const isV4 = addr.subarray(0, 12).every((byte) => byte === 0) && addr[12] !== 0
-  return isV4 ? addr.subarray(12).join('.') : ipv6Text(addr)
+  let place = 0
+  while (place < 12 && addr[place] === 0) place++
+  return place === 12 && addr[12] !== 0 ? addr.subarray(12).join('.') : ipv6Text(addr)
 }
 
 function ipv6Text(addr: Uint8Array): string {

@@ -5,10 +5,16 @@ import type { ObjectId } from './object-id.ts'
 const DISK_SPACE_PER_VNODE = 2 ** 32
 /** Positions that are hashed or sorted between two yields of a build: a few milliseconds. */
 const SLICE = 32_768
-/** Of 32 PiB of disks, at 4 GiB each; 160 MiB while it is built. */
-const MOST_POSITIONS = 2 ** 23
-/** Positions that share a bucket while they are sorted, on average. */
-const PER_BUCKET = 16
+/** What it costs to begin a walk, in positions. */
+const PER_WALK = 32
+/** Of 16 PiB of disks, at 4 GiB each; 80 MiB while it is built. */
+const MOST_POSITIONS = 2 ** 22
+/** What a pass of the sort looks at, of each word: three passes make a word. */
+const DIGITS = [
+  { shift: 0, mask: 0x7ff },
+  { shift: 11, mask: 0x7ff },
+  { shift: 22, mask: 0x3ff },
+] as const
 
 /** Places on the ring. A whole cluster in disk mode has millions: 10 bytes each. */
 interface Positions {
@@ -20,7 +26,7 @@ interface Positions {
 
 /** So many positions in a row, found by hashing on from a seed. */
 interface Walk {
-  readonly seed: U64
+  readonly seed: () => U64
   readonly count: number
   readonly owner: number
 }
@@ -30,14 +36,20 @@ interface Walk {
  * client's choice is only an optimisation, so a stale ring is harmless.
  */
 export class Ring {
-  readonly #nodes: readonly NodeRecord[]
   readonly #positions: Positions
+  /** By node: the number of its zone. */
+  readonly #zoneOf: Uint16Array
   readonly #zones: number
 
-  private constructor(nodes: readonly NodeRecord[], positions: Positions, zones: number) {
-    this.#nodes = nodes
+  private constructor(positions: Positions, zoneOf: Uint16Array, zones: number) {
     this.#positions = positions
+    this.#zoneOf = zoneOf
     this.#zones = zones
+  }
+
+  /** How many positions there are. */
+  get size(): number {
+    return this.#positions.owner.length
   }
 
   /** @param diskMode cluster flag 0x02: positions come from the disks of a node, not from its vnodes. */
@@ -56,7 +68,9 @@ export class Ring {
     for (const { owner, count } of walks) counts[owner] = (counts[owner] ?? 0) + count
     // sheep counts the vnodes of a node in 16 bits, and takes one that has 0 for a gateway (internal_proto.h, group.c)
     const zones = new Set(nodes.filter((_, owner) => ((counts[owner] ?? 0) & 0xffff) !== 0).map((node) => node.zone))
-    return new Ring(nodes, yield* sorted(yield* hashed(walks)), zones.size)
+    const numbers = new Map([...new Set(nodes.map((node) => node.zone))].map((zone, number) => [zone, number]))
+    const zoneOf = Uint16Array.from(nodes, (node) => numbers.get(node.zone) ?? 0)
+    return new Ring(yield* sorted(yield* hashed(walks)), zoneOf, zones.size)
   }
 
   /** Indices into the node list of the nodes that hold `oid`, in order of the ring; one per zone, at most `copies`. */
@@ -64,13 +78,14 @@ export class Ring {
     const { owner: owners } = this.#positions
     const wanted = Math.min(copies, this.#zones)
     const chosen: number[] = []
-    const zones = new Set<number>()
-    const first = this.#firstAtOrAfter(sdHashOid(oid))
-    for (let step = 0; step < owners.length && chosen.length < wanted; step++) {
-      const owner = owners[(first + step) % owners.length] ?? 0
-      const zone = this.#nodes[owner]?.zone ?? 0
-      if (zones.has(zone)) continue
-      zones.add(zone)
+    const isTaken = new Uint8Array(this.#zoneOf.length)
+    let place = this.#firstAtOrAfter(sdHashOid(oid))
+    for (let left = owners.length; left > 0 && chosen.length < wanted; left--, place++) {
+      if (place === owners.length) place = 0
+      const owner = owners[place] ?? 0
+      const zone = this.#zoneOf[owner] ?? 0
+      if (isTaken[zone] === 1) continue
+      isTaken[zone] = 1
       chosen.push(owner)
     }
     return chosen
@@ -101,13 +116,14 @@ function nodeSeed(node: NodeRecord): U64 {
 }
 
 function vnodeWalk(node: NodeRecord, owner: number): Walk {
-  return { seed: nodeSeed(node), count: node.nrVnodes, owner }
+  return { seed: () => nodeSeed(node), count: node.nrVnodes, owner }
 }
 
 function diskWalks(node: NodeRecord, owner: number): Walk[] {
-  const seed = littleEndian(nodeSeed(node))
+  let known: Uint8Array | undefined
+  const start = (): Uint8Array => (known ??= littleEndian(nodeSeed(node)))
   return node.disks.map(({ idHigh, idLow, space }) => ({
-    seed: fnv1a(seed, { high: idHigh, low: idLow }),
+    seed: () => fnv1a(start(), { high: idHigh, low: idLow }),
     count: Math.ceil(space / DISK_SPACE_PER_VNODE),
     owner,
   }))
@@ -124,61 +140,80 @@ function* hashed(walks: readonly Walk[]): Generator<undefined, Positions> {
   const { high, low, owner } = positions
   let at = 0
   let sinceYield = 0
-  for (const walk of walks) {
-    walkHash(walk.seed, high.subarray(at, at + walk.count), low.subarray(at, at + walk.count))
-    owner.fill(walk.owner, at, at + walk.count)
-    at += walk.count
-    sinceYield += walk.count
-    if (sinceYield < SLICE) continue
-    sinceYield = 0
-    yield
+  for (const { seed, count, owner: node } of walks) {
+    owner.fill(node, at, at + count)
+    sinceYield += PER_WALK
+    for (let from = seed(), end = at + count; at < end;) {
+      const next = Math.min(end, at + Math.max(1, SLICE - sinceYield))
+      walkHash(from, high.subarray(at, next), low.subarray(at, next))
+      from = { high: high[next - 1] ?? 0, low: low[next - 1] ?? 0 }
+      sinceYield += next - at
+      at = next
+      if (sinceYield < SLICE) continue
+      sinceYield = 0
+      yield
+    }
   }
+  yield
   return positions
 }
 
-/** By buckets of the upper bits, which are even, being hashes; then each bucket. */
+/**
+ * By a radix sort, lower word first. Other sorts rely on positions that are spread evenly, being hashes: but who makes up nodes
+ * and disks chooses them.
+ */
 function* sorted(from: Positions): Generator<undefined, Positions> {
-  const count = from.high.length
-  const bits = Math.min(24, Math.max(1, Math.ceil(Math.log2(count / PER_BUCKET + 1))))
-  const shift = 32 - bits
-  const ends = new Uint32Array(2 ** bits)
-  for (let at = 0; at < count; at++) {
-    const bucket = (from.high[at] ?? 0) >>> shift
-    ends[bucket] = (ends[bucket] ?? 0) + 1
-    if (at % SLICE === SLICE - 1) yield
+  let source = from
+  let target = newPositions(from.owner.length)
+  for (const word of ['low', 'high'] as const) {
+    for (const { shift, mask } of DIGITS) {
+      const places = yield* firstPlaces(source[word], shift, mask)
+      for (let at = 0; at < source.owner.length; at += SLICE) {
+        if (at > 0) yield
+        scatter(source, target, { at, word, shift, mask, places })
+      }
+      ;[source, target] = [target, source]
+    }
+    if (word === 'low' && source.owner.length > 0) yield
   }
-  for (let bucket = 1; bucket < ends.length; bucket++) ends[bucket] = (ends[bucket] ?? 0) + (ends[bucket - 1] ?? 0)
-  yield
-  const to = newPositions(count)
-  // from the last on, so that the end of each bucket becomes its start
-  for (let at = count - 1; at >= 0; at--) {
-    const bucket = (from.high[at] ?? 0) >>> shift
-    const place = (ends[bucket] ?? 0) - 1
-    ends[bucket] = place
-    to.high[place] = from.high[at] ?? 0
-    to.low[place] = from.low[at] ?? 0
-    to.owner[place] = from.owner[at] ?? 0
-    if (at % SLICE === 0) yield
-  }
-  for (let at = 1; at < count; at++) {
-    insert(to, at)
-    if (at % SLICE === 0) yield
-  }
-  return to
+  return source
 }
 
-/** Moves a position down to where it belongs among those before it, which are sorted. */
-function insert(positions: Positions, from: number): void {
-  const { high, low, owner } = positions
-  const moved = { high: high[from] ?? 0, low: low[from] ?? 0, owner: owner[from] ?? 0 }
-  let at = from
-  for (; at > 0 && !isBefore(positions, at - 1, moved); at--) {
-    high[at] = high[at - 1] ?? 0
-    low[at] = low[at - 1] ?? 0
-    owner[at] = owner[at - 1] ?? 0
+/** By digit: where the first position with it goes. */
+function* firstPlaces(words: Uint32Array, shift: number, mask: number): Generator<undefined, Uint32Array> {
+  const places = new Uint32Array(mask + 1)
+  for (let at = 0; at < words.length; at++) {
+    const digit = ((words[at] ?? 0) >>> shift) & mask
+    places[digit] = (places[digit] ?? 0) + 1
+    if (at % SLICE === SLICE - 1) yield
   }
-  if (at === from) return
-  high[at] = moved.high
-  low[at] = moved.low
-  owner[at] = moved.owner
+  let sum = 0
+  for (const [digit, count] of places.entries()) {
+    places[digit] = sum
+    sum += count
+  }
+  return places
+}
+
+interface Pass {
+  readonly at: number
+  readonly word: 'high' | 'low'
+  readonly shift: number
+  readonly mask: number
+  /** By digit: where the next position with it goes. */
+  readonly places: Uint32Array
+}
+
+/** Moves a slice of positions to their places, in order. */
+function scatter(source: Positions, target: Positions, { at, word, shift, mask, places }: Pass): void {
+  const words = source[word]
+  const end = Math.min(at + SLICE, words.length)
+  for (let from = at; from < end; from++) {
+    const digit = ((words[from] ?? 0) >>> shift) & mask
+    const to = places[digit] ?? 0
+    places[digit] = to + 1
+    target.high[to] = source.high[from] ?? 0
+    target.low[to] = source.low[from] ?? 0
+    target.owner[to] = source.owner[from] ?? 0
+  }
 }

@@ -30,7 +30,8 @@ test('a ring beyond all clusters is a protocol error before it takes memory', ()
   const disks = [0, 2 ** 31, 2 ** 32 - 1, 2 ** 53].map((space) => ({ idLow: 1, idHigh: 1, space: space * 2 ** 10 }))
   const before = process.memoryUsage().arrayBuffers
   for (const nodes of [[{ ...NODE, disks }], Array.from({ length: 6144 }, () => ({ ...NODE, nrVnodes: 65_535 }))]) {
-    const parse = () => parseAnswer('sheep 10.0.0.1:7000', () => Ring.of(nodes, nodes.length === 1))
+    const parse = () =>
+      parseAnswer({ address: { host: '10.0.0.1', port: 7000 } }, () => Ring.of(nodes, nodes.length === 1))
     assert.throws(parse, { code: 'protocol', message: /^sheep 10\.0\.0\.1:7000: a ring of \d+ positions/ })
   }
   assert.ok(process.memoryUsage().arrayBuffers - before < 1 << 20)

@@ -114,6 +114,34 @@ test('the ring of 60 nodes with 12 disks of 16 TiB is made in slices, in 20 byte
   assert.ok(used < 25 * positions, `${used} bytes for ${positions} positions`)
 })
 
+const FNV_INVERSE = 0xce965057aff6957bn
+
+/** The disk whose walk begins at 0, and stays there: the hash of 0, going on from 0, is 0. */
+function idOfHash0(seed: Uint8Array): { idLow: number; idHigh: number } {
+  let hash = 0n
+  for (const byte of seed.toReversed()) hash = BigInt.asUintN(64, hash * FNV_INVERSE) ^ BigInt(byte)
+  return { idLow: Number(hash & 0xffff_ffffn), idHigh: Number(hash >> 32n) }
+}
+
+test('a ring whose places are all the same, or made up, is made in time', LARGE, () => {
+  const seed = sdHash(Uint8Array.of(...node(7000, 0).addr, 7000 & 0xff, 7000 >> 8))
+  const still = { ...idOfHash0(littleEndian(seed)), space: 2 ** 32 * (2 ** 22 - 40_001) }
+  const alike = Array.from({ length: 20_000 }, () => ({ idLow: 5, idHigh: 5, space: 2 ** 33 }))
+  const ring = Ring.of([{ ...node(7000, 0), disks: [still, ...alike] }, node(7010, 1)], true)
+  assert.equal(ring.size, 2 ** 22 - 1)
+  assert.deepEqual(ring.holders(dataOid(TEST, 0), 2), [0])
+})
+
+test('a ring in which one zone has nearly all places is looked through at once', LARGE, () => {
+  const nodes = [diskNode(0, [2 ** 32 * (2 ** 22 - 1)]), diskNode(1, [2 ** 32])]
+  assert.deepEqual(Ring.of(nodes, true).holders(dataOid(TEST, 0), 2).length, 2)
+})
+
+test('more places than any cluster has are refused before anything is made', () => {
+  const nodes = [diskNode(0, [2 ** 32 * 2 ** 22]), diskNode(1, [2 ** 32])]
+  assert.throws(() => Ring.build(nodes, true).next(), RangeError)
+})
+
 test('the vid of a name', () => {
   assert.equal(vidHash(Buffer.from('demo')), 0x76d396)
   assert.equal(vidHash(Buffer.from('test')), TEST)

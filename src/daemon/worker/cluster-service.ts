@@ -2,6 +2,7 @@ import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
 import { SheepfsError } from '../../errors.ts'
 import { readClusterStatus, readNodes, readStoreSpace } from '../../sheep/cluster-info.ts'
+import { askAll } from '../../sheep/map-in-order.ts'
 import type { Requests } from '../../sheep/requests.ts'
 import { listVdis, summarizeVdi } from '../../sheep/vdi-list.ts'
 import { parseVolumeName, vdiSpecs } from '../../tree/volume-name.ts'
@@ -29,7 +30,7 @@ export class ClusterService {
 
   async nodes(): Promise<Node[]> {
     const nodes = await readNodes(this.#cluster)
-    return Promise.all(nodes.map(async (node) => nodeJson(node, await readStoreSpace(this.#cluster, node))))
+    return askAll(nodes, async (node) => nodeJson(node, await readStoreSpace(this.#cluster, node)))
   }
 
   async vdis(): Promise<Vdi[]> {

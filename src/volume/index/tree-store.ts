@@ -109,7 +109,7 @@ export class TreeStore {
   async #readNode(oid: ObjectId, offset: number, head: NodeHead): Promise<BtreeNode> {
     const length = entriesLength(head)
     const bytes = length === 0 ? new Uint8Array(0) : await this.#read(oid, offset + BTREE_HEAD_SIZE, length)
-    const node = parseNode(head, bytes)
+    const node = this.#checked(oid, () => parseNode(head, bytes))
     const isSound = node.depth === 1 ? isAscending(node.entries) : isInOrder(node.leaves)
     if (!isSound) throw this.#damaged(oid)
     return node

@@ -1,5 +1,6 @@
 import { SheepfsError } from '../../errors.ts'
 import { readNodes, readStoreSpace } from '../../sheep/cluster-info.ts'
+import { askAll } from '../../sheep/map-in-order.ts'
 import type { Requests } from '../../sheep/requests.ts'
 import { INODE_SIZE } from '../../wire/inode.ts'
 
@@ -13,7 +14,7 @@ const NEEDED = 2 * INODE_SIZE
  */
 export async function requireSpace(cluster: Requests, what: string): Promise<void> {
   const nodes = (await readNodes(cluster)).filter(({ nrVnodes }) => nrVnodes > 0)
-  const stores = await Promise.all(nodes.map((node) => readStoreSpace(cluster, node)))
+  const stores = await askAll(nodes, (node) => readStoreSpace(cluster, node))
   if (stores.every((store) => store === undefined || store.free >= NEEDED)) return
   throw new SheepfsError('no-space', `${what}: the cluster is full: expected ${NEEDED} bytes free on every node`)
 }
