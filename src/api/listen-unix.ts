@@ -34,7 +34,7 @@ export async function listenUnix(app: App, { path, mode, group }: ListenOptions)
   checkSocketPath(path)
   await checkDirectory(path)
   await checkLeftover(path)
-  const groupId = group === undefined ? undefined : await groupIdOf(group)
+  const groupId = group === undefined ? undefined : await groupIdOf(group, 'group')
   // bound where nobody else can get at it, and put in place with a rename when it is as it should be
   const hidden = await mkdtemp(join(dirname(path), '.s'))
   try {
@@ -119,7 +119,7 @@ async function setGroup(socket: string, groupId: number, group: string): Promise
   try {
     await chown(socket, -1, groupId)
   } catch (cause) {
-    const message = `the control socket cannot be given to group "${group}": this user is neither root nor in it`
+    const message = `the socket cannot be given to group "${group}": this user is neither root nor in it`
     throw new SheepfsError('not-permitted', message, { cause })
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseConfig } from '../../src/daemon/config/config.ts'
+import { stepOf } from '../../src/daemon/config/change-step.ts'
 import { diffConfig } from '../../src/daemon/config/config-diff.ts'
 
 function config(...mounts: Record<string, unknown>[]) {
@@ -52,6 +53,9 @@ test('sockets are changed by themselves', () => {
   const to = { ...config(), socket_group: 'disk', observer_socket: true }
   assert.deepEqual(diffConfig(from, to), [
     { kind: 'socket-group', group: 'disk' },
-    { kind: 'observer-socket', isOn: true },
+    { kind: 'observer-socket', isOn: true, group: undefined },
   ])
+  const narrower = [{ kind: 'observer-socket', isOn: true, group: 'adm' }] as const
+  assert.deepEqual(diffConfig(to, { ...to, observer_group: 'adm' }), narrower)
+  assert.equal(stepOf(narrower[0]).text, 'observer_socket opened for the group adm')
 })

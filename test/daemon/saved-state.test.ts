@@ -116,7 +116,13 @@ describe('the saved state', () => {
     const { mounts, volumes } = JSON.parse(OF_0_1_0) as SavedState
     await writeFile(path, JSON.stringify({ version: 9, mounts, volumes: { m: [{ vdi: 'v' }] }, served: [], more: 1 }))
     assert.deepEqual(await readSavedState(path, log), { mounts, volumes: {} })
-    const served = { sheep: [], socket_group: undefined, observer_socket: true, mount: mounts }
+    const served = {
+      sheep: [],
+      socket_group: undefined,
+      observer_socket: true,
+      observer_group: undefined,
+      mount: mounts,
+    }
     await writeFile(path, JSON.stringify({ version: 9, mounts: 'none', volumes, served }))
     assert.deepEqual(await readSavedState(path, log), { mounts: [], volumes, served })
   })

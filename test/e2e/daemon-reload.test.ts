@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { open, readdir, readFile, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { findMount } from '../../src/fuse/mount-table.ts'
@@ -86,6 +86,27 @@ describe('a daemon that is told to reload', NEEDS, () => {
       assert.equal(other.child.exitCode, 2)
       assert.match(other.log(), said)
     }
+    await writeFile(daemon.place.configFile, config)
+  })
+
+  test('takes a group that is there for its observers, and says that it takes a restart', async () => {
+    const config = await readFile(daemon.place.configFile, 'utf8')
+    const observers = (group: string) => `observer_socket = true\nobserver_group = "${group}"\n${config}`
+    await writeFile(daemon.place.configFile, observers('nosuch'))
+    await assert.rejects(daemon.client.reload(), { code: 'invalid', message: /observer_group "nosuch" does not exist/ })
+    await writeFile(daemon.place.configFile, observers('daemon'))
+    const { steps } = await daemon.client.reload({ isDryRun: true })
+    assert.deepEqual(
+      steps.map(({ effect, text }) => [effect, text]),
+      [['daemon-restart', 'observer_socket opened for the group daemon']],
+    )
+    const place = { ...(await newPlace(stage)) }
+    await writeConfig(place, [], 'observer_socket = true\nobserver_group = "daemon"\n')
+    const other = launchSheepfsd(stage, place, NO_MOUNTS)
+    await other.logged('"msg":"ready"')
+    const { mode, gid } = await stat(join(place.runtimeDirectory, 'test', 'observer.sock'))
+    const wanted = Number((await succeed('id', ['-g', 'daemon'])).trim())
+    assert.deepEqual([mode & 0o777, gid], [0o660, wanted])
     await writeFile(daemon.place.configFile, config)
   })
 

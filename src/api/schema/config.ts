@@ -73,7 +73,13 @@ export const InstanceFile = Type.Object(
     socket_group: Type.Optional(
       Type.String({ minLength: 1, description: 'the name of the group that may use the control socket' }),
     ),
-    observer_socket: flag('true or false: whether a read-only socket for everybody is opened', false),
+    observer_socket: flag('true or false: whether a second socket, to look only, is opened', false),
+    observer_group: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description: 'the name of the group that may use the observer socket, instead of everybody',
+      }),
+    ),
     mount: Type.Array(MountDefaulted, { default: [], description: '[[mount]] tables' }),
   },
   { additionalProperties: false, description: 'a table with the settings of an instance' },
@@ -87,6 +93,8 @@ export interface InstanceConfig {
   /** Undefined: the group of the daemon. */
   socket_group: string | undefined
   observer_socket: boolean
+  /** Undefined: everybody. */
+  observer_group: string | undefined
   mount: MountConfig[]
 }
 

@@ -7,7 +7,7 @@ export function stepOf(change: ConfigChange): ReloadStep {
     case 'socket-group':
       return { mount: null, effect: 'daemon-restart', text: `socket_group ${change.group ?? 'of the daemon'}` }
     case 'observer-socket':
-      return { mount: null, effect: 'daemon-restart', text: `observer_socket ${change.isOn ? 'opened' : 'closed'}` }
+      return { mount: null, effect: 'daemon-restart', text: `observer_socket ${observersText(change)}` }
     case 'remove-mount':
       return { mount: change.name, effect: 'unmount', text: 'unmounted' }
     case 'remount': {
@@ -33,6 +33,11 @@ export function stepOf(change: ConfigChange): ReloadStep {
     case 'io-timeout':
       return { mount: change.name, effect: 'online', text: `io_timeout ${change.ioTimeout}` }
   }
+}
+
+function observersText({ isOn, group }: { readonly isOn: boolean; readonly group: string | undefined }): string {
+  if (!isOn) return 'closed'
+  return group === undefined ? 'opened for everybody' : `opened for the group ${group}`
 }
 
 function settingsText(settings: Readonly<Record<string, boolean>>): string {

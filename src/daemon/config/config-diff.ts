@@ -5,7 +5,7 @@ import type { CachePatch } from '../../api/schema/mount.ts'
 /** One step of a reload. Mounts are named; what stands at `mount` is how it shall be. */
 export type ConfigChange =
   | { readonly kind: 'socket-group'; readonly group: string | undefined }
-  | { readonly kind: 'observer-socket'; readonly isOn: boolean }
+  | { readonly kind: 'observer-socket'; readonly isOn: boolean; readonly group: string | undefined }
   | { readonly kind: 'remove-mount'; readonly name: string }
   /** `keys` are fixed for as long as it is mounted: unmount, then mount anew. */
   | { readonly kind: 'remount'; readonly mount: MountConfig; readonly keys: readonly (keyof MountConfig)[] }
@@ -50,7 +50,8 @@ export function diffConfig(from: InstanceConfig, to: InstanceConfig): ConfigChan
 function diffSockets(from: InstanceConfig, to: InstanceConfig): ConfigChange[] {
   const changes: ConfigChange[] = []
   if (from.socket_group !== to.socket_group) changes.push({ kind: 'socket-group', group: to.socket_group })
-  if (from.observer_socket !== to.observer_socket) changes.push({ kind: 'observer-socket', isOn: to.observer_socket })
+  if (from.observer_socket !== to.observer_socket || from.observer_group !== to.observer_group)
+    changes.push({ kind: 'observer-socket', isOn: to.observer_socket, group: to.observer_group })
   return changes
 }
 

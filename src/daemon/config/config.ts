@@ -36,8 +36,10 @@ export async function readConfig(source: ConfigSource): Promise<InstanceConfig> 
 export function parseConfig(text: string, { file, instance }: ConfigSource): InstanceConfig {
   const value = Default(InstanceFile, parseToml(text, file))
   refuse(explainInvalid(InstanceFile, value), file)
-  const { sheep: given, socket_group, observer_socket, mount } = value as InstanceFile
+  const { sheep: given, mount, socket_group, observer_socket, observer_group } = value as InstanceFile
   const flaws: Flaw[] = []
+  if (observer_group !== undefined && !observer_socket)
+    flaws.push({ path: 'observer_group', text: 'there is no socket for it, expected observer_socket = true too' })
   const sheep = given && canonicalAddresses(given, (path, text) => flaws.push({ path, text }))
   const context = { instance, sheep }
   const mounts = mount.map((table, i) =>
@@ -45,7 +47,7 @@ export function parseConfig(text: string, { file, instance }: ConfigSource): Ins
   )
   flaws.push(...checkMounts(mounts))
   refuse(flaws, file)
-  return { sheep: sheep ?? [], socket_group, observer_socket, mount: mounts }
+  return { sheep: sheep ?? [], socket_group, observer_socket, observer_group, mount: mounts }
 }
 
 /** Checks a mount that is wanted beside those that are there, as `parseConfig` does. Errors: invalid, exists. */

@@ -32,6 +32,7 @@ const SavedState = Type.Object({
       sheep: Type.Array(Type.String()),
       socket_group: Type.Optional(Type.String()),
       observer_socket: Type.Boolean(),
+      observer_group: Type.Optional(Type.String()),
       mount: Type.Array(SavedMount),
     }),
   ),
@@ -73,7 +74,9 @@ function partsOf(saved: object): SavedState {
     ...('mounts' in saved && Check(mounts, saved.mounts) ? { mounts: saved.mounts } : {}),
     ...('volumes' in saved && Check(volumes, saved.volumes) ? { volumes: saved.volumes } : {}),
     // JSON has nothing for a group that is not set
-    ...(config && Check(served, config) ? { served: { ...config, socket_group: config.socket_group } } : {}),
+    ...(config && Check(served, config)
+      ? { served: { ...config, socket_group: config.socket_group, observer_group: config.observer_group } }
+      : {}),
   }
 }
 

@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path'
+import { groupIdOf } from '../../api/group-id.ts'
 import { checkSocketPath } from '../../api/listen-unix.ts'
 import type { InstanceConfig, MountConfig } from '../../api/schema/config.ts'
 import { countText } from '../../count-text.ts'
@@ -92,6 +93,9 @@ async function checkSockets(start: {
     // whose group the daemon has that it takes otherwise, is not for this process to know
     problemOf('control socket', `correct socket_group in ${file}`, async () => {
       if (group !== undefined) await checkSocketGroup(group, account)
+    }),
+    problemOf('observer socket', `correct observer_group in ${file}`, async () => {
+      if (config.observer_group !== undefined) await groupIdOf(config.observer_group, 'observer_group')
     }),
     ...(config.observer_socket ? [controlSocket, observerSocket] : [controlSocket]).map((path) =>
       problemOf('control socket', 'choose a shorter name, or another SHEEPFS_RUNTIME_DIR', () => {

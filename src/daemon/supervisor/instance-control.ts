@@ -16,7 +16,7 @@ import { parseAddress } from '../../sheep/address.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
 import { stepOf } from '../config/change-step.ts'
 import { readConfig } from '../config/config.ts'
-import { checkSocketGroup } from '../config/socket-group.ts'
+import { checkSockets } from '../config/socket-group.ts'
 import type { Instance } from './instance.ts'
 import { checkReload, reloadInstance } from './instance-reload.ts'
 import { type ManagedMount, toTimeoutMs } from './managed-mount.ts'
@@ -76,7 +76,7 @@ export class InstanceControl implements Supervisor {
   async #readConfig(): Promise<InstanceConfig> {
     const { name, workerAccount } = this.instance
     const config = await readConfig({ file: this.#facts.configFile, instance: name })
-    await checkSocketGroup(config.socket_group, workerAccount)
+    await checkSockets(config, workerAccount)
     return config
   }
 

@@ -5,7 +5,7 @@ import { listenUnix, type Listening } from '../../api/listen-unix.ts'
 import type { InstanceConfig } from '../../api/schema/config.ts'
 import type { Status } from '../../api/schema/status.ts'
 import { createLogger, type Logger } from '../../log.ts'
-import { checkSocketGroup } from '../config/socket-group.ts'
+import { checkSockets } from '../config/socket-group.ts'
 import type { Environment } from '../config/environment.ts'
 import { descriptorLimit } from '../system/descriptor-limit.ts'
 import { inheritedDescriptors } from '../system/descriptor-store.ts'
@@ -17,8 +17,8 @@ import { type Beginning, beginInstance } from './instance-start.ts'
 import { connectServiceManager, type ServiceManager } from './service-manager.ts'
 import { statusText } from './status-text.ts'
 
-const CONTROL_MODE = 0o660
-const OBSERVER_MODE = 0o666
+const GROUP_MODE = 0o660
+const EVERYBODY_MODE = 0o666
 /** Of all descriptors each socket may take so much: the rest is for mounts, workers and files, whatever clients do. */
 const SHARE_OF_CLIENTS = 1 / 8
 
@@ -149,12 +149,13 @@ class Daemon {
     const { files, log, version } = this.#options
     const connections = Math.floor((await descriptorLimit()) * SHARE_OF_CLIENTS)
     const options = { supervisor: this.#control, log, version, connections }
-    const group = config.socket_group
-    await checkSocketGroup(group, this.#instance.workerAccount)
-    const control = { path: files.controlSocket, mode: CONTROL_MODE, group }
+    const { socket_group: group, observer_group: observers } = config
+    await checkSockets(config, this.#instance.workerAccount)
+    const control = { path: files.controlSocket, mode: GROUP_MODE, group }
     this.#sockets.push(await listenUnix(await buildControlApp(options), control))
     if (!config.observer_socket) return
-    const observer = { path: files.observerSocket, mode: OBSERVER_MODE }
+    const mode = observers === undefined ? EVERYBODY_MODE : GROUP_MODE
+    const observer = { path: files.observerSocket, mode, group: observers }
     this.#sockets.push(await listenUnix(await buildObserverApp(options), observer))
   }
 

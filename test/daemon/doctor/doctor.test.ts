@@ -174,6 +174,9 @@ describe('a look at what a start would refuse', { timeout: 60_000 }, () => {
       /^problem: socket_group "nosuch" does not exist/,
     )
     assert.match((await look('socket_group = "daemon"', 'mnt'))[0] ?? '', /is the group of the workers/)
+    const observers = (group: string) => look(`observer_socket = true\nobserver_group = "${group}"`, 'mnt')
+    assert.match((await observers('nosuch'))[0] ?? '', /^problem: observer_group "nosuch" does not exist/)
+    assert.deepEqual(await observers('daemon'), [])
   })
 
   test('finds what is wrong in the environment of the unit', async () => {
