@@ -3,34 +3,41 @@ import { stat } from 'node:fs/promises'
 import { SheepfsError, errorText } from '../errors.ts'
 import { tellError } from '../journal.ts'
 import { ExitStatus, exitStatusOf } from './mount/exit-status.ts'
+import { isLoopDevice } from '../daemon/device/loop-device.ts'
+import { backingFile } from '../daemon/device/loop-table.ts'
 import { MOUNT_USAGE, parseMountArguments, type MountArguments } from './mount/mount-arguments.ts'
 import { mountInstanceTree, mountInstanceVolume } from './mount/instance-mount.ts'
 import { parseMountOptions } from './mount/mount-options.ts'
 import { parseMountSource, type MountSource } from './mount/mount-source.ts'
-import { findMountAt, recordedSource, resolveMountpoint } from './mount/mount-table.ts'
 import type { MountRequest } from './mount/mount-request.ts'
 import { mountStandaloneTree, mountStandaloneVolume } from './mount/standalone-mount.ts'
 import { remount } from './mount/remount.ts'
 import { UndoList } from './mount/undo-list.ts'
+import { isDeadMount } from '../daemon/system/dead-mount.ts'
+import { findMountAt, type MountedAt, recordedSource, resolveMountpoint } from '../daemon/system/remembered-mounts.ts'
+import { runSystemProgram } from '../daemon/system/system-program.ts'
 import { programVersion } from '../daemon/program-version.ts'
 
 async function mount(args: MountArguments, signal: AbortSignal): Promise<void> {
   const source = parseMountSource(args.source)
   const options = parseMountOptions(args.options, source)
   const directory = await resolveMountpoint(args.directory)
-  const present = await findMountAt(directory)
+  const found = await findMountAt(directory)
   const undo = new UndoList()
   const tell = (step: string): void => {
     if (args.isVerbose) process.stdout.write(`mount.sheepfs: ${step}\n`)
   }
   const request = { args, options, directory, signal, undo, tell }
   if (options.isRemount) {
-    if (!args.isFake) await remount(source, request, present)
+    if (!args.isFake) await remount(source, request, found)
     return
   }
-  if (present && (present.source === args.source || recordedSource(present) === args.source)) return
-  if (!present) await checkDirectory(directory)
+  const isThere = found && (found.source === args.source || recordedSource(found) === args.source)
+  const isDead = isThere && (await isDeadMount(found))
+  if (isThere && !isDead) return
   if (args.isFake) return
+  if (isDead) await takeAway(found, request)
+  if (isDead || !found) await checkDirectory(directory)
   try {
     await mountSource(source, request)
   } catch (error) {
@@ -38,6 +45,14 @@ async function mount(args: MountArguments, signal: AbortSignal): Promise<void> {
     if (left.length === 0) throw error
     throw new SheepfsError('io', `${errorText(error)}; not undone: ${left.join('; ')}`, { cause: error })
   }
+}
+
+/** Nobody can serve it any more: it goes with whoever still stands inside. */
+async function takeAway({ target, source }: MountedAt, { signal, tell }: MountRequest): Promise<void> {
+  await runSystemProgram('umount', ['-i', '-l', target], { signal })
+  const isOver = isLoopDevice(source) && (await backingFile(source)) !== ''
+  if (isOver) await runSystemProgram('losetup', ['--detach', source], { signal })
+  tell(`${target} was dead, and is mounted again`)
 }
 
 async function mountSource(source: MountSource, request: MountRequest): Promise<void> {

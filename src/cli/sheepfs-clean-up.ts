@@ -4,8 +4,8 @@ import { errorText } from '../errors.ts'
 import { tellError } from '../journal.ts'
 
 /*
- * Called by sheepfs@.service after its end, however it ended: takes the mounts of a killed daemon away, so that whoever
- * reaches them finds an empty directory, not a dead mount. What the next daemon serves on stays.
+ * Called by sheepfs@.service after its end, however it ended: takes the mounts of a killed daemon away, and the file systems on
+ * their volumes, so that whoever reaches them finds an empty directory, not a dead mount. What the next daemon serves on stays.
  */
 
 /** The configuration is wrong: systemd does not try again (RestartPreventExitStatus=). */
@@ -24,7 +24,7 @@ async function takeAwayDeadMounts(instance: string): Promise<void> {
   const { readConfig } = await import('../daemon/config/config.ts')
   const { instanceFiles, readEnvironment } = await import('../daemon/config/environment.ts')
   const { readSavedState } = await import('../daemon/config/saved-state.ts')
-  const { clearStaleMount } = await import('../daemon/supervisor/stale-mount.ts')
+  const { clearDeadLoops, clearStaleMount } = await import('../daemon/supervisor/stale-mount.ts')
   const { createLogger } = await import('../log.ts')
   const log = createLogger({ name: 'sheepfs-clean-up', level: 'info' })
   const files = instanceFiles(instance, readEnvironment(process.env))
@@ -35,6 +35,7 @@ async function takeAwayDeadMounts(instance: string): Promise<void> {
   )
   const { mounts: added } = await readSavedState(files.state, log)
   for (const { name, mountpoint } of [...configured, ...added]) await clearStaleMount({ mount: name, mountpoint }, log)
+  await clearDeadLoops(instance, () => false, log)
 }
 
 try {

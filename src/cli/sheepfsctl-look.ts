@@ -1,6 +1,6 @@
 import { healthOf } from '../api/health.ts'
 import type { Mount } from '../api/schema/mount.ts'
-import type { Health } from '../api/schema/status.ts'
+import type { Health, Status } from '../api/schema/status.ts'
 import { examine } from '../daemon/doctor/doctor.ts'
 import { findingText } from '../daemon/doctor/finding.ts'
 import { byteSizeText } from './byte-size.ts'
@@ -26,7 +26,7 @@ export const LOOK_COMMANDS: readonly Command[] = [
           : [`the worker of ${name} is sheepfs ${worker.version}\n`],
       )
       const own = `${instance} is ${state}: sheepfs ${version}, pid ${pid}, ${byteSizeText(memory)} of memory\n`
-      const head = own + others.join('')
+      const head = own + others.join('') + deadText(all.dead_file_systems)
       call.print(status, () => (mounts.length === 0 ? head : `${head}\n${mountTable(mounts)}`))
       return EXIT.done
     },
@@ -52,7 +52,8 @@ export const LOOK_COMMANDS: readonly Command[] = [
       const rows = health.mounts.map(({ name, state, reason }) => [name, state, reason ?? ''])
       call.print(
         health,
-        () => `${health.status}\n${rows.length === 0 ? '' : tableText(['MOUNT', 'STATE', 'REASON'], rows)}`,
+        () =>
+          `${health.status}\n${deadText(health.dead_file_systems)}${rows.length === 0 ? '' : tableText(['MOUNT', 'STATE', 'REASON'], rows)}`,
       )
       if (health.status === 'ok') return EXIT.done
       return health.status === 'failed' ? EXIT.unhealthy : EXIT.degraded
@@ -91,6 +92,14 @@ export const LOOK_COMMANDS: readonly Command[] = [
 async function healthFor(call: Call): Promise<Health> {
   if (call.text('mount') === undefined) return call.client.health()
   return healthOf({ state: 'running', mounts: [...call.chosen(await call.client.mounts())] })
+}
+
+function deadText(dead: Status['dead_file_systems'] = []): string {
+  const lines = dead.map(
+    ({ mountpoint, device, volume }) =>
+      `${mountpoint} is dead: it is on ${device}, and nobody can serve ${volume} to it any more. Mount it again\n`,
+  )
+  return lines.join('')
 }
 
 function mountTable(mounts: readonly Mount[]): string {

@@ -1,5 +1,5 @@
 import { readFile, readdir, readlink } from 'node:fs/promises'
-import { readMountTable } from './mount-table.ts'
+import { isWithin, readMountTable } from './mount-table.ts'
 
 /** More than this many holders are counted, not named. */
 const NAMED_HOLDERS = 5
@@ -51,10 +51,6 @@ async function loopDevices(mountpoint: string): Promise<string[]> {
 async function mountsBelow(mountpoint: string): Promise<string[]> {
   const below = (await readMountTable()).filter((entry) => entry.mountpoint.startsWith(`${mountpoint}/`))
   return below.map((entry) => `the mount ${entry.mountpoint}`)
-}
-
-function isWithin(path: string, mountpoint: string): boolean {
-  return path === mountpoint || path.startsWith(`${mountpoint}/`)
 }
 
 async function nameOf(pid: string): Promise<string> {

@@ -47,3 +47,8 @@ export async function readMountTable(pid: number | 'self' = 'self'): Promise<rea
 export async function findMount(mountpoint: string): Promise<MountEntry | undefined> {
   return (await readMountTable()).findLast((entry) => entry.mountpoint === mountpoint)
 }
+
+/** A path is another one, or below it. */
+export function isWithin(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`)
+}

@@ -218,7 +218,8 @@ test('health is 200 while mounts serve or wait, and 503 until all have served or
     const { ask } = await control(supervisor)
     const answer = await ask('GET', '/v1/health')
     assert.equal(answer.status, code)
-    assert.deepEqual(answer.body, { status, mounts: [{ name: 'cluster1', state, reason: 'no sheep answers' }] })
+    const mounts = [{ name: 'cluster1', state, reason: 'no sheep answers' }]
+    assert.deepEqual(answer.body, { status, mounts, dead_file_systems: [] })
   }
 })
 
@@ -229,6 +230,12 @@ test('an instance that starts has no health yet, and a mount that is added takes
   assert.equal(healthOf({ state: 'running', mounts: [fakeMount(), starting] }).status, 'starting')
   assert.equal(healthOf({ state: 'running', mounts: [{ ...starting, configured: false }] }).status, 'degraded')
   assert.equal(healthOf({ state: 'starting', mounts: [starting, fakeMount({ state: 'failed' })] }).status, 'failed')
+})
+
+test('an instance whose mounts serve has failed while a file system on a volume is dead', () => {
+  const dead = [{ mountpoint: '/srv/web', device: '/dev/loop0', volume: 'web01' }]
+  const health = healthOf({ state: 'running', mounts: [fakeMount()], dead_file_systems: dead })
+  assert.deepEqual([health.status, health.dead_file_systems], ['failed', dead])
 })
 
 test('VDIs are created, resized, snapshot, cloned and deleted', async () => {

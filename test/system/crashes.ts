@@ -87,6 +87,23 @@ export function showCrashes(site: Site): void {
       await sh('cmp /etc/passwd /srv/web/passwd && test -e /run/sheepfs/cluster1/state.json')
     })
 
+    test('where nothing outlives the daemon, lines of fstab are mounted again while somebody stands inside', async () => {
+      const settings = '/etc/systemd/system/sheepfs@cluster1.service.d'
+      const again = async (): Promise<void> => {
+        await sh('systemctl daemon-reload && systemctl stop sheepfs@cluster1 && systemctl start sheepfs@cluster1')
+        await site.machine.eventually('mountpoint /srv/web && mountpoint /srv/tree')
+      }
+      await site.machine.write(`${settings}/none.conf`, '[Service]\nFileDescriptorStoreMax=0\n')
+      await again()
+      await sh('systemd-run --quiet --unit=inside --service-type=exec -p WorkingDirectory=/srv/web sleep infinity')
+      await sh('systemctl kill --kill-whom=main -s KILL sheepfs@cluster1')
+      await site.machine.eventually('mountpoint /srv/tree && cmp /etc/passwd /srv/web/passwd && touch /srv/web/alive')
+      assert.match(await sh('journalctl --unit sheepfs@cluster1 --lines 50'), /a dead file system was taken away/)
+      assert.doesNotMatch(await sh('sheepfsctl health'), /dead/)
+      await sh(`systemctl stop inside && rm -r ${settings}`)
+      await again()
+    })
+
     test('the package is not removed while something is mounted', async () => {
       await assert.rejects(sh('apt-get remove -y sheepfs'), /still running, with its mounts/)
       await sh('cmp /etc/passwd /srv/web/passwd && systemctl is-active sheepfs@cluster1')

@@ -1,5 +1,5 @@
 import type { MountOptions } from './mount-options.ts'
-import type { MountedAt } from './mount-table.ts'
+import type { MountedAt } from '../../daemon/system/remembered-mounts.ts'
 
 /** What keeps a tree from leading those who use it elsewhere, or to programs and devices of whoever serves it. */
 const OF_TREE = ['nosuid', 'nodev', 'noexec', 'nosymfollow'] as const

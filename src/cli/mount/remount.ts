@@ -2,7 +2,7 @@ import { SheepfsError } from '../../errors.ts'
 import { bindFlags, remountFlags } from './mount-flags.ts'
 import type { MountRequest } from './mount-request.ts'
 import type { MountSource } from './mount-source.ts'
-import { recordedOptions, type MountedAt } from './mount-table.ts'
+import { recordedOptions, type MountedAt } from '../../daemon/system/remembered-mounts.ts'
 import { runSystemProgram } from '../../daemon/system/system-program.ts'
 
 /** Changes options of what is mounted already. Errors: invalid (nothing is), io (what mount(8) complains of). */

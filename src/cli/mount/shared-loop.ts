@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { isDeadLoop } from '../../daemon/system/dead-mount.ts'
 import { SheepfsError } from '../../errors.ts'
 import { holdOpen, type LoopDevice } from '../../daemon/device/loop-device.ts'
 import type { MountRequest } from './mount-request.ts'
@@ -75,7 +76,7 @@ function parseNotes(text: string): SharedLoop[] {
 }
 
 async function isLive({ device, diskseq }: SharedLoop): Promise<boolean> {
-  return diskseq !== '' && (await diskseqOf(device)) === diskseq
+  return diskseq !== '' && (await diskseqOf(device)) === diskseq && !(await isDeadLoop(device))
 }
 
 function diskseqOf(device: string): Promise<string> {

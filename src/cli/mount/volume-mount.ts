@@ -4,7 +4,7 @@ import { findPartition, WHOLE_VOLUME } from '../../daemon/device/partition-table
 import { volumeFlags } from './mount-flags.ts'
 import { kernelNow, mountFailure } from './mount-failure.ts'
 import type { MountRequest } from './mount-request.ts'
-import { findMountAt, sourceOptions } from './mount-table.ts'
+import { findMountAt, sourceOptions } from '../../daemon/system/remembered-mounts.ts'
 import { runSystemProgram } from '../../daemon/system/system-program.ts'
 
 /** A loop device over what is asked for of the volume at `path`. Errors: not-found (partition), busy, io. */

@@ -24,6 +24,8 @@ interface ListedLoop {
   readonly offset: number
   readonly sizelimit: number
   readonly ro: boolean
+  /** Null when nobody serves the file any more. */
+  readonly 'back-ino': number | null
 }
 
 const POLL_MS = 20
@@ -64,14 +66,15 @@ export async function takeLoopDevice(volume: string, options: LoopOptions): Prom
   return { path: held.said, release: () => held.release() }
 }
 
-/** The loop devices over a volume, by whatever path they were set up. */
+/** The loop devices over a volume, by whatever path they were set up, but for those of an earlier mount there, which are dead. */
 export async function listLoops(
   volume: string,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<ListedLoop[]> {
-  const args = ['--json', '--output', 'NAME,OFFSET,SIZELIMIT,RO', '--associated', volume]
+  const args = ['--json', '--output', 'NAME,OFFSET,SIZELIMIT,RO,BACK-INO', '--associated', volume]
   const listed = await runSystemProgram('losetup', args, options)
-  return listed === '' ? [] : (JSON.parse(listed) as { loopdevices: ListedLoop[] }).loopdevices
+  const loops = listed === '' ? [] : (JSON.parse(listed) as { loopdevices: ListedLoop[] }).loopdevices
+  return loops.filter((loop) => loop['back-ino'] !== null)
 }
 
 function overlaps({ offset, size }: VolumeRange, loop: ListedLoop): boolean {

@@ -13,15 +13,40 @@ export interface MountFacts {
   readonly isDead: boolean
 }
 
-/** Looks for mounts that nobody serves, and for those that do not answer. */
-export function checkMounts(mounts: readonly MountFacts[]): Finding[] {
-  const findings = mounts.flatMap((mount) => [...checkDead(mount), ...checkWaiting(mount)])
+/** A loop device over a volume that nobody can serve any more. */
+export interface DeadLoopFacts {
+  readonly device: string
+  readonly file: string
+  /** Where file systems on it are mounted. */
+  readonly mountpoints: readonly string[]
+  /** Devices over it, by name. */
+  readonly holders: readonly string[]
+}
+
+/** Looks for mounts that nobody serves, for file systems on their volumes, and for those that do not answer. */
+export function checkMounts(mounts: readonly MountFacts[], loops: readonly DeadLoopFacts[]): Finding[] {
+  const findings = [
+    ...mounts.flatMap((mount) => [...checkDead(mount), ...checkWaiting(mount)]),
+    ...loops.map(checkLoop),
+  ]
   return findings.length > 0 ? findings : [ok('mounts', `${mounts.length} of sheepfs, none stale or stuck`)]
 }
 
 function checkDead({ mountpoint, isDead }: MountFacts): Finding[] {
   if (!isDead) return []
   return [problem('stale mount', `${mountpoint}: nobody serves it any more`, `umount ${mountpoint}`)]
+}
+
+function checkLoop({ device, file, mountpoints, holders }: DeadLoopFacts): Finding {
+  const where = `${device} over ${file}: nobody can serve it any more`
+  const release = [...holders.map((name) => `take down ${name}`), `losetup --detach ${device}`]
+  if (mountpoints.length === 0) {
+    const mend = `${release.join('; ')}; it goes when the last program that uses it has ended`
+    return warning('dead loop device', where, mend)
+  }
+  const unmount = mountpoints.map((mountpoint) => `umount -l ${mountpoint}`)
+  const mend = [...unmount, ...release, 'mount it again'].join('; ')
+  return problem('dead file system', `${mountpoints.join(', ')} on ${where}`, mend)
 }
 
 function checkWaiting({ mountpoint, connection, waiting, isOwned }: MountFacts): Finding[] {

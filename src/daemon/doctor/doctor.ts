@@ -10,6 +10,7 @@ import { ok, problem, warning, type Finding } from './finding.ts'
 import { gatherAccessFacts, gatherKernelFacts, gatherMountFacts } from './gather-facts.ts'
 import { programVersion } from '../program-version.ts'
 import { readEnvironment } from '../config/environment.ts'
+import { findDeadLoops } from '../system/dead-mount.ts'
 
 export interface Patient {
   /** Undefined: none runs and none was named. */
@@ -35,7 +36,7 @@ export async function examine({ instance, variables, status }: Patient): Promise
     ...start.findings,
     checkDaemon(instance, status, config?.socket_group),
     ...(await checkClusters([...(config?.mount ?? []), ...present])),
-    ...checkMounts(await gatherMountFacts(mounts.map(({ mountpoint }) => mountpoint))),
+    ...(await lookAtMounts(mounts.map(({ mountpoint }) => mountpoint))),
   ]
 }
 
@@ -48,6 +49,13 @@ export async function examineStart(instance: string, variables: NodeJS.ProcessEn
     ...findings,
     ...(await checkClusters(config?.mount ?? [])),
   ]
+}
+
+/** `owned`: mountpoints that a running daemon says are its own. */
+async function lookAtMounts(owned: readonly string[]): Promise<Finding[]> {
+  const dead = await findDeadLoops(({ mountpoint }) => owned.includes(mountpoint))
+  const loops = dead.map(({ mounts, ...loop }) => ({ ...loop, mountpoints: mounts.map(({ target }) => target) }))
+  return checkMounts(await gatherMountFacts(owned), loops)
 }
 
 function unnamed(): Finding {

@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process'
 import { constants, readFileSync } from 'node:fs'
 import { access, readFile } from 'node:fs/promises'
 import { release } from 'node:os'
@@ -6,14 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { MOUNT_TYPE, readMountTable } from '../../fuse/mount-table.ts'
 import { allowsOther, hasFusermount } from '../../fuse/native/preflight.ts'
 import { findWorkerAccount } from '../config/worker-account.ts'
+import { isDeadTree } from '../system/dead-mount.ts'
 import type { AccessFacts } from './check-access.ts'
 import type { KernelFacts } from './check-kernel.ts'
 import type { MountFacts } from './check-mounts.ts'
 
 /** Requests that are there now and still after this long are waiting. */
 const LOOK_AGAIN_MS = 1000
-/** A mountpoint that does not answer within this is not dead, it hangs. */
-const STAT_LIMIT_MS = 2000
 
 export function gatherKernelFacts(): KernelFacts {
   return {
@@ -58,7 +56,7 @@ export async function gatherMountFacts(owned: readonly string[]): Promise<MountF
         connection: minor,
         waiting: first === undefined || second === undefined ? undefined : ([first, second] as const),
         isOwned,
-        isDead: !isOwned && (await isDead(mountpoint)),
+        isDead: !isOwned && (await isDeadTree(mountpoint)),
       }
     }),
   )
@@ -82,21 +80,4 @@ async function waitingOf(connection: number): Promise<number | undefined> {
   } catch {
     return undefined // fusectl is not mounted, or not for this user
   }
-}
-
-/** Asked by another process, which may hang instead of this one. */
-function isDead(mountpoint: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const options = { timeout: STAT_LIMIT_MS, killSignal: 'SIGKILL', env: { ...process.env, LC_ALL: 'C' } } as const
-    const child = execFile('stat', ['--', mountpoint], options, (_error, _stdout, stderr) => {
-      clearTimeout(timer)
-      resolve(stderr.includes('not connected'))
-    })
-    const timer = setTimeout(() => {
-      child.unref() // it hangs in the kernel, where no signal reaches it
-      child.stdout?.destroy()
-      child.stderr?.destroy()
-      resolve(false)
-    }, STAT_LIMIT_MS * 2)
-  })
 }

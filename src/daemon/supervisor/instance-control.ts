@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import type { MountMetrics } from '../../api/mount-metrics.ts'
 import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
 import type { InstanceConfig, MountInput } from '../../api/schema/config.ts'
@@ -20,6 +21,7 @@ import { checkSockets } from '../config/socket-group.ts'
 import type { Instance } from './instance.ts'
 import { checkReload, reloadInstance } from './instance-reload.ts'
 import { type ManagedMount, toTimeoutMs } from './managed-mount.ts'
+import { findOwnDeadLoops } from './stale-mount.ts'
 
 /** Of the daemon, beside its instance. */
 export interface DaemonFacts {
@@ -44,6 +46,7 @@ export class InstanceControl implements Supervisor {
 
   async status(): Promise<Status> {
     const { name, state } = this.instance
+    const dead = await findOwnDeadLoops(name, (tree) => this.instance.serves(tree))
     return {
       instance: name,
       version: this.#facts.version,
@@ -53,6 +56,9 @@ export class InstanceControl implements Supervisor {
       memory: process.memoryUsage.rss(),
       config_file: this.#facts.configFile,
       mounts: await this.mounts(),
+      dead_file_systems: dead.flatMap(({ device, file, mounts }) =>
+        mounts.map(({ target }) => ({ mountpoint: target, device, volume: basename(file) })),
+      ),
     }
   }
 

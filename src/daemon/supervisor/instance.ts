@@ -5,6 +5,7 @@ import type { Event } from '../../api/schema/event.ts'
 import type { Status } from '../../api/schema/status.ts'
 import type { Caller, Force } from '../../api/supervisor.ts'
 import { isSheepfsError, SheepfsError } from '../../errors.ts'
+import type { MountEntry } from '../../fuse/mount-table.ts'
 import type { Logger, LogLevel } from '../../log.ts'
 import { chooseEngine } from '../choose-engine.ts'
 import { parseMount } from '../config/config.ts'
@@ -105,6 +106,11 @@ export class Instance {
   /** False when it was removed meanwhile. */
   has(mount: ManagedMount): boolean {
     return this.#mounts.get(mount.name) === mount
+  }
+
+  /** A tree is one of its mounts. */
+  serves({ minor }: MountEntry): boolean {
+    return this.managed.some(({ keeper }) => keeper.minor === minor)
   }
 
   /** A predecessor has left something mounted. */

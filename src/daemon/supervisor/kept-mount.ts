@@ -6,6 +6,7 @@ import { closeDevice, openDevice } from '../../fuse/kernel/open-device.ts'
 import type { Logger } from '../../log.ts'
 import type { MountDevice } from '../mount/mount-performer.ts'
 import { MountRecord } from '../mount/mount-record.ts'
+import { findLoopsOn, takeDown } from '../system/dead-mount.ts'
 import type { DescriptorStore } from '../system/descriptor-store.ts'
 import { type LeftMount, storeKey } from './left-mounts.ts'
 import type { MountWorkers } from './mount-workers.ts'
@@ -117,7 +118,8 @@ export class KeptMount implements MountDevice {
 
   /** Not of what a worker mounted, which ends with it. */
   async abort(): Promise<void> {
-    await this.#mounted?.mount.abort().catch((error: unknown) => {
+    if (!this.#mounted) return
+    await this.#end(this.#mounted.mount).catch((error: unknown) => {
       this.#log.error(`what waits in the mount may wait for ever: ${errorText(error)}`)
     })
   }
@@ -131,6 +133,9 @@ export class KeptMount implements MountDevice {
     if (!mounted) return
     this.#keeping.store.drop(mounted.key)
     closeDevice(mounted.fd)
+    const isDead = await mounted.mount.isMounted() // somebody else has aborted it
+    const loops = isDead ? await findLoopsOn(mounted.mount).catch(() => []) : []
+    for (const loop of loops) await takeDown(loop, this.#log)
     await mounted.mount.detach().catch((error: unknown) => {
       this.#log.warn({ err: error }, 'the mount has ended, and cannot be taken out of sight')
     })
@@ -198,15 +203,22 @@ export class KeptMount implements MountDevice {
     } catch (error) {
       if (!isSheepfsError(error)) throw error
       this.#log.warn(`ended by force: ${error.message}`)
-      await mount?.abort()
+      if (mount) await this.#end(mount)
     }
+  }
+
+  /** Aborts it, and takes down what is on its volumes, which is dead from then on. */
+  async #end(mount: Endable): Promise<void> {
+    const loops = this.#mounted ? await findLoopsOn(this.#mounted.mount).catch(() => []) : []
+    await mount.abort()
+    for (const loop of loops) await takeDown(loop, this.#log)
   }
 
   /** Takes away what an engine that mounts by itself has left behind when its worker died. */
   async #sweep(): Promise<void> {
     const { spec } = this.#workers
     if (spec.engine === 'kernel') return
-    await takeAway(spec).catch((error: unknown) => {
+    await takeAway(spec, this.#log).catch((error: unknown) => {
       this.#log.warn({ err: error }, 'the mount of the dead worker cannot be taken away')
     })
   }

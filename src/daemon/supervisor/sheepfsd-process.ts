@@ -15,6 +15,7 @@ import { InstanceControl } from './instance-control.ts'
 import { leaveMounts, startMounts, stopMounts } from './instance-life.ts'
 import { type Beginning, beginInstance } from './instance-start.ts'
 import { connectServiceManager, type ServiceManager } from './service-manager.ts'
+import { clearDeadLoops } from './stale-mount.ts'
 import { statusText } from './status-text.ts'
 
 const GROUP_MODE = 0o660
@@ -140,8 +141,10 @@ class Daemon {
   /** Who has the sockets is the daemon of the instance: nothing is mounted without them. What is mounted already waits for nothing. */
   async #start(): Promise<void> {
     const served = this.#instance.hasLeft ? startMounts(this.#instance, this.#log) : undefined
+    served?.catch(() => undefined) // is heard of below
     this.#listening = this.#listen(this.#instance.config)
     await this.#listening
+    await clearDeadLoops(this.#instance.name, (tree) => this.#instance.serves(tree), this.#log)
     await (served ?? startMounts(this.#instance, this.#log))
   }
 

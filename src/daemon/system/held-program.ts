@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
 import { SheepfsError, errorText } from '../../errors.ts'
-import { oneLine, SYSTEM_ENVIRONMENT } from './system-program.ts'
+import { oneLine, SYSTEM_ENVIRONMENT } from '../../daemon/system/system-program.ts'
 
 /** How long a program may take to let go: one that waits for a cluster takes longer, and lets go then. */
 const RELEASE_LIMIT_MS = 5000

@@ -5,7 +5,7 @@ import { parseMountOptions } from '../../../src/cli/mount/mount-options.ts'
 import { parseMountSource } from '../../../src/cli/mount/mount-source.ts'
 
 const VOLUME = parseMountSource('c/v')
-const mounted = (options: string) => ({ target: '/m', source: 's', fstype: 'ext4', options })
+const mounted = (options: string) => ({ target: '/m', source: 's', fstype: 'ext4', 'maj:min': '7:0', options })
 
 test('a volume is mounted nosuid,nodev; what is given explicitly comes last and wins', () => {
   for (const [given, expected] of [

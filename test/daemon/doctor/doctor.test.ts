@@ -76,14 +76,27 @@ test('a fusermount is one that the engine runs: fusermount3 alone is none', asyn
 
 test('stale and stuck mounts are found, and how to be rid of them', () => {
   const mount: MountFacts = { mountpoint: '/mnt/a', connection: 42, waiting: [0, 0], isOwned: true, isDead: false }
-  assert.deepEqual(brief(checkMounts([])), ['mounts ok'])
-  assert.deepEqual(brief(checkMounts([mount, { ...mount, waiting: [3, 0] }])), ['mounts ok'])
-  assert.deepEqual(brief(checkMounts([{ ...mount, waiting: [3, 4] }])), ['waiting requests warning'])
-  const [stuck] = checkMounts([{ ...mount, isOwned: false, waiting: [1, 1] }])
+  assert.deepEqual(brief(checkMounts([], [])), ['mounts ok'])
+  assert.deepEqual(brief(checkMounts([mount, { ...mount, waiting: [3, 0] }], [])), ['mounts ok'])
+  assert.deepEqual(brief(checkMounts([{ ...mount, waiting: [3, 4] }], [])), ['waiting requests warning'])
+  const [stuck] = checkMounts([{ ...mount, isOwned: false, waiting: [1, 1] }], [])
   assert.match(stuck?.mend ?? '', /echo 1 > \/sys\/fs\/fuse\/connections\/42\/abort; umount \/mnt\/a/)
-  const [stale] = checkMounts([{ ...mount, isOwned: false, isDead: true }])
+  const [stale] = checkMounts([{ ...mount, isOwned: false, isDead: true }], [])
   assert.deepEqual([stale?.check, stale?.mend], ['stale mount', 'umount /mnt/a'])
-  assert.deepEqual(brief(checkMounts([{ ...mount, waiting: undefined }])), ['waiting requests warning'])
+  assert.deepEqual(brief(checkMounts([{ ...mount, waiting: undefined }], [])), ['waiting requests warning'])
+})
+
+test('a loop device that nobody can serve any more is found, and how to be rid of it', () => {
+  const loop = { device: '/dev/loop3', file: '/volume/web01', mountpoints: ['/srv/web', '/srv/b'], holders: ['dm-0'] }
+  assert.deepEqual(checkMounts([], [loop]), [
+    {
+      check: 'dead file system',
+      status: 'problem',
+      detail: '/srv/web, /srv/b on /dev/loop3 over /volume/web01: nobody can serve it any more',
+      mend: 'umount -l /srv/web; umount -l /srv/b; take down dm-0; losetup --detach /dev/loop3; mount it again',
+    },
+  ])
+  assert.deepEqual(brief(checkMounts([], [{ ...loop, mountpoints: [] }])), ['dead loop device warning'])
 })
 
 test('every sheep is asked, and a cluster of which none answers is a problem', { timeout: 30_000 }, async (t) => {

@@ -11,6 +11,8 @@ export interface MountedAt {
   readonly fstype: string
   /** As far as mount(8) remembers them: `x-…` among them. */
   readonly options: string
+  /** Number of the device that it is on, as `7:0`. */
+  readonly 'maj:min': string
 }
 
 /** By these options a mount of a volume is recognized and undone later; mount(8) keeps what begins with `x-`. */
@@ -19,7 +21,7 @@ const DETACH_OPTION = 'x-sheepfs.detach='
 
 /** What is mounted, in the order of mounting. Touches none of it. */
 export async function listMounts(): Promise<readonly MountedAt[]> {
-  const columns = 'TARGET,SOURCE,FSTYPE,OPTIONS'
+  const columns = 'TARGET,SOURCE,FSTYPE,OPTIONS,MAJ:MIN'
   const table = await runSystemProgram('findmnt', [
     '--json',
     '--list',
