@@ -22,6 +22,8 @@ export interface ClusterTreeOptions {
   /** Errors: not-found, locked, not-supported, what the cluster answers. */
   readonly openVolume: (spec: VdiSpec, how: HowToOpen, waiter: Waiter) => Promise<ServedVolume>
   readonly owner: Owner
+  /** Of what is written to switch the mount, or to attach any VDI of the cluster. Default: `owner`. */
+  readonly controlOwner?: Owner
   /** Permission bits of volume files. Default 0600. */
   readonly volumeMode?: number
   readonly cache: CacheOptions
@@ -100,7 +102,7 @@ export class ClusterTree implements Tree {
     return () => this.#listeners.delete(listener)
   }
 
-  #build({ clock, facts, owner, log }: ClusterTreeOptions): Directory {
+  #build({ clock, facts, owner, controlOwner = owner, log }: ClusterTreeOptions): Directory {
     const root = new FixedDirectory(FixedId.root, { clock, owner })
     const directory = (name: 'cluster' | 'node' | 'vdi' | 'config'): FixedDirectory => {
       const made = new FixedDirectory(FixedId[name], { clock, parent: root, owner })
@@ -109,8 +111,9 @@ export class ClusterTree implements Tree {
     }
     const vdi = directory('vdi')
     addClusterFiles({ cluster: directory('cluster'), node: directory('node'), vdi }, { clock, facts, owner })
-    addVdiControls(vdi, { clock, attachments: this.attachments, owner, log })
-    addConfigFiles(directory('config'), { clock, facts, caches: this.caches, owner, log })
+    const controls = { clock, owner: controlOwner, log }
+    addVdiControls(vdi, { ...controls, attachments: this.attachments })
+    addConfigFiles(directory('config'), { ...controls, facts, caches: this.caches })
     root.add('volume', new VolumeDirectory(root, { attachments: this.attachments, owner }))
     return root
   }

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { missing } from './stage/ability.ts'
-import { succeed } from './stage/program.ts'
+import { run, succeed, type Outcome } from './stage/program.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
 import { launchSheepfsd, newPlace, startSheepfsd, tableOf, writeConfig } from './stage/sheepfsd.ts'
 import { Stage } from './stage/stage.ts'
@@ -44,6 +44,35 @@ describe('the user of workers', { skip: missing('fuse', 'root'), timeout: 120_00
       await daemon.stop()
     })
   }
+
+  test('who has the files of a tree uses its volumes, and attaches or switches nothing', async () => {
+    const [volume, other] = [await sheep.createVdi(2 ** 20), await sheep.createVdi(2 ** 20)]
+    const table = await tableOf(stage, MOUNT, sheep, [volume])
+    const daemon = await startSheepfsd(stage, { mounts: [{ ...table, uid: 'nobody', allow_other: true }] })
+    const as = (user: string, script: string): Promise<Outcome> =>
+      run('setpriv', [`--reuid=${user}`, '--clear-groups', 'sh', '-c', `cd ${table.mountpoint} && ${script}`])
+    assert.equal((await as('nobody', `dd if=/dev/zero of=volume/${volume} bs=512 count=1 conv=notrunc`)).status, 0)
+    assert.equal((await as('nobody', 'cat cluster/info vdi/list config/page_cache vdi/mount')).status, 0)
+    for (const script of [
+      `echo ${other} >vdi/mount`,
+      `echo ${volume} >vdi/unmount`,
+      'echo 1 >config/page_cache',
+      'echo 1 >config/object_cache',
+      'echo 127.0.0.1:1 >config/sheep_info',
+      'chown nobody vdi/mount',
+      'chmod 666 vdi/mount',
+      'truncate -s 0 config/sheep_info',
+      'rm -f vdi/mount',
+    ]) {
+      const { status, stderr } = await as('nobody', script)
+      assert.notEqual(status, 0, script)
+      assert.match(stderr, /Permission denied|not permitted/, script)
+    }
+    assert.deepEqual((await daemon.client.mount(MOUNT)).volumes, [volume])
+    assert.equal((await as('root', `echo ${other} >vdi/mount`)).status, 0)
+    assert.deepEqual((await daemon.client.mount(MOUNT)).volumes.toSorted(), [volume, other].toSorted())
+    await daemon.stop()
+  })
 
   for (const user of ['no-such-user', '65534', '../x', '-h']) {
     test(`is not root instead of "${user}", which is none: the daemon does not start`, async () => {

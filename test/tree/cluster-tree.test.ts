@@ -66,6 +66,18 @@ const fails =
   (error: unknown): boolean =>
     isSheepfsError(error, code) && message.test(error.message)
 
+test('what switches a mount belongs to its own owner, whoever the files belong to', async () => {
+  const { tree } = makeTree({ controlOwner: { uid: 0, gid: 0 } })
+  await echo(tree, 'web', 'vdi/mount')
+  const uidOf = async (path: string) => (await find(tree, path)?.attributes())?.uid
+  for (const path of ['vdi/mount', 'vdi/unmount', 'config/page_cache', 'config/object_cache', 'config/sheep_info'])
+    assert.equal(await uidOf(path), 0, path)
+  for (const path of ['config', 'vdi', 'vdi/list', 'cluster/info', 'volume', 'volume/web'])
+    assert.equal(await uidOf(path), 7, path)
+  const alone = await file(makeTree().tree, 'vdi/mount').attributes()
+  assert.equal(alone.uid, 7)
+})
+
 /** A gate that stays shut until it is opened. */
 function shutGate(): { gate: Promise<void>; open: () => void } {
   let open = (): void => undefined

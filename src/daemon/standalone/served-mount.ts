@@ -9,6 +9,7 @@ import type { VolumeFile } from '../../tree/volume-file.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
 import { openVolume } from '../../volume/open-volume.ts'
 import { factsOf } from '../../tree/cluster-facts.ts'
+import { ownAccount } from '../control-owner.ts'
 import { KernelAttributes } from '../kernel-attributes.ts'
 import { realWorld } from '../real-world.ts'
 
@@ -132,7 +133,7 @@ function newTree(cluster: Cluster, spec: MountSpec): ClusterTree {
     clock: cluster.clock,
     facts: factsOf(cluster),
     openVolume: (vdi, how) => openVolume(cluster, vdi, { ...how, log: spec.log }),
-    owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
+    owner: ownAccount(),
     cache: {
       pageCache: spec.pageCache,
       beforePageCache: () => {

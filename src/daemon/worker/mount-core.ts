@@ -16,6 +16,7 @@ import { savedTimes } from '../../tree/file-times.ts'
 import { FIRST_VOLUME_ID, NodeIds } from '../../tree/node-ids.ts'
 import type { VolumeFile } from '../../tree/volume-file.ts'
 import { openVolume } from '../../volume/open-volume.ts'
+import { controlOwner } from '../control-owner.ts'
 import { realWorld } from '../real-world.ts'
 import { attachAtStart, attachLocked } from './attach-at-start.ts'
 import { MOST_FROM_WORKER } from '../ipc/worker-channel.ts'
@@ -104,6 +105,7 @@ export class MountCore {
         })
       },
       owner: { uid: spec.uid, gid: spec.gid },
+      controlOwner: controlOwner(spec.account),
       volumeMode: spec.volumeMode,
       cache: {
         pageCache: state.pageCache,
