@@ -84,7 +84,7 @@ export type LifeEvent =
   | { readonly kind: 'renewed' }
   | { readonly kind: 'not-renewed'; readonly error: SheepfsError }
   | { readonly kind: 'serves'; readonly canResend: boolean }
-  /** The worker has given no sign of life for too long. */
+  /** The worker has given no sign of life for too long, or has taken too much memory; from its start on. */
   | { readonly kind: 'stuck' }
   /**
    * The worker says that its mount is over, or why it cannot serve it; its process ends next. `isHandedOver`: its volumes
@@ -175,6 +175,8 @@ const wasStopped = (life: Life): SheepfsError => closed(life, 'was stopped befor
 /** The worker's last words, for all states that hear of its end in "gone". */
 const noteOver: Entry<'over'> = (life, { error, isHandedOver }) =>
   stay(life, { isOver: error === undefined && !isHandedOver, failure: error })
+
+const killStuck = (life: Life): Step => stay(life, {}, { kind: 'kill' })
 
 const isIgnored = (life: Life): Step => stay(life)
 
@@ -279,6 +281,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
   opening: {
     serves: serve,
     over: noteOver,
+    stuck: killStuck,
     gone: (life, { how }) => {
       const failure = life.failure ?? new SheepfsError('io', `the worker ended with ${how}`)
       const change = { worker: 'none', owes: !life.failure, failure, reason: failure.message } as const
@@ -293,7 +296,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
   serving: {
     over: noteOver,
     gone: mourn,
-    stuck: (life) => stay(life, {}, { kind: 'kill' }),
+    stuck: killStuck,
     restart: (life, { id }) => {
       if (life.canSucceed)
         return go(life, 'handing-over', { reason: 'restarted on demand', deaths: 0 }, { kind: 'hand-over' })
@@ -337,6 +340,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
     serves: serve,
     over: noteOver,
     gone: mourn,
+    stuck: killStuck,
     restart: isIgnored,
     stop: stopUnserved((life) => endNow(life, 'kill')),
     leave: (life) => go(life, 'leaving', {}, { kind: 'kill' }),
@@ -365,7 +369,7 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
     },
     over: noteOver,
     serves: (life) => stay(life, { worker: 'serving' }),
-    stuck: (life) => stay(life, {}, { kind: 'kill' }),
+    stuck: killStuck,
     // unmounting may wait for answers: somebody has to give them
     gone: (life, { how, livedMs }) => {
       if (life.isOver || (life.failure && life.worker === 'serving')) return stay(life, { worker: 'none' })

@@ -61,8 +61,9 @@ export class MountWorkers {
     for (const handle of left?.handles ?? []) this.handles.set(handle.fh, handle)
     this.#log = options.log
     this.#watcher = options.watcher
-    this.#pulse = new WorkerPulse((worker, silentMs) => {
-      this.#log.error({ worker: worker.pid }, `the worker has not answered for ${silentMs / 1000} s: it is stuck`)
+    this.#pulse = new WorkerPulse((worker, why) => {
+      this.#log.error({ worker: worker.pid }, `the worker is stuck: ${why}`)
+      worker.blame(`because ${why}`)
       this.#tellStuck()
     })
     const onSilence = (): void => {
@@ -147,7 +148,6 @@ export class MountWorkers {
         onMessage: (message) => {
           if (worker !== this.#worker) return
           const news = this.#hear(message, isHandedOver)
-          if (news?.kind === 'serves') this.#pulse.start(worker)
           if (news) tell(news)
         },
         onExit: (how) => {
@@ -157,6 +157,7 @@ export class MountWorkers {
       },
     })
     this.#worker = worker
+    this.#pulse.start(worker)
     this.#tellStuck = () => {
       tell({ kind: 'stuck' })
     }

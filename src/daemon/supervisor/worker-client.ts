@@ -69,8 +69,8 @@ export class WorkerClient {
   readonly #watcher: WorkerWatcher
   readonly #log: Logger
   #isGone = false
-  /** How it broke the protocol. */
-  #breach: string | undefined
+  /** Why it was killed, where that is known. */
+  #fault: string | undefined
 
   /** Starts the process, which inherits the device of the mount, where there is one, and its record. */
   constructor(start: WorkerStart, { fds, log, watcher, program = PROGRAM }: WorkerOptions) {
@@ -121,6 +121,11 @@ export class WorkerClient {
   /** Lets a process that does not serve yet end by itself: it gives back what it has locked. It takes some seconds at most. */
   abandon(): void {
     this.#send({ kind: 'abandon' })
+  }
+
+  /** Whoever asks how it ended hears why. */
+  blame(why: string): void {
+    this.#fault ??= why
   }
 
   /** Ends the process now. */
@@ -174,8 +179,8 @@ export class WorkerClient {
     })
     // not "exit", which may come before the last messages
     child.once('close', (code, signal) => {
-      const breach = this.#breach === undefined ? '' : `, for a breach of the protocol: ${this.#breach}`
-      this.#end(`${signal ?? `status ${String(code)}`}${breach}`)
+      const why = this.#fault === undefined ? '' : `, ${this.#fault}`
+      this.#end(`${signal ?? `status ${String(code)}`}${why}`)
     })
     child.on('error', (error) => {
       this.#log.error({ err: error }, 'the worker process could not be started or reached')
@@ -209,7 +214,7 @@ export class WorkerClient {
    * heard any more. So is who sends what cannot be dealt with.
    */
   #breakOff(error: unknown): void {
-    this.#breach = plainLine(errorText(error))
+    this.blame(`for a breach of the protocol: ${plainLine(errorText(error))}`)
     this.#log.error({ worker: this.pid, err: error }, 'the worker broke the protocol of workers: it is killed')
     this.kill()
   }

@@ -1,36 +1,51 @@
+import { readFile } from 'node:fs/promises'
 import type { WorkerClient } from './worker-client.ts'
 
-const INTERVAL_MS = 2000
-/** A worker that does not answer a ping within this time is stuck: a ping needs no cluster. */
-const LIMIT_MS = 10_000
+export interface PulseLimits {
+  readonly intervalMs: number
+  /** A worker that does not answer a ping within this time is stuck: a ping needs no cluster. */
+  readonly answerMs: number
+  /** The same for its first: on a busy host it takes a while until a process runs. */
+  readonly firstAnswerMs: number
+  /** Bytes of memory that no worker needs, with all the volumes it may have. */
+  readonly memory: number
+}
 
-/** Asks a worker again and again whether it still answers. */
+const LIMITS: PulseLimits = { intervalMs: 2000, answerMs: 10_000, firstAnswerMs: 60_000, memory: 2 ** 31 }
+
+/** Looks again and again whether a worker answers, and what memory it takes; from its start on, whether it serves yet or not. */
 export class WorkerPulse {
-  readonly #onStuck: (worker: WorkerClient, silentMs: number) => void
+  readonly #onStuck: (worker: WorkerClient, why: string) => void
+  readonly #limits: PulseLimits
   #worker: WorkerClient | undefined
   #timer: NodeJS.Timeout | undefined
   #lastPong = 0
   #lastBeat = 0
   #askedAt: number | undefined
+  #hasAnswered = false
 
-  /** `onStuck`: once for each LIMIT_MS that a worker does not answer. */
-  constructor(onStuck: (worker: WorkerClient, silentMs: number) => void) {
+  /** `onStuck`: once for each time that a worker does not answer for as long as that, and whenever it has too much memory. */
+  constructor(onStuck: (worker: WorkerClient, why: string) => void, limits = LIMITS) {
     this.#onStuck = onStuck
+    this.#limits = limits
   }
 
   /** False when the worker has not given a sign of life for too long, and nobody has done anything about it. */
   get isAlive(): boolean {
-    return performance.now() - this.#lastPong < LIMIT_MS + 2 * INTERVAL_MS
+    const { answerMs, intervalMs } = this.#limits
+    return performance.now() - this.#lastPong < answerMs + 2 * intervalMs
   }
 
   /** Watches this worker, and the one before no more. */
   start(worker: WorkerClient): void {
     this.stop()
     this.#worker = worker
+    this.#hasAnswered = false
     this.#lastPong = this.#lastBeat = performance.now()
     this.#timer = setInterval(() => {
       this.#beat(worker)
-    }, INTERVAL_MS)
+      void this.#weigh(worker)
+    }, this.#limits.intervalMs)
     this.#timer.unref()
   }
 
@@ -41,15 +56,17 @@ export class WorkerPulse {
   }
 
   #beat(worker: WorkerClient): void {
+    const { intervalMs, answerMs, firstAnswerMs } = this.#limits
+    const limitMs = this.#hasAnswered ? answerMs : firstAnswerMs
     const now = performance.now()
-    const wasAway = now - this.#lastBeat > 2 * INTERVAL_MS
+    const wasAway = now - this.#lastBeat > 2 * intervalMs
     this.#lastBeat = now
     if (this.#askedAt === undefined) this.#ask(worker, now)
     else if (wasAway)
       this.#askedAt = now // it is this process that stood still: the answer may have come meanwhile
-    else if (now - this.#askedAt > LIMIT_MS) {
+    else if (now - this.#askedAt > limitMs) {
       this.#askedAt = undefined
-      this.#onStuck(worker, LIMIT_MS)
+      this.#onStuck(worker, `it has not answered for ${limitMs / 1000} s`)
     }
   }
 
@@ -58,8 +75,21 @@ export class WorkerPulse {
     const onPong = (): void => {
       if (worker !== this.#worker) return
       this.#askedAt = undefined
+      this.#hasAnswered = true
       this.#lastPong = performance.now()
     }
     worker.call('ping').then(onPong, onPong)
   }
+
+  async #weigh(worker: WorkerClient): Promise<void> {
+    const memory = await memoryOf(worker.pid)
+    if (worker !== this.#worker || memory <= this.#limits.memory) return
+    this.#onStuck(worker, `it has taken ${memory} bytes of memory, expected at most ${this.#limits.memory}`)
+  }
+}
+
+/** As the kernel has it, whatever the process says. 0: it is gone. */
+async function memoryOf(pid: number | undefined): Promise<number> {
+  const status = await readFile(`/proc/${String(pid)}/status`, 'utf8').catch(() => '')
+  return 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0)
 }

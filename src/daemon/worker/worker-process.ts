@@ -108,6 +108,11 @@ async function serve(start: WorkerStart, channel: Channel): Promise<void> {
     },
     handOver: async () => worker?.handOver(),
   })
+  const answerPing = (message: ToWorker): void => {
+    if (message.kind === 'call' && message.method === 'ping')
+      channel.send({ kind: 'answer', id: message.id, value: undefined })
+  }
+  channel.on('message', answerPing) // until it can be called
   try {
     record.begin(start)
     if (start.spec.account) become(start.spec.account)
@@ -118,6 +123,7 @@ async function serve(start: WorkerStart, channel: Channel): Promise<void> {
     }
     const serving = (worker = await MountWorker.start(start, { log, send, abandoned: starting.signal }))
     if (!channel.isOpen) await serving.abandon()
+    channel.off('message', answerPing)
     const answers = new CallAnswers(serving, (message) => channel.send(message))
     channel.on('message', (message) => {
       answers.hear(message)

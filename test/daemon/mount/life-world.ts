@@ -171,7 +171,8 @@ export class LifeWorld {
     const served = [...this.#workers].find(({ state }) => state === 'serving')
     const connection = this.#supervisor.connection
     if (trouble === 'crash') for (const worker of this.#workers) this.#die(worker, 'SIGSEGV')
-    if (trouble === 'stuck' && served) served.news.push({ kind: 'stuck' })
+    const watched = [...this.#workers].find(({ state }) => state === 'serving' || state === 'starting')
+    if (trouble === 'stuck') watched?.news.push({ kind: 'stuck' })
     if (trouble === 'umount' && connection && served && !this.#isBusy) connection.isMounted = false
     if (trouble === 'abort' && connection) connection.isAborted = true
     if (trouble === 'busy') this.#isBusy = !this.#isBusy
