@@ -26,7 +26,7 @@ export const LOOK_COMMANDS: readonly Command[] = [
           : [`the worker of ${name} is sheepfs ${worker.version}\n`],
       )
       const own = `${instance} is ${state}: sheepfs ${version}, pid ${pid}, ${byteSizeText(memory)} of memory\n`
-      const head = own + others.join('') + deadText(all.dead_file_systems)
+      const head = own + others.join('') + deadText(all.dead_file_systems) + lackText(all.lacks)
       call.print(status, () => (mounts.length === 0 ? head : `${head}\n${mountTable(mounts)}`))
       return EXIT.done
     },
@@ -100,6 +100,10 @@ function deadText(dead: Status['dead_file_systems'] = []): string {
       `${mountpoint} is dead: it is on ${device}, and nobody can serve ${volume} to it any more. Mount it again\n`,
   )
   return lines.join('')
+}
+
+function lackText(lacks: Status['lacks'] = []): string {
+  return lacks.map(({ missing, matters }) => `${missing}: ${matters}\n`).join('')
 }
 
 function mountTable(mounts: readonly Mount[]): string {

@@ -98,6 +98,7 @@ export class FakeSupervisor implements Supervisor {
       memory: 50 * 2 ** 20,
       config_file: '/etc/sheepfs/cluster1.toml',
       mounts: await this.mounts(),
+      lacks: [],
       dead_file_systems: [],
     }
   }

@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test'
 import { addressText } from '../../src/sheep/address.ts'
 import { findMount } from '../../src/fuse/mount-table.ts'
 import { missing } from './stage/ability.ts'
-import { succeed } from './stage/program.ts'
+import { type Outcome, run, succeed } from './stage/program.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
 import { removeMount } from './stage/sheepfs.ts'
 import { launchSheepfsd, newPlace, startSheepfsd, tableOf, writeConfig } from './stage/sheepfsd.ts'
@@ -28,6 +28,7 @@ async function childrenOf(pid = 0): Promise<number[]> {
 async function ended(pid: number): Promise<void> {
   while (existsSync(`/proc/${pid}`)) await delay(20)
 }
+const SHEEPFSCTL = join(import.meta.dirname, '../../src/cli/sheepfsctl.js')
 
 describe('a daemon that ends', NEEDS, () => {
   const stage = new Stage()
@@ -162,6 +163,20 @@ describe('a daemon that ends', NEEDS, () => {
     while ((await findMount(table.mountpoint)) === undefined) await delay(20)
     assert.equal(await daemon.stop(), 0)
     assert.equal(await findMount(table.mountpoint), undefined)
+  })
+
+  test('by hand says in its log, its status and to the doctor what ends with it', async () => {
+    const daemon = await startSheepfsd(stage, { mounts: [await tableOf(stage, MOUNT, sheep, [])] })
+    const said = 'systemd has not started the daemon: mounts, and all that is open in them, end with the daemon'
+    assert.ok(daemon.log().includes(said))
+    assert.match((await daemon.client.status()).lacks?.[0]?.mend ?? '', /^systemctl start/)
+    const place = [`SHEEPFS_CONFIG=${daemon.place.configFile}`, `SHEEPFS_RUNTIME_DIR=${daemon.place.runtimeDirectory}`]
+    const ask = (command: string): Promise<Outcome> =>
+      run('env', [...place, process.execPath, SHEEPFSCTL, '--instance', 'test', command])
+    assert.ok((await ask('status')).stdout.includes(`\n${said}`))
+    assert.ok((await ask('doctor')).stdout.includes(`WARNING  host: ${said}`))
+    assert.equal(await daemon.stop(), 0)
+    assert.match((await ask('doctor')).stdout, /^(?:ok|WARNING) +host: /m) // of what the unit would have
   })
 
   test('is the only one of its instance while it lives', async () => {

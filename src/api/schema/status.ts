@@ -19,6 +19,14 @@ const DEAD_FILE_SYSTEMS = Type.Optional(
   }),
 )
 
+/** Something that the host of a daemon does not give it. */
+export const Lack = Type.Object({
+  missing: Type.String(),
+  matters: Type.String({ description: 'what comes of that, and when' }),
+  mend: Type.String(),
+})
+export type Lack = Static<typeof Lack>
+
 export const Status = Type.Object({
   instance: Name,
   version: Type.String(),
@@ -29,6 +37,9 @@ export const Status = Type.Object({
   config_file: Type.Union([Type.String(), Type.Null()]),
   mounts: Type.Array(Mount),
   dead_file_systems: DEAD_FILE_SYSTEMS,
+  lacks: Type.Optional(
+    Type.Array(Lack, { description: 'what the host does not give the daemon. Version 0.1.0 does not say' }),
+  ),
 })
 export type Status = Static<typeof Status>
 

@@ -7,7 +7,7 @@ import { checkMounts } from './check-mounts.ts'
 import { checkClusters } from './check-sheep.ts'
 import { checkStart } from './check-start.ts'
 import { ok, problem, warning, type Finding } from './finding.ts'
-import { gatherAccessFacts, gatherKernelFacts, gatherMountFacts } from './gather-facts.ts'
+import { gatherAccessFacts, gatherKernelFacts, gatherLacks, gatherMountFacts } from './gather-facts.ts'
 import { programVersion } from '../program-version.ts'
 import { readEnvironment } from '../config/environment.ts'
 import { findDeadLoops } from '../system/dead-mount.ts'
@@ -35,6 +35,7 @@ export async function examine({ instance, variables, status }: Patient): Promise
     ...checkAccess(await gatherAccessFacts(environment.workerUser, wantsAllowOther)),
     ...start.findings,
     checkDaemon(instance, status, config?.socket_group),
+    ...checkLacks(status instanceof Error ? await gatherLacks(instance) : status.lacks),
     ...(await checkClusters([...(config?.mount ?? []), ...present])),
     ...(await lookAtMounts(mounts.map(({ mountpoint }) => mountpoint))),
   ]
@@ -49,6 +50,12 @@ export async function examineStart(instance: string, variables: NodeJS.ProcessEn
     ...findings,
     ...(await checkClusters(config?.mount ?? [])),
   ]
+}
+
+/** What a daemon says of itself, or what it would: one of version 0.1.0 does not say. */
+function checkLacks(lacks: Status['lacks']): Finding[] {
+  if (lacks?.length === 0) return [ok('host', 'gives all that mounts need to outlive the daemon')]
+  return (lacks ?? []).map(({ missing, matters, mend }) => warning('host', `${missing}: ${matters}`, mend))
 }
 
 /** `owned`: mountpoints that a running daemon says are its own. */

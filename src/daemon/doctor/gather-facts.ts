@@ -2,9 +2,13 @@ import { constants, readFileSync } from 'node:fs'
 import { access, readFile } from 'node:fs/promises'
 import { release } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Lack } from '../../api/schema/status.ts'
 import { MOUNT_TYPE, readMountTable } from '../../fuse/mount-table.ts'
 import { allowsOther, hasFusermount } from '../../fuse/native/preflight.ts'
 import { findWorkerAccount } from '../config/worker-account.ts'
+import { libcOnDemand } from '../system/libc.ts'
+import { readServiceUnit } from '../system/service-unit.ts'
+import { storeLack } from '../system/descriptor-store.ts'
 import { isDeadTree } from '../system/dead-mount.ts'
 import type { AccessFacts } from './check-access.ts'
 import type { KernelFacts } from './check-kernel.ts'
@@ -39,6 +43,13 @@ export async function gatherAccessFacts(workerUser: string, wantsAllowOther: boo
     wantsAllowOther,
     workerUser: { name: workerUser, exists },
   }
+}
+
+/** What the unit of an instance would lack, as far as that can be told before it is started. */
+export async function gatherLacks(instance = 'NAME'): Promise<Lack[]> {
+  const { storeRoom } = await readServiceUnit(`sheepfs@${instance}.service`)
+  const hasManager = await may('/run/systemd/system', constants.F_OK)
+  return [storeLack({ hasManager, room: storeRoom, getLibc: libcOnDemand() })].filter((lack) => lack !== undefined)
 }
 
 /** `owned`: mountpoints that running daemons say are theirs. Touches only mounts that are nobody's. */

@@ -6,7 +6,7 @@ import type { Event } from '../../api/schema/event.ts'
 import type { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from '../../api/schema/mount.ts'
 import type { Device, DevicePut } from '../../api/schema/device.ts'
 import type { Reload } from '../../api/schema/reload.ts'
-import type { Status } from '../../api/schema/status.ts'
+import type { Lack, Status } from '../../api/schema/status.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
 import type { Volume, VolumePut } from '../../api/schema/volume.ts'
 import { SharedQuestions } from '../../api/shared-questions.ts'
@@ -27,6 +27,7 @@ import { findOwnDeadLoops } from './stale-mount.ts'
 export interface DaemonFacts {
   readonly version: string
   readonly configFile: string
+  readonly lacks: readonly Lack[]
   readonly log: Logger
 }
 
@@ -56,6 +57,7 @@ export class InstanceControl implements Supervisor {
       memory: process.memoryUsage.rss(),
       config_file: this.#facts.configFile,
       mounts: await this.mounts(),
+      lacks: [...this.#facts.lacks],
       dead_file_systems: dead.flatMap(({ device, file, mounts }) =>
         mounts.map(({ target }) => ({ mountpoint: target, device, volume: basename(file) })),
       ),

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 import type { InstanceConfig } from '../../api/schema/config.ts'
+import type { Lack } from '../../api/schema/status.ts'
 import { errorText, isSheepfsError, SheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import { readConfig } from '../config/config.ts'
@@ -31,6 +32,8 @@ export interface Beginning {
   /** What the file says; the instance begins with what a predecessor has left mounted. */
   readonly wanted: InstanceConfig
   readonly files: InstanceFiles
+  /** What this host does not give. */
+  readonly lacks: readonly Lack[]
 }
 
 /** Takes what a predecessor has left, and what is configured; nothing is mounted by that. Errors: of the configuration. */
@@ -44,10 +47,11 @@ export async function beginInstance({ name, environment, log, inherited }: Given
   await checkTrusted(files.directory)
   const unit = await readServiceUnit()
   await setTimeout(await startPause(files.directory, { isRestarted: unit.restarts > 0, hasLeft }))
-  const getLibc = libcOnDemand(log)
-  becomeIoFlusher(getLibc, log)
+  const getLibc = libcOnDemand()
+  const unprotected = becomeIoFlusher(getLibc)
   const store = openDescriptorStore(process.env['NOTIFY_SOCKET'], unit.storeRoom, { getLibc, log })
-  if (store.lack !== undefined) log.info(`mounts end with this process: ${store.lack}`)
+  const lacks = [store.lack, unprotected].filter((lack) => lack !== undefined)
+  for (const { missing, matters } of lacks) log.warn(`${missing}: ${matters}`)
   const found = await claimLeftMounts(inherited, { store, log })
   const { config, left } = startWith(wanted, found, { saved, instance: name })
   const instance = new Instance({
@@ -57,7 +61,7 @@ export async function beginInstance({ name, environment, log, inherited }: Given
     workerAccount: await accountOf(environment, log),
     logLevel: environment.logLevel,
   })
-  return { instance, wanted, files }
+  return { instance, wanted, files, lacks }
 }
 
 /** The configuration of the file. Where that is wrong, and something is mounted, what held before goes on. */

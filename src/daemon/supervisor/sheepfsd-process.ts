@@ -97,6 +97,7 @@ class Daemon {
     this.#control = new InstanceControl(options.instance, {
       version: options.version,
       configFile: options.files.config,
+      lacks: options.lacks,
       log: options.log,
     })
     this.#log = options.log

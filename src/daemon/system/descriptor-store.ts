@@ -1,3 +1,5 @@
+import type { Lack } from '../../api/schema/status.ts'
+import { errorText } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Libc } from './libc.ts'
 
@@ -10,7 +12,7 @@ const FIRST_INHERITED = 3
  */
 export interface DescriptorStore {
   /** Why nothing outlives this process; undefined where it does. */
-  readonly lack: string | undefined
+  readonly lack: Lack | undefined
   /** Keeps copies of descriptors under a name that nothing has yet: of ASCII characters, and no ":". */
   keep(name: string, fds: readonly number[]): void
   /** Lets go of what is kept under the name. */
@@ -18,23 +20,45 @@ export interface DescriptorStore {
 }
 
 /** Where nothing outlives this process, and why. */
-export function noStore(lack: string): DescriptorStore {
+function noStore(lack: Lack | undefined): DescriptorStore {
   return { lack, keep: () => undefined, drop: () => undefined }
+}
+
+/** Why a service manager keeps nothing for a daemon; undefined where it does. `room`: how many descriptors it takes. */
+export function storeLack({ hasManager, room, getLibc }: StoreFacts): Lack | undefined {
+  const lack = (missing: string, mend: string): Lack => ({
+    missing,
+    matters: 'mounts, and all that is open in them, end with the daemon when it is killed, restarted or upgraded',
+    mend,
+  })
+  if (!hasManager) return lack('systemd has not started the daemon', 'systemctl start sheepfs@NAME')
+  if (room === 0)
+    return lack('the unit has no FileDescriptorStoreMax=', 'take the unit of the package, sheepfs@.service')
+  try {
+    getLibc()
+    return undefined
+  } catch (error) {
+    return lack(errorText(error), 'npm install koffi, where sheepfs is installed')
+  }
+}
+
+interface StoreFacts {
+  readonly hasManager: boolean
+  readonly room: number
+  readonly getLibc: () => Libc
 }
 
 /** The service manager's store, at its socket. `room`: how many descriptors it takes. */
 export function openDescriptorStore(
   socket: string | undefined,
   room: number,
-  { getLibc, log }: { readonly getLibc: () => Libc | undefined; readonly log: Logger },
+  { getLibc, log }: { readonly getLibc: () => Libc; readonly log: Logger },
 ): DescriptorStore {
-  if (socket === undefined) return noStore('no service manager has started this process')
-  if (room === 0) return noStore('the unit has no FileDescriptorStoreMax=')
-  const libc = getLibc()
-  if (!libc) return noStore('koffi cannot be loaded')
+  const lack = storeLack({ hasManager: socket !== undefined, room, getLibc })
+  if (socket === undefined || lack) return noStore(lack)
   const tell = (text: string, fds: readonly number[]): void => {
     try {
-      libc.sendDescriptors(socket, text, fds)
+      getLibc().sendDescriptors(socket, text, fds)
     } catch (error) {
       log.error({ err: error, text }, 'the service manager could not be told of the descriptors of a mount')
     }

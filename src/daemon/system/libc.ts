@@ -1,6 +1,5 @@
 import { createRequire } from 'node:module'
 import { errorText } from '../../errors.ts'
-import type { Logger } from '../../log.ts'
 
 /*
  * System calls that Node.js has no function for, through the C library of the system (koffi: an FFI that needs no compiler).
@@ -39,20 +38,24 @@ const CMSG_HEADER_SIZE = 16
 const SUN_PATH_SIZE = 108
 
 /**
- * The C library for who needs it: it takes some megabytes. undefined where koffi is not there, or has nothing for this
- * machine: the log says why, once.
+ * The C library for who needs it: it takes some megabytes. Errors, each time: koffi is not there, or has nothing for this
+ * machine.
  */
-export function libcOnDemand(log: Logger): () => Libc | undefined {
-  let loaded: { readonly libc: Libc | undefined } | undefined
-  return () => (loaded ??= { libc: tryLibc(log) }).libc
+export function libcOnDemand(load = loadLibc): () => Libc {
+  let loaded: Libc | Error | undefined
+  return () => {
+    loaded ??= tryLibc(load)
+    if (loaded instanceof Error) throw loaded
+    return loaded
+  }
 }
 
-function tryLibc(log: Logger): Libc | undefined {
+function tryLibc(load: () => Libc): Libc | Error {
   try {
-    return loadLibc()
-  } catch (error) {
-    log.warn(`system calls that need koffi are not made: ${errorText(error)}`)
-    return undefined
+    return load()
+  } catch (cause) {
+    const [why = ''] = errorText(cause).split('\n')
+    return new Error(`koffi cannot be loaded: ${why}`, { cause })
   }
 }
 

@@ -147,6 +147,18 @@ test(
     const second = await examine({ instance: 'cluster1', variables, status: running })
     const mended = second.filter(({ check }) => check === 'configuration' || check === 'daemon')
     assert.deepEqual(brief(mended), ['configuration ok', 'daemon ok'])
+    const lacks = [{ missing: 'koffi', matters: 'mounts end with the daemon', mend: 'npm install koffi' }]
+    const third = await examine({ instance: 'cluster1', variables, status: { ...running, lacks } })
+    const host = {
+      check: 'host',
+      status: 'warning',
+      detail: 'koffi: mounts end with the daemon',
+      mend: 'npm install koffi',
+    }
+    assert.deepEqual(
+      third.filter(({ check }) => check === 'host'),
+      [host],
+    )
   },
 )
 

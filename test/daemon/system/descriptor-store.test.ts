@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { inheritedDescriptors, openDescriptorStore } from '../../../src/daemon/system/descriptor-store.ts'
-import type { Libc } from '../../../src/daemon/system/libc.ts'
+import { type Libc, libcOnDemand } from '../../../src/daemon/system/libc.ts'
 import { silentLogger } from '../../../src/log.ts'
 
 const log = silentLogger()
@@ -29,9 +29,17 @@ describe('the descriptor store', () => {
   })
 
   test('is none without a service manager, room in it, or a way to tell it, and says so', () => {
-    assert.match(openDescriptorStore(undefined, 10, { getLibc: notAsked, log }).lack ?? '', /no service manager/)
-    assert.match(openDescriptorStore('/run/notify', 0, { getLibc: notAsked, log }).lack ?? '', /FileDescriptorStoreMax/)
-    assert.match(openDescriptorStore('/run/notify', 10, { getLibc: () => undefined, log }).lack ?? '', /koffi/)
+    const lackOf = (socket: string | undefined, room: number, getLibc: () => Libc): string => {
+      const { lack } = openDescriptorStore(socket, room, { getLibc, log })
+      assert.match(lack?.matters ?? '', /end with the daemon/)
+      return lack?.missing ?? ''
+    }
+    const none = libcOnDemand(() => {
+      throw new Error("Cannot find module 'koffi'\nRequire stack: …")
+    })
+    assert.match(lackOf(undefined, 10, notAsked), /systemd/)
+    assert.match(lackOf('/run/notify', 0, notAsked), /FileDescriptorStoreMax/)
+    assert.equal(lackOf('/run/notify', 10, none), "koffi cannot be loaded: Cannot find module 'koffi'")
   })
 
   test('that cannot be reached does not end the daemon', () => {
