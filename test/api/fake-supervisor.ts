@@ -239,7 +239,7 @@ export class FakeSupervisor implements Supervisor {
   async unmap(mount: string, name: string): Promise<void> {
     const { path } = await this.device(mount, name)
     const user = this.deviceUsers.get(`${mount}/${name}`)
-    if (user !== undefined) throw new SheepfsError('busy', `volume "${name}": ${path} is in use: by ${user}`)
+    if (user !== undefined) throw new SheepfsError('busy', `volume "${name}": ${path} is in use by ${user}`)
     this.#devices.delete(`${mount}/${name}`)
     this.emit({ type: 'device-unmapped', mount, volume: name })
     await this.detach(mount, name, { force: false })

@@ -75,7 +75,7 @@ test('volumes are mapped to block devices, and who uses one is told', limit, asy
     code: EXIT.conflict,
     out: 'unmapped db01@nightly\n',
     errors:
-      'sheepfsctl: volume "web01": /dev/loop0 is in use: by the mount /srv/web01\n' +
+      'sheepfsctl: volume "web01": /dev/loop0 is in use by the mount /srv/web01\n' +
       'sheepfsctl: volume "nope" of mount "cluster1" is not mapped\n',
   })
   assert.equal((await ctl('map', 'web01', '--sector-size', '8K')).code, EXIT.usage)

@@ -48,6 +48,24 @@ test('what is fixed while mounted takes a new mount, and the rest comes with it'
   )
 })
 
+test('what is a device is attached for it, and given back in the other order', () => {
+  const change = (kind: string, volume: string) => ({ kind, name: 'b', volume })
+  const from = { ...b, volumes: ['v1'], devices: ['v1', 'v2'] }
+  assert.deepEqual(diffConfig(config(from), config({ ...b, volumes: ['v2'], devices: ['v3', 'v4'] })), [
+    change('unmap', 'v1'),
+    change('unmap', 'v2'),
+    change('detach', 'v1'),
+    change('attach', 'v3'),
+    change('attach', 'v4'),
+    change('map', 'v3'),
+    change('map', 'v4'),
+  ])
+  assert.deepEqual(diffConfig(config(from), config({ ...b, volumes: ['v1', 'v2'] })), [
+    change('unmap', 'v1'),
+    change('unmap', 'v2'),
+  ])
+})
+
 test('sockets are changed by themselves', () => {
   const from = { ...config(), socket_group: undefined }
   const to = { ...config(), socket_group: 'disk', observer_socket: true }

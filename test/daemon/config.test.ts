@@ -37,6 +37,7 @@ test('a short configuration gets its defaults, and everything in its canonical f
         object_cache: false,
         write_back: true,
         volumes: ['ab'],
+        devices: [],
         allow_other: false,
         uid: 0,
         gid: 0,

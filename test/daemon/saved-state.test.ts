@@ -46,6 +46,12 @@ const OF_0_1_0 = `{
 }
 `
 
+/** What that version had not has its default. */
+function stateOf010(): SavedState {
+  const { mounts, volumes } = JSON.parse(OF_0_1_0) as SavedState
+  return { mounts: mounts.map((mount) => ({ ...mount, devices: [] })), volumes }
+}
+
 describe('the saved state', () => {
   let folder: string
   let path: string
@@ -109,11 +115,11 @@ describe('the saved state', () => {
 
   test('of version 0.1.0 is taken over', async () => {
     await writeFile(path, OF_0_1_0)
-    assert.deepEqual(await readSavedState(path, log), JSON.parse(OF_0_1_0))
+    assert.deepEqual(await readSavedState(path, log), stateOf010())
   })
 
   test('of a later version counts for what both versions know', async () => {
-    const { mounts, volumes } = JSON.parse(OF_0_1_0) as SavedState
+    const { mounts, volumes } = stateOf010()
     await writeFile(path, JSON.stringify({ version: 9, mounts, volumes: { m: [{ vdi: 'v' }] }, served: [], more: 1 }))
     assert.deepEqual(await readSavedState(path, log), { mounts, volumes: {} })
     const served = {

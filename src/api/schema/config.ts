@@ -33,6 +33,10 @@ const defaulted = {
     true,
   ),
   volumes: Type.Array(VolumeNameText, { default: [], description: 'a list of the volumes that are always attached' }),
+  devices: Type.Array(VolumeNameText, {
+    default: [],
+    description: 'a list of the volumes that are always mapped to block devices',
+  }),
   allow_other: flag('true or false: whether other users than the owner get in', false),
   uid: account('user'),
   gid: account('group'),

@@ -26,6 +26,9 @@ export function stepOf(change: ConfigChange): ReloadStep {
     case 'attach':
     case 'detach':
       return { mount: change.name, effect: 'online', text: `${change.kind}ed ${change.volume}` }
+    case 'map':
+    case 'unmap':
+      return { mount: change.name, effect: 'online', text: `${change.kind}ped ${change.volume}` }
     case 'cache':
       return { mount: change.name, effect: 'online', text: settingsText(change.patch) }
     case 'sheep':

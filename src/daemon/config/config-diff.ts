@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { InstanceConfig, MountConfig } from '../../api/schema/config.ts'
 import type { CachePatch } from '../../api/schema/mount.ts'
+import { configuredVolumes } from './configured-volumes.ts'
 
 /** One step of a reload. Mounts are named; what stands at `mount` is how it shall be. */
 export type ConfigChange =
@@ -11,7 +12,7 @@ export type ConfigChange =
   | { readonly kind: 'remount'; readonly mount: MountConfig; readonly keys: readonly (keyof MountConfig)[] }
   /** `keys` are fixed for as long as a worker lives: restart it under the mount. */
   | { readonly kind: 'restart-worker'; readonly mount: MountConfig; readonly keys: readonly (keyof MountConfig)[] }
-  | { readonly kind: 'detach' | 'attach'; readonly name: string; readonly volume: string }
+  | { readonly kind: 'detach' | 'attach' | 'unmap' | 'map'; readonly name: string; readonly volume: string }
   | { readonly kind: 'cache'; readonly name: string; readonly patch: CachePatch }
   | { readonly kind: 'sheep'; readonly name: string; readonly addresses: string[] }
   | { readonly kind: 'io-timeout'; readonly name: string; readonly ioTimeout: MountConfig['io_timeout'] }
@@ -61,7 +62,9 @@ function diffMount(from: MountConfig, to: MountConfig): ConfigChange[] {
   const fixed = FIXED_WHILE_MOUNTED.filter(changed)
   if (fixed.length > 0) return [{ kind: 'remount', mount: to, keys: fixed }]
   const changes: ConfigChange[] = []
-  for (const volume of missingIn(to.volumes, from.volumes)) changes.push({ kind: 'detach', name, volume })
+  const [before, after] = [configuredVolumes(from), configuredVolumes(to)]
+  for (const volume of missingIn(to.devices, from.devices)) changes.push({ kind: 'unmap', name, volume })
+  for (const volume of missingIn(after, before)) changes.push({ kind: 'detach', name, volume })
   if (changed('sheep')) changes.push({ kind: 'sheep', name, addresses: to.sheep })
   if (changed('io_timeout')) changes.push({ kind: 'io-timeout', name, ioTimeout: to.io_timeout })
   const patch = {
@@ -71,7 +74,8 @@ function diffMount(from: MountConfig, to: MountConfig): ConfigChange[] {
   if (Object.keys(patch).length > 0) changes.push({ kind: 'cache', name, patch })
   const inWorker = FIXED_IN_WORKER.filter(changed)
   if (inWorker.length > 0) changes.push({ kind: 'restart-worker', mount: to, keys: inWorker })
-  for (const volume of missingIn(from.volumes, to.volumes)) changes.push({ kind: 'attach', name, volume })
+  for (const volume of missingIn(before, after)) changes.push({ kind: 'attach', name, volume })
+  for (const volume of missingIn(from.devices, to.devices)) changes.push({ kind: 'map', name, volume })
   return changes
 }
 

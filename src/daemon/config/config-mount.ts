@@ -28,8 +28,13 @@ export function resolveMount(table: MountDefaulted, context: MountContext, compl
     gid: idOf('gid', 'group', table.gid, complain),
     mountpoint: canonicalMountpoint(table.mountpoint, complain),
     sheep: table.sheep ? canonicalAddresses(table.sheep, complain) : [...(context.sheep ?? [])],
-    volumes: canonicalList(table.volumes, 'volumes', (text) => parseVolumeName(text).text, complain),
+    volumes: canonicalVolumes('volumes', table.volumes, complain),
+    devices: canonicalVolumes('devices', table.devices, complain),
   }
+}
+
+function canonicalVolumes(key: 'volumes' | 'devices', list: readonly string[], complain: Complain): string[] {
+  return canonicalList(list, key, (text) => parseVolumeName(text).text, complain)
 }
 
 /** Addresses in their canonical form. */

@@ -1,6 +1,6 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { Type, type Static } from 'typebox'
-import { Check } from 'typebox/value'
+import { Check, Default } from 'typebox/value'
 import { type InstanceConfig, MountDefaulted } from '../../api/schema/config.ts'
 import { Name, SheepAddresses, VolumeNameText } from '../../api/schema/scalars.ts'
 import type { Logger } from '../../log.ts'
@@ -49,7 +49,8 @@ const EMPTY: SavedState = { mounts: [], volumes: {} }
 /** Reads the state of a predecessor; a file that is missing or broken counts as none, and so does a part that is broken. */
 export async function readSavedState(path: string, log: Logger): Promise<SavedState> {
   try {
-    const saved: unknown = JSON.parse(await readFile(path, 'utf8'))
+    // an earlier version has not every key of a mount
+    const saved: unknown = Default(SavedState, JSON.parse(await readFile(path, 'utf8')))
     if (!Check(SavedState, saved))
       log.warn(`${path} is not understood: what was added at run time is not all there again`)
     return typeof saved === 'object' && saved !== null ? partsOf(saved) : EMPTY

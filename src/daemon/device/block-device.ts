@@ -4,7 +4,7 @@ import { errorText, SheepfsError } from '../../errors.ts'
 import { runToEnd } from '../../fuse/run-to-end.ts'
 import { deviceUsers } from './device-users.ts'
 import { isLoopFreed, listLoops } from './loop-device.ts'
-import { readLoops, type LoopState } from './loop-table.ts'
+import { backingFile, readLoops, type LoopState } from './loop-table.ts'
 import { readPartitions, type PartitionTable } from './partition-table.ts'
 import { oneLine, runSystemProgram } from '../system/system-program.ts'
 
@@ -48,26 +48,26 @@ export async function mapVolume(file: string, options: MapOptions): Promise<{ lo
   const sectors = ['--sector-size', String(sectorSize ?? table.sectorSize)]
   const flags = ['--direct-io=on', '--partscan', ...sectors, ...(isReadOnly ? ['--read-only'] : [])]
   const path = (await runSystemProgram('losetup', ['--find', '--show', ...flags, file])).trim()
-  const loop = await withPartitions(path, table).catch(async (error: unknown) => {
-    await detach(path)
+  const loop = await findLoop(path)
+  try {
+    signal.throwIfAborted()
+    await addPartitions(loop, table)
+    return { loop: await findLoop(path), isNew: true }
+  } catch (error) {
+    await dropDevice(loop)
     throw error
-  })
-  if (loop && !signal.aborted) return { loop, isNew: true }
-  await detach(path)
-  signal.throwIfAborted()
-  throw new SheepfsError('io', `${path} was taken away as soon as it was there`)
+  }
 }
 
 /** The kernel finds the partitions itself, where it knows this kind of table. */
-async function withPartitions(path: string, table: PartitionTable): Promise<LoopState | undefined> {
-  const loop = await findLoop(path)
-  if (loop?.sectorSize !== table.sectorSize || loop.partitions.length >= table.rows.length) return loop
-  await change('partx', '--update', path)
-  return findLoop(path)
+async function addPartitions({ path, sectorSize, partitions }: LoopState, table: PartitionTable): Promise<void> {
+  if (sectorSize === table.sectorSize && partitions.length < table.rows.length) await change('partx', '--update', path)
 }
 
-async function findLoop(path: string): Promise<LoopState | undefined> {
-  return (await readLoops()).find((loop) => loop.path === path)
+async function findLoop(path: string): Promise<LoopState> {
+  const found = (await readLoops()).find((loop) => loop.path === path)
+  if (found) return found
+  throw new SheepfsError('io', `${path} was taken away as soon as it was there`)
 }
 
 /** Two devices over the same bytes would have two caches. */
@@ -90,12 +90,7 @@ export async function unmapDevice(loop: LoopState, signal: AbortSignal): Promise
   await checkUnused(loop)
   await change('blockdev', '--flushbufs', loop.path)
   signal.throwIfAborted()
-  const claim = await claimDevice(loop)
-  try {
-    await detach(loop.path)
-  } finally {
-    await claim.close()
-  }
+  await detachOpen(loop, await claimDevice(loop))
   if (await isLoopFreed(loop.path, loop.file, FREE_LIMIT_MS)) return
   const users = await deviceUsers(loop)
   throw new SheepfsError('busy', `${loop.path} was opened meanwhile, and goes with its last user${byText(users)}`)
@@ -107,9 +102,18 @@ export async function checkUnused(loop: LoopState): Promise<void> {
   if (users.length > 0) throw new SheepfsError('busy', `${loop.path} is in use${byText(users)}`)
 }
 
-/** What nobody uses any more goes at once, all else with its last user. */
-export async function detach(path: string): Promise<void> {
-  await change('losetup', '--detach', path)
+/** A device that nobody uses goes at once, any other with its last user. Errors: io. */
+export async function dropDevice(loop: LoopState): Promise<void> {
+  await detachOpen(loop, await open(loop.path))
+}
+
+/** As long as somebody has it open, its number is not given to another file. */
+async function detachOpen({ path, file }: LoopState, holder: FileHandle): Promise<void> {
+  try {
+    if ((await backingFile(path)) === file) await change('losetup', '--detach', path)
+  } finally {
+    await holder.close()
+  }
 }
 
 /** The size of the device becomes that of its file. */
@@ -137,5 +141,5 @@ async function claimDevice({ path }: LoopState): Promise<FileHandle> {
 }
 
 function byText(users: readonly string[]): string {
-  return users.length === 0 ? '' : `: by ${users.join(', ')}`
+  return users.length === 0 ? '' : ` by ${users.join(', ')}`
 }

@@ -75,7 +75,7 @@ async function checkVolume(cluster: Cluster, volume: string): Promise<Finding[]>
     return []
   } catch (error) {
     if (!isSheepfsError(error, 'not-found')) return []
-    const mend = `sheepfsctl vdi create ${volume} SIZE, or take it out of volumes in the configuration`
+    const mend = `sheepfsctl vdi create ${volume} SIZE, or take it out of the configuration`
     return [problem(`volume ${volume}`, errorText(error), mend)]
   }
 }

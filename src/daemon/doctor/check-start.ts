@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { groupIdOf } from '../../api/group-id.ts'
 import { checkSocketPath } from '../../api/listen-unix.ts'
@@ -38,6 +39,7 @@ export async function checkStart({ instance, variables }: StartFacts): Promise<S
   const more = [
     ...(await checkSockets({ config, environment, instance, file })),
     ...(await checkMountpoints(config.mount)),
+    ...checkDevices(config.mount),
   ]
   const isFine = more.length === 0
   const fine = isFine ? [ok('configuration', `${file}: ${countText(config.mount.length, 'mount')}`)] : []
@@ -113,6 +115,14 @@ async function checkMountpoints(mounts: readonly MountConfig[]): Promise<Finding
     return problemOf(`mount ${name}`, mend, () => checkMountpointFor(path, names))
   })
   return (await Promise.all(checks)).flat()
+}
+
+const LOOP_CONTROL = '/dev/loop-control'
+
+/** A start does without: they are mapped as soon as they can be. */
+function checkDevices(mounts: readonly MountConfig[]): Finding[] {
+  if (mounts.every(({ devices }) => devices.length === 0) || existsSync(LOOP_CONTROL)) return []
+  return [warning('devices', `there is no ${LOOP_CONTROL}: no volume can be mapped to a block device`, 'modprobe loop')]
 }
 
 async function problemOf(check: string, mend: string, look: () => Promise<void> | void): Promise<Finding[]> {

@@ -1,14 +1,16 @@
+import type { InstanceConfig } from '../../api/schema/config.ts'
 import type { Status } from '../../api/schema/status.ts'
 import { countText } from '../../count-text.ts'
 import { isSheepfsError } from '../../errors.ts'
 import { checkAccess } from './check-access.ts'
 import { checkKernel } from './check-kernel.ts'
 import { checkMounts } from './check-mounts.ts'
-import { checkClusters } from './check-sheep.ts'
+import { checkClusters, type ClusterUse } from './check-sheep.ts'
 import { checkStart } from './check-start.ts'
 import { ok, problem, warning, type Finding } from './finding.ts'
 import { gatherAccessFacts, gatherKernelFacts, gatherLacks, gatherMountFacts } from './gather-facts.ts'
 import { programVersion } from '../program-version.ts'
+import { configuredVolumes } from '../config/configured-volumes.ts'
 import { readEnvironment } from '../config/environment.ts'
 import { findDeadLoops } from '../system/dead-mount.ts'
 
@@ -36,7 +38,7 @@ export async function examine({ instance, variables, status }: Patient): Promise
     ...start.findings,
     checkDaemon(instance, status, config?.socket_group),
     ...checkLacks(status instanceof Error ? await gatherLacks(instance) : status.lacks),
-    ...(await checkClusters([...(config?.mount ?? []), ...present])),
+    ...(await checkClusters([...usesOf(config), ...present])),
     ...(await lookAtMounts(mounts.map(({ mountpoint }) => mountpoint))),
   ]
 }
@@ -48,7 +50,7 @@ export async function examineStart(instance: string, variables: NodeJS.ProcessEn
   return [
     ...checkAccess(await gatherAccessFacts(environment.workerUser, wantsAllowOther)),
     ...findings,
-    ...(await checkClusters(config?.mount ?? [])),
+    ...(await checkClusters(usesOf(config))),
   ]
 }
 
@@ -63,6 +65,10 @@ async function lookAtMounts(owned: readonly string[]): Promise<Finding[]> {
   const dead = await findDeadLoops(({ mountpoint }) => owned.includes(mountpoint))
   const loops = dead.map(({ mounts, ...loop }) => ({ ...loop, mountpoints: mounts.map(({ target }) => target) }))
   return checkMounts(await gatherMountFacts(owned), loops)
+}
+
+function usesOf(config: InstanceConfig | undefined): ClusterUse[] {
+  return (config?.mount ?? []).map((mount) => ({ sheep: mount.sheep, volumes: configuredVolumes(mount) }))
 }
 
 function unnamed(): Finding {

@@ -21,6 +21,7 @@ import { checkSockets } from '../config/socket-group.ts'
 import type { Instance } from './instance.ts'
 import { checkReload, reloadInstance } from './instance-reload.ts'
 import { type ManagedMount, toTimeoutMs } from './managed-mount.ts'
+import { plannedSteps } from './reload-steps.ts'
 import { findOwnDeadLoops } from './stale-mount.ts'
 
 /** Of the daemon, beside its instance. */
@@ -73,12 +74,7 @@ export class InstanceControl implements Supervisor {
 
   async #planReload(): Promise<Reload> {
     const changes = await checkReload(this.instance, await this.#readConfig())
-    const steps = changes.map(stepOf).map((step) => {
-      const open = this.instance.managed.find(({ name }) => name === step.mount)?.keeper.openFiles ?? 0
-      if (step.effect !== 'unmount' || open === 0) return step
-      return { ...step, text: `${step.text}; ${open} open, so the reload would be refused` }
-    })
-    return { steps }
+    return { steps: await plannedSteps(this.instance, changes) }
   }
 
   async #readConfig(): Promise<InstanceConfig> {

@@ -117,6 +117,7 @@ async function stopMount(
   if (state === 'serving') {
     await Promise.race([worker?.call('setIoTimeout', STOP_IO_TIMEOUT_MS).catch(() => undefined), pause(1000)])
   }
+  let inUse = ''
   for (;;) {
     try {
       const gentle = instance.stopMount(mount, { force: false })
@@ -126,7 +127,8 @@ async function stopMount(
       ])
       if (isDone) return
       gentle.catch(() => undefined)
-      log.error({ mount: mount.name }, 'not unmounted in time: ended by force; what was not flushed is lost')
+      const why = inUse === '' ? 'not unmounted in time' : `still in use: ${inUse}`
+      log.error({ mount: mount.name }, `ended by force, what was not flushed is lost: ${why}`)
       break
     } catch (error) {
       if (!isSheepfsError(error, 'busy')) {
@@ -137,6 +139,7 @@ async function stopMount(
         log.error({ mount: mount.name }, `still in use, ended by force: ${error.message}`)
         break
       }
+      inUse = error.message
       await pause(BUSY_PAUSE_MS)
     }
   }

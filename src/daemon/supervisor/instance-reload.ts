@@ -1,8 +1,7 @@
-import { errorText } from '../../errors.ts'
-import type { InstanceConfig } from '../../api/schema/config.ts'
+import { errorText, isSheepfsError, type ErrorCode } from '../../errors.ts'
+import type { InstanceConfig, MountConfig } from '../../api/schema/config.ts'
 import type { Caller } from '../../api/supervisor.ts'
 import type { Logger } from '../../log.ts'
-import { parseVolumeName } from '../../tree/volume-name.ts'
 import { chooseEngine } from '../choose-engine.ts'
 import type { SavedVolume } from '../config/saved-state.ts'
 import { diffConfig, type ConfigChange } from '../config/config-diff.ts'
@@ -10,6 +9,7 @@ import { checkMountpoints } from '../config/mountpoint-check.ts'
 import type { Instance } from './instance.ts'
 import type { InstanceControl } from './instance-control.ts'
 import { serveLater } from './instance-life.ts'
+import { pause } from './pause.ts'
 
 /**
  * Leads an instance to another configuration, which has been checked as a whole, step by step. When a step fails, those
@@ -22,7 +22,7 @@ export async function reloadInstance(
 ): Promise<readonly ConfigChange[]> {
   const { instance } = control
   const from = instance.config
-  const before = stateOf(instance)
+  const before = await stateOf(instance)
   const changes = await checkReload(instance, to)
   try {
     for (const change of changes) {
@@ -61,30 +61,42 @@ export async function checkReload(instance: Instance, to: InstanceConfig): Promi
   return changes
 }
 
+const DETACH_TRIES = 20
+const DETACH_PAUSE_MS = 100
+
 /** What the file says is done for nobody who could go. */
 const NOBODY: Caller = { waits: false, gone: new AbortController().signal }
 
-/** What was attached to each mount before a reload: its volumes, and those of them that no configuration has. */
-type Before = ReadonlyMap<string, { readonly volumes: ReadonlySet<string>; readonly added: readonly SavedVolume[] }>
+/** What a mount had before a reload. */
+interface BeforeMount {
+  readonly volumes: ReadonlySet<string>
+  /** Those of them that no configuration has. */
+  readonly added: readonly SavedVolume[]
+  /** Volumes that were mapped. */
+  readonly devices: ReadonlySet<string>
+}
+type Before = ReadonlyMap<string, BeforeMount>
 
 interface ReloadContext {
   readonly before: Before
   readonly log: Logger
 }
 
-function stateOf(instance: Instance): Before {
-  return new Map(
-    instance.managed.map(({ name, keeper, addedVolumes }) => {
-      const volumes = new Set(keeper.mountState.volumes.map((volume) => volume.name))
-      return [name, { volumes, added: addedVolumes }]
-    }),
-  )
+async function stateOf(instance: Instance): Promise<Before> {
+  const mounts = instance.managed.map(async ({ name, keeper, addedVolumes, devices }) => {
+    const volumes = new Set(keeper.mountState.volumes.map((volume) => volume.name))
+    const mapped = new Set((await devices.list()).map(({ volume }) => volume))
+    return [name, { volumes, added: addedVolumes, devices: mapped }] as const
+  })
+  return new Map(await Promise.all(mounts))
 }
 
-/** What was there before the reload, by whatever way, is not the reload's to take back. */
+/** What was there before the reload, by whatever way, is not the reload's to take back, nor to bring what was not. */
 function wasThere(undo: ConfigChange, before: Before): boolean {
   if (undo.kind === 'remove-mount') return before.has(undo.name)
-  if (undo.kind === 'detach') return before.get(undo.name)?.volumes.has(parseVolumeName(undo.volume).text) === true
+  if (undo.kind === 'detach') return before.get(undo.name)?.volumes.has(undo.volume) === true
+  if (undo.kind === 'unmap') return before.get(undo.name)?.devices.has(undo.volume) === true
+  if (undo.kind === 'map') return before.get(undo.name)?.devices.has(undo.volume) !== true
   return false
 }
 
@@ -124,16 +136,21 @@ async function apply(control: InstanceControl, change: ConfigChange, { before, l
       return control.removeMount(change.name, { force: false })
     case 'remount':
       await control.removeMount(change.mount.name, { force: false })
-      return control.instance.startMount(change.mount, before.get(change.mount.name)?.added)
+      return startAsBefore(control, change.mount, before)
     case 'add-mount':
-      return control.instance.startMount(change.mount, before.get(change.mount.name)?.added)
+      return startAsBefore(control, change.mount, before)
     case 'restart-worker':
       return control.instance.reconfigureMount(change.mount)
     case 'attach':
       await control.attach(change.name, change.volume, {}, NOBODY)
       return
     case 'detach':
-      return control.detach(change.name, change.volume, { force: false }, NOBODY)
+      return detach(control, change)
+    case 'map':
+      await control.map(change.name, change.volume, {}, NOBODY)
+      return
+    case 'unmap':
+      return control.unmap(change.name, change.volume, NOBODY).catch(unless('not-found')) // unmapped by hand
     case 'cache':
       await control.patchCache(change.name, change.patch, NOBODY)
       return
@@ -143,5 +160,35 @@ async function apply(control: InstanceControl, change: ConfigChange, { before, l
     case 'io-timeout':
       await control.patchMount(change.name, { io_timeout: change.ioTimeout }, NOBODY)
       return
+  }
+}
+
+/** With what was attached and mapped at run time. */
+async function startAsBefore(control: InstanceControl, mount: MountConfig, before: Before): Promise<void> {
+  const had = before.get(mount.name)
+  await control.instance.startMount(mount, had?.added)
+  for (const volume of had?.devices ?? []) {
+    const isWanted = mount.devices.includes(volume) || had?.added.some(({ name }) => name === volume) === true
+    if (isWanted) await control.map(mount.name, volume, {}, NOBODY)
+  }
+}
+
+/** A loop device that was let go may hold its volume for a moment longer (docs/fuse-kernel-protocol.md#14). */
+async function detach(control: InstanceControl, { name, volume }: { name: string; volume: string }): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await control.detach(name, volume, { force: false }, NOBODY)
+      return
+    } catch (error) {
+      const isHeld = (await control.instance.find(name).holdersOf(volume)) !== ''
+      if (!isSheepfsError(error, 'busy') || isHeld || tries === DETACH_TRIES) throw error
+      await pause(DETACH_PAUSE_MS)
+    }
+  }
+}
+
+function unless(code: ErrorCode): (error: unknown) => void {
+  return (error) => {
+    if (!isSheepfsError(error, code)) throw error
   }
 }

@@ -162,11 +162,12 @@ export class Instance {
     return mount
   }
 
-  /** Resolves when the mount serves. Errors: why it does not; it is shown as failed then, and may be tried again. */
+  /** Resolves when the mount serves, and its devices are there as far as they can be. Errors: why it does not; it is shown as failed then, and may be tried again. */
   async serve(mount: ManagedMount): Promise<void> {
     await mount.keeper.start()
     this.emit({ type: 'mount-added', mount: mount.name })
     this.#changed()
+    await mount.devices.mapConfigured()
   }
 
   /**

@@ -13,7 +13,7 @@ import { isSheepfsError, SheepfsError } from '../../errors.ts'
 import { addressText, parseAddress } from '../../sheep/address.ts'
 import { WAIT_LIMIT_MS, Waiter } from '../../sheep/waiter.ts'
 import { FIRST_VOLUME_ID } from '../../tree/node-ids.ts'
-import { parseVolumeName } from '../../tree/volume-name.ts'
+import { configuredVolumes } from '../config/configured-volumes.ts'
 import { KernelAttributes } from '../kernel-attributes.ts'
 import { realWorld } from '../real-world.ts'
 import { MountDevices } from './mount-devices.ts'
@@ -237,7 +237,7 @@ export class ManagedMount {
       mountpoint: config.mountpoint,
       engine: this.#options.engine,
       state: this.state,
-      reason: keeper.reason ?? null,
+      reason: keeper.reason ?? this.devices.lack ?? null,
       since: new Date(keeper.sinceMs).toISOString(),
       worker:
         worker?.pid === undefined
@@ -283,7 +283,7 @@ export class ManagedMount {
   }
 
   #configuredVolumes(): Set<string> {
-    return new Set(this.config.volumes.map((name) => parseVolumeName(name).text))
+    return new Set(configuredVolumes(this.config))
   }
 
   #tell(): void {
@@ -319,7 +319,7 @@ function toSpec({ config, engine, workerAccount, logLevel }: ManagedMountOptions
 
 function initialState({ config, volumes }: ManagedMountOptions): MountState {
   const wanted = new Map<string, AttachedVolume>()
-  const fromFile = config.volumes.map((name) => ({ name: parseVolumeName(name).text, readOnly: false }))
+  const fromFile = configuredVolumes(config).map((name) => ({ name, readOnly: false }))
   const added = volumes.map((volume) => ({ ...volume, isOptional: true }))
   for (const volume of [...fromFile, ...added]) {
     if (!wanted.has(volume.name)) wanted.set(volume.name, { ...volume, nodeId: FIRST_VOLUME_ID + wanted.size })

@@ -8,7 +8,7 @@ import { errorText, isSheepfsError, SheepfsError, type ErrorCode } from '../../e
 import type { Logger } from '../../log.ts'
 import { WAIT_LIMIT_MS, Waiter } from '../../sheep/waiter.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
-import { checkUnused, detach, isMapped, mapVolume, takeFileSize, unmapDevice } from '../device/block-device.ts'
+import { checkUnused, dropDevice, isMapped, mapVolume, takeFileSize, unmapDevice } from '../device/block-device.ts'
 import { deviceUsers } from '../device/device-users.ts'
 import { holdOpen } from '../device/loop-device.ts'
 import { readLoops, type LoopState } from '../device/loop-table.ts'
@@ -20,10 +20,15 @@ import type { ManagedMount } from './managed-mount.ts'
 const ATTACH_TRIES = 5
 /** A worker that is about to detach it does so by itself. */
 const LEFT_TO_THE_WORKER = new Set<ErrorCode>(['busy', 'not-found', 'closed', 'unreachable', 'timeout'])
+const RETRY_PAUSE_MS = 3000
 const SIZE_TRIES = 20
 const SIZE_PAUSE_MS = 100
-/** For what nobody waits for. */
-const ENDLESS = new AbortController().signal
+
+/** What is needed of a mount. */
+export type MountOfDevices = Pick<
+  ManagedMount,
+  'name' | 'config' | 'ask' | 'markConfigured' | 'pathOf' | 'kernelKnowsSizes'
+> & { readonly keeper: Pick<ManagedMount['keeper'], 'state'> }
 
 interface MappedVolume {
   readonly volume: string
@@ -35,10 +40,12 @@ interface MappedVolume {
  * detached: the kernel knows all of it, so it outlives every process of sheepfs, and nothing here remembers it.
  */
 export class MountDevices {
-  readonly #mount: ManagedMount
+  readonly #mount: MountOfDevices
   readonly #log: Logger
+  /** Why volumes of the configuration are not mapped. */
+  readonly #lacks = new Map<string, string>()
 
-  constructor(mount: ManagedMount, log: Logger) {
+  constructor(mount: MountOfDevices, log: Logger) {
     this.#mount = mount
     this.#log = log
   }
@@ -63,7 +70,7 @@ export class MountDevices {
       const isReadOnly = options.read_only === true || volume.read_only
       const how = { isReadOnly, sectorSize: options.sector_size, signal }
       try {
-        return await withVolumeLock(volume.path, ENDLESS, () => mapVolume(volume.path, how)).catch(failureOf(text))
+        return await withVolumeLock(volume.path, endless(), () => mapVolume(volume.path, how)).catch(failureOf(text))
       } finally {
         await held.release()
       }
@@ -71,11 +78,55 @@ export class MountDevices {
     return { device: await presentDevice({ volume: text, loop: mapped.loop }), isNew: mapped.isNew }
   }
 
+  /**
+   * Maps what the configuration wants. What cannot be mapped is told, and tried until it can be, or is not wanted any more.
+   * Never rejects.
+   */
+  async mapConfigured(): Promise<void> {
+    await Promise.all(
+      this.#mount.config.devices.map(async (volume) => {
+        const error = await this.#mapFailure(volume)
+        if (error === undefined) return
+        this.#log.error({ volume }, `not mapped to a block device: ${errorText(error)}; tried again until it is`)
+        void this.#mapLater(volume)
+      }),
+    )
+  }
+
+  /** Why what is configured is not mapped; undefined when all is. */
+  get lack(): string | undefined {
+    return [...this.#lacks.values()][0]
+  }
+
+  async #mapLater(volume: string): Promise<void> {
+    do {
+      await pause(RETRY_PAUSE_MS, undefined, { ref: false })
+      if (!this.#wants(volume)) break
+    } while ((await this.#mapFailure(volume)) !== undefined)
+    if (!this.#lacks.delete(volume)) this.#log.info({ volume }, 'mapped to a block device now')
+  }
+
+  #wants(volume: string): boolean {
+    const { keeper, config } = this.#mount
+    return config.devices.includes(volume) && keeper.state !== 'stopping' && keeper.state !== 'ended'
+  }
+
+  async #mapFailure(volume: string): Promise<unknown> {
+    try {
+      await this.map(volume, {}, { waits: false, gone: endless() })
+      this.#lacks.delete(volume)
+      return undefined
+    } catch (error) {
+      this.#lacks.set(volume, errorText(error))
+      return error
+    }
+  }
+
   /** Errors: not-found; as `unmapDevice`; as a `Waiter` when the caller waits no more. */
   async unmap(name: string, caller: Caller): Promise<void> {
     const mapped = await this.#find(name)
     const path = this.#mount.pathOf(mapped.volume)
-    await this.#wait(caller, (signal) => withVolumeLock(path, ENDLESS, () => unmapNamed(mapped, signal)))
+    await this.#wait(caller, (signal) => withVolumeLock(path, endless(), () => unmapNamed(mapped, signal)))
     const detached = this.#mount.ask(caller, 'detach', mapped.volume, { force: false, temporary: true })
     await detached.catch((error: unknown) => {
       if (!isSheepfsError(error) || !LEFT_TO_THE_WORKER.has(error.code)) throw error
@@ -86,7 +137,7 @@ export class MountDevices {
   async unmapAll(): Promise<void> {
     const all = await this.#mapped()
     for (const { volume, loop } of all) await checkUnused(loop).catch(failureOf(volume))
-    for (const mapped of all) await unmapNamed(mapped, ENDLESS)
+    for (const mapped of all) await unmapNamed(mapped, endless())
   }
 
   /** What uses the devices loses them: for a mount that is ended by force. Never rejects. */
@@ -95,7 +146,7 @@ export class MountDevices {
     await Promise.all(
       all.map(async ({ volume, loop }) => {
         this.#log.warn({ volume }, `${loop.path} is taken away`)
-        await detach(loop.path).catch((error: unknown) => {
+        await dropDevice(loop).catch((error: unknown) => {
           this.#log.warn({ volume }, `${loop.path} is left: ${errorText(error)}`)
         })
       }),
@@ -145,7 +196,7 @@ export class MountDevices {
     for (let tries = 1; ; tries++) {
       const volume = await this.#attach(name, options, caller)
       try {
-        return { volume, held: await holdOpen(volume.path, ENDLESS) }
+        return { volume, held: await holdOpen(volume.path, endless()) }
       } catch (error) {
         caller.gone.throwIfAborted()
         if (!isSheepfsError(error, 'io') || tries === ATTACH_TRIES) throw error
@@ -180,6 +231,11 @@ export class MountDevices {
 
 function unmapNamed({ volume, loop }: MappedVolume, signal: AbortSignal): Promise<void> {
   return unmapDevice(loop, signal).catch(failureOf(volume))
+}
+
+/** For what goes on also when nobody waits for it. */
+function endless(): AbortSignal {
+  return new AbortController().signal
 }
 
 /** Throws an error on, with the name of the volume. */
