@@ -1,4 +1,5 @@
 import { fstatSync } from 'node:fs'
+import { printable } from './printable.ts'
 
 /** Priorities of syslog(3), as sd-daemon(3) has them at the start of a line. */
 export const PRIORITY = { fatal: 2, error: 3, warn: 4, info: 6, debug: 7, trace: 7 } as const
@@ -21,5 +22,10 @@ export function withPriority(text: string, priority: number): string {
 
 /** Says on stderr why a program, or a part of it, has failed; to the journal as an error. */
 export function tellError(text: string): void {
+  writeError(printable(text))
+}
+
+/** The same for what may be read, and shown, as it is. */
+export function writeError(text: string): void {
   process.stderr.write(isJournal(2) ? withPriority(text, PRIORITY.error) : text)
 }

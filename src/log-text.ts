@@ -1,3 +1,5 @@
+import { printable } from './printable.ts'
+
 /** What pino writes: `hostname` and the rest of the fields are of whoever logged. */
 interface LogRecord {
   readonly time?: string
@@ -23,21 +25,16 @@ export function logText(json: string, { hasHead }: { readonly hasHead: boolean }
   const details = Object.entries(record)
     .filter(([key]) => !OWN.has(key))
     .map(([key, value]) => ` ${key}=${valueText(value)}`)
-  return `${head}${subject}${printable(msg)}${details.join('')}${errorText(record.err)}\n`
+  return printable(`${head}${subject}${msg}${details.join('')}${errorText(record.err)}\n`)
 }
 
 function errorText(error: LogRecord['err']): string {
   if (error === undefined) return ''
   const { type, message = '', stack = '' } = error
   const frames = type === 'SheepfsError' ? '' : stack.split('\n').slice(1).join('\n')
-  return `: ${printable(message)}${frames === '' ? '' : `\n${frames}`}`
+  return `: ${message}${frames === '' ? '' : `\n${frames}`}`
 }
 
 function valueText(value: unknown): string {
   return typeof value === 'string' && /^[^\s"=\p{Cc}]+$/u.test(value) ? value : JSON.stringify(value)
-}
-
-/** What others have named may hold anything: a message may go on in another line, and do nothing else to a terminal. */
-function printable(text: string): string {
-  return text.replace(/(?!\n)\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1))
 }

@@ -37,7 +37,11 @@ const CROWD_PAUSE_MS = 50
 export interface ClientOptions {
   readonly waits?: boolean
   readonly observerPath?: string
+  readonly present?: Present
 }
+
+/** What is done to everything that is answered. */
+type Present = <T>(value: T) => T
 
 /**
  * The control API, as seen from outside: a method for each route that a program asks. All throw what the daemon answered,
@@ -48,15 +52,17 @@ export class ControlClient {
   readonly #socketPath: string
   readonly #observerPath: string | undefined
   readonly #waits: boolean
+  readonly #present: Present
 
   /**
    * `waits`: for a cluster that does not answer as long as it takes, not for half a minute. `observerPath`: of the socket to
-   * look through where the other may not be used.
+   * look through where the other may not be used. `present`: for who prints what is answered; errors are his to make printable.
    */
-  constructor(socketPath: string, { waits = false, observerPath }: ClientOptions = {}) {
+  constructor(socketPath: string, { waits = false, observerPath, present = (value) => value }: ClientOptions = {}) {
     this.#socketPath = socketPath
     this.#observerPath = observerPath
     this.#waits = waits
+    this.#present = present
   }
 
   status(): Promise<Status> {
@@ -66,13 +72,13 @@ export class ControlClient {
   /** A daemon of version 0.1.0 says nothing of what it has done. */
   async reload({ isDryRun = false }: { readonly isDryRun?: boolean } = {}): Promise<Reload> {
     const answer = await this.#send('POST', '/v1/reload' + (isDryRun ? '?dry_run=true' : ''))
-    return checked(Reload, answer.body ?? { steps: [] })
+    return this.#checked(Reload, answer.body ?? { steps: [] })
   }
 
   async health(): Promise<Health> {
     const answer = await answerOf(await this.#open('GET', '/v1/health', undefined))
     if (answer.status !== 200 && answer.status !== 503) throw problemOf(answer)
-    return checked(Health, answer.body)
+    return this.#checked(Health, answer.body)
   }
 
   async metrics(): Promise<string> {
@@ -86,7 +92,7 @@ export class ControlClient {
     const query = options.mount === undefined ? '' : `?mount=${encodeURIComponent(options.mount)}`
     const response = await this.#open('GET', `/v1/events${query}`, undefined, options.signal)
     if (response.statusCode !== 200) throw problemOf(await answerOf(response))
-    yield* readEvents(response)
+    for await (const event of readEvents(response)) yield this.#present(event)
   }
 
   mounts(): Promise<Mount[]> {
@@ -119,7 +125,7 @@ export class ControlClient {
 
   async attach(mount: string, volume: string, body: VolumePut): Promise<{ volume: Volume; isNew: boolean }> {
     const answer = await this.#exchange('PUT', path`/v1/mounts/${mount}/volumes/${volume}`, body)
-    return { volume: checked(Volume, answer.body), isNew: answer.status === 201 }
+    return { volume: this.#checked(Volume, answer.body), isNew: answer.status === 201 }
   }
 
   async detach(mount: string, volume: string, force: boolean): Promise<void> {
@@ -137,7 +143,7 @@ export class ControlClient {
 
   async map(mount: string, volume: string, body: DevicePut): Promise<{ device: Device; isNew: boolean }> {
     const answer = await this.#exchange('PUT', path`/v1/mounts/${mount}/devices/${volume}`, body)
-    return { device: checked(Device, answer.body), isNew: answer.status === 201 }
+    return { device: this.#checked(Device, answer.body), isNew: answer.status === 201 }
   }
 
   async unmap(mount: string, volume: string): Promise<void> {
@@ -193,12 +199,20 @@ export class ControlClient {
   }
 
   async #ask<T extends TSchema>(schema: T, method: string, url: string, body?: unknown): Promise<Static<T>> {
-    return checked(schema, (await this.#exchange(method, url, body)).body)
+    return this.#checked(schema, (await this.#exchange(method, url, body)).body)
   }
 
   /** What the daemon knows by itself. */
   async #look<T extends TSchema>(schema: T, url: string): Promise<Static<T>> {
-    return checked(schema, (await this.#send('GET', url)).body)
+    return this.#checked(schema, (await this.#send('GET', url)).body)
+  }
+
+  #checked<T extends TSchema>(schema: T, body: unknown): Static<T> {
+    if (Check(schema, body)) return this.#present(body)
+    throw new SheepfsError(
+      'protocol',
+      'the answer of the daemon is not understood: is it another version than this program?',
+    )
   }
 
   /** What takes a cluster. */
@@ -281,14 +295,6 @@ async function textOf(response: IncomingMessage): Promise<string> {
   } catch (cause) {
     throw new SheepfsError('closed', 'the daemon ended while it answered', { cause })
   }
-}
-
-function checked<T extends TSchema>(schema: T, body: unknown): Static<T> {
-  if (Check(schema, body)) return body
-  throw new SheepfsError(
-    'protocol',
-    'the answer of the daemon is not understood: is it another version than this program?',
-  )
 }
 
 function problemOf({ status, body }: Answer): SheepfsError {

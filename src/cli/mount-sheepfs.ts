@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { SheepfsError, errorText } from '../errors.ts'
 import { tellError } from '../journal.ts'
+import { printable } from '../printable.ts'
 import { ExitStatus, exitStatusOf } from './mount/exit-status.ts'
 import { isLoopDevice } from '../daemon/device/loop-device.ts'
 import { backingFile } from '../daemon/device/loop-table.ts'
@@ -25,7 +26,7 @@ async function mount(args: MountArguments, signal: AbortSignal): Promise<void> {
   const found = await findMountAt(directory)
   const undo = new UndoList()
   const tell = (step: string): void => {
-    if (args.isVerbose) process.stdout.write(`mount.sheepfs: ${step}\n`)
+    if (args.isVerbose) process.stdout.write(printable(`mount.sheepfs: ${step}\n`))
   }
   const request = { args, options, directory, signal, undo, tell }
   if (options.isRemount) {

@@ -1,6 +1,7 @@
 import { ControlClient } from '../api/client.ts'
 import { instanceFiles, readEnvironment, type Environment } from '../daemon/config/environment.ts'
 import { errorText } from '../errors.ts'
+import { printable, printableValue } from '../printable.ts'
 import { EXIT, exitCodeOf } from './exit-code.ts'
 import { chooseInstance } from './instance-choice.ts'
 import { programVersion } from '../daemon/program-version.ts'
@@ -17,8 +18,17 @@ export interface RunContext {
   readonly showsProgress: boolean
 }
 
-/** Runs sheepfsctl with the arguments after its name. Resolves with the exit code; never rejects. */
-export async function runSheepfsctl(args: readonly string[], context: RunContext): Promise<number> {
+/**
+ * Runs sheepfsctl with the arguments after its name. Resolves with the exit code; never rejects. Names in a cluster are anybody's:
+ * nothing is written that would do something to a terminal, but for the progress.
+ */
+export async function runSheepfsctl(args: readonly string[], raw: RunContext): Promise<number> {
+  const context = {
+    ...raw,
+    write: (text: string): void => {
+      raw.write(printable(text))
+    },
+  }
   try {
     return await run(args, context)
   } catch (error) {
@@ -28,7 +38,7 @@ export async function runSheepfsctl(args: readonly string[], context: RunContext
 }
 
 function complaint(error: unknown): string {
-  return `sheepfsctl: ${errorText(error)}\n`
+  return `sheepfsctl: ${printable(errorText(error)).replaceAll('\n', '\n  ')}\n`
 }
 
 async function run(
@@ -43,11 +53,12 @@ async function run(
   const environment = readEnvironment(variables)
   const instance = await instanceOf(command.name, values, environment)
   const { controlSocket, observerSocket: observerPath } = instanceFiles(instance ?? '', environment)
-  const client = new ControlClient(controlSocket, { waits: values['wait'] === true, observerPath })
+  const present = values['json'] === true ? <T>(value: T): T => value : printableValue
+  const client = new ControlClient(controlSocket, { waits: values['wait'] === true, observerPath, present })
   // one line that is written over
   let isShown = false
   const showProgress = (text: string): void => {
-    if (showsProgress && (isShown || text !== '')) writeError(`\r\u001b[K${text}`)
+    if (showsProgress && (isShown || text !== '')) writeError(`\r\u001b[K${printableValue(text)}`)
     isShown = text !== ''
   }
   const complain = (error: unknown): void => {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { tellError } from '../journal.ts'
+import { writeError } from '../journal.ts'
 import { runSheepfsctl } from './sheepfsctl-run.ts'
 
 // the reader of a pipe may have had enough: "sheepfsctl events | head"
@@ -7,6 +7,6 @@ process.stdout.once('error', () => process.exit())
 process.exitCode = await runSheepfsctl(process.argv.slice(2), {
   variables: process.env,
   write: (text) => process.stdout.write(text),
-  writeError: tellError,
+  writeError,
   showsProgress: process.stderr.isTTY,
 })

@@ -2,6 +2,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { errorText, isSheepfsError, SheepfsError } from '../errors.ts'
 import { tellError } from '../journal.ts'
+import { printable } from '../printable.ts'
 import { parseOptions } from './parse-options.ts'
 import { programVersion } from '../daemon/program-version.ts'
 
@@ -29,7 +30,7 @@ async function main(): Promise<void> {
   else if (values.version === true) process.stdout.write(`sheepfsd ${programVersion()}\n`)
   else if (values.check === true) {
     const { checkInstances } = await import('./sheepfsd-check.ts')
-    process.exitCode = await checkInstances(positionals, process.env, (text) => process.stdout.write(text))
+    process.exitCode = await checkInstances(positionals, process.env, (text) => process.stdout.write(printable(text)))
   } else {
     // the supervisor moves no data: it had better be small. The flags hold for what is loaded after them
     setFlagsFromString('--optimize-for-size')
