@@ -102,11 +102,12 @@ export class KernelAttributes {
   #run(order: AttributeOrder): Promise<string> {
     return new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [PROGRAM], { env: {}, stdio: ['pipe', 'ignore', 'pipe'] })
+      child.once('error', reject)
+      if (child.pid === undefined) return // it has no streams then
       const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS).unref()
       let complaint = ''
       child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text))
       child.stdin.on('error', () => undefined) // it has ended, and its status says how
-      child.once('error', reject)
       child.once('close', (status) => {
         clearTimeout(limit)
         const isStopped = this.#child !== child

@@ -3,6 +3,8 @@ import { isWithin, readMountTable } from './mount-table.ts'
 
 /** More than this many holders are counted, not named. */
 const NAMED_HOLDERS = 5
+/** Of those that are said to hold something, so many are looked at: a worker may name any number. */
+const MOST_LOOKED_AT = 64
 
 /**
  * Who keeps the mount at this path busy, as far as this user may see, for a message: processes with files or directories
@@ -18,7 +20,7 @@ export async function describeHolders(mountpoint: string, openers: readonly numb
 
 /** Processes, by their pids or those of their threads, for a message; those that have ended are left out. */
 export async function described(pids: readonly number[]): Promise<readonly string[]> {
-  const named = [...new Set(pids)].filter((pid) => pid !== 0)
+  const named = [...new Set(pids)].filter((pid) => pid !== 0).slice(0, MOST_LOOKED_AT)
   const names = await Promise.all(named.map(async (pid) => ({ pid, name: await nameOf(String(pid)) })))
   return names.filter(({ name }) => name !== '').map(({ pid, name }) => `${name} (pid ${pid})`)
 }

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs'
 import { Socket } from 'node:net'
+import { frame } from './frame.ts'
 
 /** What a captured worker can do to its supervisor. */
 export type Deed =
@@ -36,11 +37,4 @@ function perform(deed: Exclude<Deed, 'wait for a call'>): void {
     const bytes = 'say' in deed ? frame(deed.say) : Buffer.from(deed.write, 'base64')
     for (let done = 0; done < (deed.times ?? 1); done++) channel.write(bytes)
   }
-}
-
-function frame(message: unknown): Buffer {
-  const body = Buffer.from(JSON.stringify(message))
-  const header = Buffer.alloc(4)
-  header.writeUInt32LE(body.length)
-  return Buffer.concat([header, body])
 }

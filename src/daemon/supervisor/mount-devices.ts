@@ -44,6 +44,9 @@ export class MountDevices {
   readonly #log: Logger
   /** Why volumes of the configuration are not mapped. */
   readonly #lacks = new Map<string, string>()
+  /** That devices do not have yet, by volume. */
+  readonly #sizes = new Map<string, number>()
+  #growing: Promise<void> | undefined
 
   constructor(mount: MountOfDevices, log: Logger) {
     this.#mount = mount
@@ -154,7 +157,21 @@ export class MountDevices {
   }
 
   /** Resolves when the kernel knows the new size of a volume, and so do the devices over it, mapped or mounted. Never rejects. */
-  async grow(volume: string, size: number): Promise<void> {
+  grow(volume: string, size: number): Promise<void> {
+    this.#sizes.set(volume, size)
+    return (this.#growing ??= this.#growAll())
+  }
+
+  /** One after the other, however often a worker tells. */
+  async #growAll(): Promise<void> {
+    for (const [volume, size] of this.#sizes) {
+      this.#sizes.delete(volume)
+      await this.#growOne(volume, size)
+    }
+    this.#growing = undefined
+  }
+
+  async #growOne(volume: string, size: number): Promise<void> {
     try {
       await this.#mount.kernelKnowsSizes()
       const file = join(await this.#folder(), volume)

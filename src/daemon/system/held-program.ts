@@ -30,11 +30,12 @@ export class HeldProgram {
    */
   static async start(program: string, args: readonly string[], signal: AbortSignal): Promise<HeldProgram> {
     const child = spawn(program, args, { env: SYSTEM_ENVIRONMENT, stdio: 'pipe' })
-    child.stdin.on('error', () => undefined) // it has ended before
-    const [said, complaint] = [firstLine(child), text(child.stderr)]
     const ended = once(child, 'close').catch((cause: unknown) => {
       throw new SheepfsError('not-supported', `${program} cannot be run: ${errorText(cause)}`, { cause })
     })
+    if (child.pid === undefined) await ended // it has no streams then
+    child.stdin.on('error', () => undefined) // it has ended before
+    const [said, complaint] = [firstLine(child), text(child.stderr)]
     const aborted = new Promise<undefined>((resolve) => {
       signal.addEventListener(
         'abort',

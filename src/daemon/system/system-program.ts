@@ -29,6 +29,7 @@ export async function runSystemProgram(
     })
     child.once('close', resolve)
   })
+  if (child.pid === undefined) await ended // it has no streams then
   const output = Promise.all([ended, text(child.stdout), text(child.stderr)])
   const [status, stdout, stderr] = await Promise.race([output, aborted])
   if (status === 0) return stdout

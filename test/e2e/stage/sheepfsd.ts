@@ -42,6 +42,8 @@ export interface SheepfsdOptions {
   readonly workerUser?: string
   /** A folder of programs that come before those of the system. */
   readonly programs?: string
+  /** More of the environment. */
+  readonly variables?: Readonly<Record<string, string>>
   /** Settings of the instance. */
   readonly head?: string
   /** How many descriptors it may have. */
@@ -142,6 +144,7 @@ export async function startSheepfsd(stage: Stage, options: SheepfsdOptions): Pro
 /** Starts it on a configuration that is there already, and does not wait. */
 export function launchSheepfsd(stage: Stage, place: DaemonPlace, options: SheepfsdOptions): Sheepfsd {
   const variables = {
+    ...options.variables,
     SHEEPFS_CONFIG: place.configFile,
     SHEEPFS_RUNTIME_DIR: place.runtimeDirectory,
     SHEEPFS_WORKER_USER: options.workerUser ?? WORKER_USER,
