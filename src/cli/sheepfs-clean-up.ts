@@ -24,6 +24,7 @@ async function takeAwayDeadMounts(instance: string): Promise<void> {
   const { readConfig } = await import('../daemon/config/config.ts')
   const { instanceFiles, readEnvironment } = await import('../daemon/config/environment.ts')
   const { readSavedState } = await import('../daemon/config/saved-state.ts')
+  const { takeInstanceLock } = await import('../daemon/supervisor/instance-lock.ts')
   const { clearDeadLoops, clearStaleMount } = await import('../daemon/supervisor/stale-mount.ts')
   const { createLogger } = await import('../log.ts')
   const log = createLogger({ name: 'sheepfs-clean-up', level: 'info' })
@@ -34,8 +35,14 @@ async function takeAwayDeadMounts(instance: string): Promise<void> {
     () => [],
   )
   const { mounts: added } = await readSavedState(files.state, log)
-  for (const { name, mountpoint } of [...configured, ...added]) await clearStaleMount({ mount: name, mountpoint }, log)
-  await clearDeadLoops(instance, () => false, log)
+  const lock = await takeInstanceLock(instance, files.directory)
+  try {
+    for (const { name, mountpoint } of [...configured, ...added])
+      await clearStaleMount({ mount: name, mountpoint }, log)
+    await clearDeadLoops(instance, () => false, log)
+  } finally {
+    await lock.release()
+  }
 }
 
 try {

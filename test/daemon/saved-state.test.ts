@@ -13,43 +13,23 @@ function stateOf(...names: readonly string[]): SavedState {
   return { mounts: [], volumes: { m: names.map((name) => ({ name, readOnly: false })) } }
 }
 
-/** Byte for byte what version 0.1.0 has written, before states had a version. */
-const OF_0_1_0 = `{
-  "mounts": [
-    {
-      "name": "added",
-      "mountpoint": "/srv/added",
-      "sheep": [
-        "127.0.0.1:7000"
-      ],
-      "engine": "kernel",
-      "page_cache": false,
-      "object_cache": false,
-      "write_back": true,
-      "allow_other": true,
-      "volumes": [],
-      "io_timeout": "forever",
-      "uid": 0,
-      "gid": 0,
-      "mode": "0600"
-    }
-  ],
-  "volumes": {
-    "added": [
-      {
-        "name": "v",
-        "readOnly": false,
-        "isTemporary": false
-      }
-    ]
-  }
-}
-`
+/** Byte for byte what versions have written: 0.1.0, before states had a version, and the second. */
+const WRITTEN = ['0.1.0', 'version-2'] as const
 
-/** What that version had not has its default. */
-function stateOf010(): SavedState {
-  const { mounts, volumes } = JSON.parse(OF_0_1_0) as SavedState
-  return { mounts: mounts.map((mount) => ({ ...mount, devices: [] })), volumes }
+/** In the sources: the compiler copies no JSON. */
+function written(version: (typeof WRITTEN)[number]): Promise<string> {
+  return readFile(join(import.meta.dirname, '../../../test/daemon/saved-states', `${version}.json`), 'utf8')
+}
+
+/** What they had not has its default. */
+async function stateOfVersion(version: (typeof WRITTEN)[number]): Promise<SavedState> {
+  const { mounts, volumes, served } = JSON.parse(await written(version)) as SavedState
+  const completed = (mount: (typeof mounts)[number]): (typeof mounts)[number] => ({ ...mount, devices: [] })
+  return {
+    mounts: mounts.map(completed),
+    volumes,
+    ...(served && { served: { ...served, observer_group: undefined, mount: served.mount.map(completed) } }),
+  }
 }
 
 describe('the saved state', () => {
@@ -113,13 +93,15 @@ describe('the saved state', () => {
     }
   })
 
-  test('of version 0.1.0 is taken over', async () => {
-    await writeFile(path, OF_0_1_0)
-    assert.deepEqual(await readSavedState(path, log), stateOf010())
-  })
+  for (const version of WRITTEN) {
+    test(`of ${version} is taken over`, async () => {
+      await writeFile(path, await written(version))
+      assert.deepEqual(await readSavedState(path, log), await stateOfVersion(version))
+    })
+  }
 
   test('of a later version counts for what both versions know', async () => {
-    const { mounts, volumes } = stateOf010()
+    const { mounts, volumes } = await stateOfVersion('0.1.0')
     await writeFile(path, JSON.stringify({ version: 9, mounts, volumes: { m: [{ vdi: 'v' }] }, served: [], more: 1 }))
     assert.deepEqual(await readSavedState(path, log), { mounts, volumes: {} })
     const served = {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { readFile, symlink } from 'node:fs/promises'
+import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { after, before, describe, test } from 'node:test'
@@ -16,6 +16,7 @@ import { Stage } from './stage/stage.ts'
 
 const MIB = 2 ** 20
 const MOUNT = 'm'
+const SAVED_STATES = join(import.meta.dirname, '../../../test/daemon/saved-states')
 const CLEAN_UP = join(import.meta.dirname, '../../src/cli/sheepfs-clean-up.js')
 const NEEDS = { skip: missing('fuse', 'root'), timeout: 600_000 }
 
@@ -77,6 +78,26 @@ describe('a daemon that ends', NEEDS, () => {
     assert.match(second.log(), /"volume":"passing".*it is left out/)
     assert.equal(await second.stop(), 0)
   })
+
+  for (const version of ['0.1.0', 'version-2']) {
+    test(`leaves a state that this version takes over: written by ${version}`, async () => {
+      const [table, added] = [await tableOf(stage, MOUNT, sheep, []), await stage.mountpoint()]
+      const place = await newPlace(stage)
+      const volume = await sheep.createVdi(MIB)
+      const state = (await readFile(join(SAVED_STATES, `${version}.json`), 'utf8'))
+        .replaceAll('127.0.0.1:7000', addressText(sheep.address))
+        .replaceAll('"/srv/added"', JSON.stringify(added))
+        .replaceAll('"name": "v"', `"name": ${JSON.stringify(volume)}`)
+      await mkdir(join(place.runtimeDirectory, 'test'))
+      await writeFile(join(place.runtimeDirectory, 'test/state.json'), state)
+      const daemon = await startSheepfsd(stage, { mounts: [table], place })
+      stage.defer(() => removeMount(added))
+      const { mountpoint, configured, volumes } = await daemon.serving('added')
+      assert.deepEqual([mountpoint, configured, volumes], [added, false, [volume]])
+      assert.equal((await stat(join(added, 'volume', volume))).size, MIB)
+      assert.equal(await daemon.stop(), 0)
+    })
+  }
 
   test('by SIGKILL leaves a mount that the next one makes anew', async () => {
     const volume = await sheep.createVdi(MIB)
@@ -179,12 +200,40 @@ describe('a daemon that ends', NEEDS, () => {
     assert.match((await ask('doctor')).stdout, /^(?:ok|WARNING) +host: /m) // of what the unit would have
   })
 
+  test('is the only one of its instance also when several start at the same moment', async () => {
+    const mounts = [await tableOf(stage, MOUNT, sheep, [])]
+    const place = await newPlace(stage)
+    await writeConfig(place, mounts)
+    const all = Array.from({ length: 4 }, () => launchSheepfsd(stage, place, { mounts }))
+    const ended = await Promise.all(
+      all.map((daemon) =>
+        Promise.race([once(daemon.child, 'exit'), daemon.logged('"msg":"ready"').catch(() => 'ended')]),
+      ),
+    )
+    assert.equal(ended.filter((end) => end === undefined).length, 1)
+    const first = all[ended.indexOf(undefined)]
+    await Promise.all(
+      all
+        .filter((daemon) => daemon !== first && daemon.child.exitCode === null)
+        .map(({ child }) => once(child, 'exit')),
+    )
+    assert.deepEqual(
+      all.filter((daemon) => daemon !== first).map(({ child }) => child.exitCode),
+      [1, 1, 1],
+    )
+    assert.equal((await first?.client.health())?.status, 'ok')
+    assert.equal(await first?.stop(), 0)
+  })
+
   test('is the only one of its instance while it lives', async () => {
     const mounts = [await tableOf(stage, MOUNT, sheep, [])]
     const first = await startSheepfsd(stage, { mounts })
     const second = launchSheepfsd(stage, first.place, { mounts: [] })
     assert.deepEqual(await once(second.child, 'exit'), [1, null])
-    assert.match(second.log(), /control\.sock/)
+    assert.ok(second.log().includes(`instance "test" has a daemon already: pid ${first.child.pid}`), second.log())
+    const place = [`SHEEPFS_CONFIG=${first.place.configFile}`, `SHEEPFS_RUNTIME_DIR=${first.place.runtimeDirectory}`]
+    const cleanUp = await run('env', [...place, process.execPath, CLEAN_UP, 'test']) // as systemd does for the second
+    assert.match(cleanUp.stderr, /has a daemon already/)
     assert.equal((await first.client.health()).status, 'ok')
     assert.equal(await first.stop(), 0)
   })

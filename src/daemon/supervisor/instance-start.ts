@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 import type { InstanceConfig } from '../../api/schema/config.ts'
 import type { Lack } from '../../api/schema/status.ts'
@@ -7,13 +6,13 @@ import type { Logger } from '../../log.ts'
 import { readConfig } from '../config/config.ts'
 import { instanceFiles, type Environment, type InstanceFiles } from '../config/environment.ts'
 import { readSavedState, SavedStateFile } from '../config/saved-state.ts'
-import { checkTrusted } from '../config/trusted-path.ts'
 import { findWorkerAccount, type WorkerAccount } from '../config/worker-account.ts'
 import { openDescriptorStore } from '../system/descriptor-store.ts'
 import { becomeIoFlusher } from '../system/io-flusher.ts'
 import { libcOnDemand } from '../system/libc.ts'
 import { readServiceUnit } from '../system/service-unit.ts'
 import { Instance } from './instance.ts'
+import { type InstanceLock, takeInstanceLock } from './instance-lock.ts'
 import { claimLeftMounts } from './left-mounts.ts'
 import { startWith } from './start-config.ts'
 import { startPause } from './start-pause.ts'
@@ -34,19 +33,32 @@ export interface Beginning {
   readonly files: InstanceFiles
   /** What this host does not give. */
   readonly lacks: readonly Lack[]
+  /** Held: this is the only daemon of its instance. */
+  readonly lock: InstanceLock
 }
 
-/** Takes what a predecessor has left, and what is configured; nothing is mounted by that. Errors: of the configuration. */
-export async function beginInstance({ name, environment, log, inherited }: Given): Promise<Beginning> {
+/** Takes what a predecessor has left, and what is configured; nothing is mounted by that. Errors: of the configuration; busy. */
+export async function beginInstance(given: Given): Promise<Beginning> {
+  const { name, environment, log, inherited } = given
   for (const unknown of environment.unknown) log.warn(`the environment variable ${unknown} means nothing`)
   const files = instanceFiles(name, environment)
-  const hasLeft = inherited.size > 0
-  const saved = await readSavedState(files.state, log)
-  const wanted = await readWanted({ file: files.config, instance: name }, hasLeft ? saved.served : undefined, log)
-  await mkdir(files.directory, { recursive: true, mode: 0o755 })
-  await checkTrusted(files.directory)
-  const unit = await readServiceUnit()
-  await setTimeout(await startPause(files.directory, { isRestarted: unit.restarts > 0, hasLeft }))
+  const before = inherited.size > 0 ? (await readSavedState(files.state, log)).served : undefined
+  const wanted = await readWanted({ file: files.config, instance: name }, before, log)
+  const lock = await takeInstanceLock(name, files.directory)
+  try {
+    return { ...(await beginAlone(given, { wanted, files })), wanted, files, lock }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+async function beginAlone(
+  { name, environment, log, inherited }: Given,
+  { wanted, files }: Pick<Beginning, 'wanted' | 'files'>,
+): Promise<Pick<Beginning, 'instance' | 'lacks'>> {
+  const [saved, unit] = await Promise.all([readSavedState(files.state, log), readServiceUnit()])
+  await setTimeout(await startPause(files.directory, { isRestarted: unit.restarts > 0, hasLeft: inherited.size > 0 }))
   const getLibc = libcOnDemand()
   const unprotected = becomeIoFlusher(getLibc)
   const store = openDescriptorStore(process.env['NOTIFY_SOCKET'], unit.storeRoom, { getLibc, log })
@@ -61,7 +73,7 @@ export async function beginInstance({ name, environment, log, inherited }: Given
     workerAccount: await accountOf(environment, log),
     logLevel: environment.logLevel,
   })
-  return { instance, wanted, files, lacks }
+  return { instance, lacks }
 }
 
 /** The configuration of the file. Where that is wrong, and something is mounted, what held before goes on. */

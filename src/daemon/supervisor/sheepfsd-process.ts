@@ -56,7 +56,11 @@ async function run({ name, environment, version, log, manager }: RunOptions): Pr
   const beginning = await beginInstance({ name, environment, log, inherited })
   release()
   const { stopTimeoutMs } = environment
-  await new Daemon({ ...beginning, log, manager, version, stopTimeoutMs, early: early.signal }).run()
+  try {
+    await new Daemon({ ...beginning, log, manager, version, stopTimeoutMs, early: early.signal }).run()
+  } finally {
+    await beginning.lock.release()
+  }
 }
 
 /** Returns what gives the signals back. */
