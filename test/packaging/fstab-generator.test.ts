@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { run, succeed } from '../e2e/stage/program.ts'
+import { HOSTILE_LINES, ODD_LINES, type Line } from './fstab-lines.ts'
 
 const GENERATOR = join(import.meta.dirname, '../../../systemd/sheepfs-generator')
 const SYSTEMD_GENERATOR = '/usr/lib/systemd/system-generators/systemd-fstab-generator'
@@ -12,67 +13,8 @@ const NO_SYSTEMD = existsSync('/usr/bin/systemd-escape') ? false : 'systemd is n
 /** A shell each whose echo, expansion and reading differ: /bin/sh is one of them. */
 const SHELLS = ['dash', 'bash'].filter((shell) => existsSync(`/bin/${shell}`))
 
-interface Line {
-  /** FOLDER: one with a link to `real`, and two links that lead to each other. */
-  readonly text: string
-  /** The mount unit that systemd makes of it and that belongs to sheepfs. */
-  readonly unit?: string
-  /** With its service, not by an automount, by another unit, or by hand. */
-  readonly isStarted?: boolean
-}
-
-const started = (text: string, unit: string): Line => ({ text, unit, isStarted: true })
-const tied = (text: string, unit: string): Line => ({ text, unit })
-const ignored = (text: string): Line => ({ text })
-
-const LINES: readonly Line[] = [
-  ignored('# c/x /srv/comment sheepfs defaults 0 0'),
-  ignored('\t # c/x /srv/comment2 sheepfs defaults 0 0'),
-  ignored(''),
-  ignored(' \t'),
-  started('c/x /srv/plain sheepfs _netdev,nofail 0 0', 'srv-plain.mount'),
-  started('c /srv/a-b sheepfs defaults 0 0', 'srv-a\\x2db.mount'),
-  started('c/x /srv/three sheepfs', 'srv-three.mount'),
-  started('c/x /srv/four sheepfs defaults', 'srv-four.mount'),
-  started('\tc/x\t/srv/tabs \t sheepfs\tdefaults\t0\t0 \t', 'srv-tabs.mount'),
-  started('c/x /srv/crlf sheepfs defaults 0 0\r', 'srv-crlf.mount'),
-  started('c/x /srv/crlf4 sheepfs defaults\r', 'srv-crlf4.mount'),
-  ignored('c/x /srv/crlf3 sheepfs\r'), // the type has a carriage return for systemd and mount(8) too
-  started('c/x /srv/a\\040b\\011c\\134d\\\\e\\012f sheepfs', 'srv-a\\x20b\\x09c\\x5cd\\x5ce\\x0af.mount'),
-  started('c/x /srv/\\\\040\\\\\\040\\134040 sheepfs', 'srv-\\x5c040\\x5c\\x20\\x5c040.mount'),
-  started('c/x /srv/o\\055l sheepfs', 'srv-o\\x5c055l.mount'), // not one of getmntent's
-  started('c/x /srv/end\\012 sheepfs', 'srv-end\\x0a.mount'),
-  started('c/a\\040b /srv/source sheepfs', 'srv-source.mount'),
-  started('c/x //srv//slashes/./x/// sheepfs', 'srv-slashes-x.mount'),
-  started('c/x FOLDER/link/below sheepfs', 'FOLDER-real-below.mount'),
-  started('c/x FOLDER/link sheepfs', 'FOLDER-real.mount'),
-  started('c/x FOLDER/round/x sheepfs', 'FOLDER-round-x.mount'),
-  started('c/x /srv/*?[a-z]~ sheepfs', 'srv-\\x2a\\x3f\\x5ba\\x2dz\\x5d\\x7e.mount'),
-  started('c/x /srv/$HOME`id`"%n\' sheepfs', 'srv-\\x24HOME\\x60id\\x60\\x22\\x25n\\x27.mount'),
-  started('c/x /-n sheepfs', '\\x2dn.mount'),
-  started('c/x /srv/ü sheepfs', 'srv-\\xc3\\xbc.mount'),
-  started('-n/x /srv/instance sheepfs', 'srv-instance.mount'),
-  tied('c/x /srv/noauto sheepfs rw,noauto,user', 'srv-noauto.mount'),
-  started('c/x /srv/auto sheepfs noauto,auto', 'srv-auto.mount'),
-  tied('c/x /srv/autono sheepfs auto,noauto', 'srv-autono.mount'),
-  started('c/x /srv/comma sheepfs x-a=b\\,noauto', 'srv-comma.mount'),
-  started('c/x /srv/not sheepfs noautomatic,x-noauto,comment=noauto', 'srv-not.mount'),
-  tied('c/x /srv/am sheepfs x-systemd.automount,x-systemd.idle-timeout=1h', 'srv-am.mount'),
-  tied('c/x /srv/am2 sheepfs comment=systemd.automount', 'srv-am2.mount'),
-  tied('c/x /srv/wanted sheepfs x-systemd.wanted-by=a.service', 'srv-wanted.mount'),
-  tied('c/x /srv/required sheepfs x-systemd.required-by=a.service', 'srv-required.mount'),
-  ignored('c/x none sheepfs'),
-  ignored('c/x /srv/other ext4 defaults'),
-  ignored('c/x /srv/other sheepfs'), // systemd takes the first line of a mountpoint
-  started('d/x /srv/twice sheepfs', 'srv-twice.mount'),
-  ignored('e/x /srv//twice/ sheepfs'),
-  ignored('sheepdog://h/x /srv/alone sheepfs'),
-  ignored('a:b/x /srv/foreign sheepfs'),
-  ignored('c/x'),
-  started('c/x /srv/no-newline sheepfs', 'srv-no\\x2dnewline.mount'),
-]
-/** Lines of sheepfs that systemd makes units of, and that belong to no instance. */
-const OF_NO_INSTANCE = ['srv-alone.mount', 'srv-foreign.mount']
+const LINES: readonly Line[] = [...ODD_LINES, ...HOSTILE_LINES]
+const OWN = LINES.filter(({ isForeign }) => isForeign !== true)
 
 describe('the generator for fstab', { skip: NO_SYSTEMD }, () => {
   let folder: string
@@ -95,7 +37,7 @@ describe('the generator for fstab', { skip: NO_SYSTEMD }, () => {
   const generate = async (shell: string): Promise<string> => {
     const out = join(folder, `by-${shell}`)
     await mkdir(out)
-    await succeed('env', [`SYSTEMD_FSTAB=${join(folder, 'fstab')}`, shell, GENERATOR, out, out, out])
+    await succeed('env', [`SYSTEMD_FSTAB=${join(folder, 'fstab')}`, shell, GENERATOR, out, out, out], { cwd: '/' })
     return out
   }
 
@@ -104,9 +46,9 @@ describe('the generator for fstab', { skip: NO_SYSTEMD }, () => {
       const out = await generate(shell)
       const folders = await readdir(out)
       const mounts = folders.filter((name) => name.endsWith('.mount.d')).map((name) => name.slice(0, -2))
-      assert.deepEqual(mounts.toSorted(), await namesOf(LINES))
+      assert.deepEqual(mounts.toSorted(), await namesOf(OWN))
       const services = folders.filter((name) => name.endsWith('.service.d'))
-      assert.deepEqual(services.toSorted(), ['sheepfs@-n.service.d', 'sheepfs@c.service.d', 'sheepfs@d.service.d'])
+      assert.deepEqual(services.toSorted(), ['sheepfs@c.service.d', 'sheepfs@d.service.d'])
       const dropIns = await Promise.all(services.map((name) => readFile(join(out, name, '50-fstab.conf'), 'utf8')))
       for (const text of dropIns) {
         assert.match(
@@ -117,7 +59,7 @@ describe('the generator for fstab', { skip: NO_SYSTEMD }, () => {
       const commands = [...dropIns.join('').matchAll(/ start (.*)$/gm)].map(([, unit]) => unit ?? '')
       assert.deepEqual(
         commands.map((unit) => unit.replaceAll('\\\\', '\\')).toSorted(), // as systemd reads a command line
-        await namesOf(LINES.filter(({ isStarted }) => isStarted)),
+        await namesOf(OWN.filter(({ isStarted }) => isStarted)),
       )
       assert.match(
         await readFile(join(out, 'srv-twice.mount.d/50-sheepfs.conf'), 'utf8'),
@@ -127,17 +69,26 @@ describe('the generator for fstab', { skip: NO_SYSTEMD }, () => {
   }
 
   test(
-    'names the units as systemd does',
+    'names the units that systemd makes, and knows which of them it starts',
     { skip: existsSync(SYSTEMD_GENERATOR) ? false : 'no generator' },
     async () => {
       const out = join(folder, 'by-systemd')
       await mkdir(out)
       // its status tells of the lines that it leaves out
-      await run('env', [`SYSTEMD_FSTAB=${join(folder, 'fstab')}`, SYSTEMD_GENERATOR, out, out, out])
+      await run('env', [`SYSTEMD_FSTAB=${join(folder, 'fstab')}`, SYSTEMD_GENERATOR, out, out, out], { cwd: '/' })
       const mounts = (await readdir(out)).filter((name) => name.endsWith('.mount'))
       const texts = await Promise.all(mounts.map((name) => readFile(join(out, name), 'utf8')))
       const ofSheepfs = mounts.filter((_, i) => /^Type=sheepfs\n/m.test(texts[i] ?? ''))
-      assert.deepEqual(ofSheepfs.toSorted(), [...(await namesOf(LINES)), ...OF_NO_INSTANCE].toSorted())
+      assert.deepEqual(ofSheepfs.toSorted(), await namesOf(LINES))
+      const links = (await readdir(out)).filter((name) => /\.target\.(wants|requires)$/.test(name))
+      const linked = await Promise.all(links.map((name) => readdir(join(out, name))))
+      assert.deepEqual(
+        linked
+          .flat()
+          .filter((name) => ofSheepfs.includes(name))
+          .toSorted(),
+        await namesOf(LINES.filter(({ isStarted }) => isStarted)),
+      )
     },
   )
 })
