@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { createLogger, type Logger } from '../../log.ts'
 import type { WorkerAccount } from '../config/worker-account.ts'
@@ -19,6 +20,8 @@ import type { FromWorker, ToWorker, WorkerStart } from '../worker-protocol.ts'
 /** The record of the mount, inherited from the supervisor. */
 const RECORD_FD = 5
 
+const OOM_SCORE = '/proc/self/oom_score_adj'
+
 /** A worker without a supervisor may take so long to close its volumes. */
 const ORPHAN_LIMIT_MS = 5000
 
@@ -37,6 +40,16 @@ function sender(record: MountRecord, channel: Channel, log: Logger): (message: F
     } catch (error) {
       log.error({ err: error }, `the supervisor is not told: ${message.kind}`)
     }
+  }
+}
+
+/** When there is too little memory, the kernel shall take a worker, which is replaced, before the supervisor. */
+function becomeLikelierVictim(log: Logger): void {
+  try {
+    const own = Number(readFileSync(OOM_SCORE, 'utf8'))
+    writeFileSync(OOM_SCORE, String(Math.min(own + 100, 1000)))
+  } catch (error) {
+    log.debug({ err: error }, 'this process is as likely as its supervisor to be killed for want of memory')
   }
 }
 
@@ -115,6 +128,7 @@ async function serve(start: WorkerStart, channel: Channel): Promise<void> {
   channel.on('message', answerPing) // until it can be called
   try {
     record.begin(start)
+    becomeLikelierVictim(log)
     if (start.spec.account) become(start.spec.account)
     if (start.purpose === 'close') {
       await MountCore.giveBack(start, { log, send, abandoned: starting.signal })

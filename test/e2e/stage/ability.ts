@@ -37,6 +37,7 @@ const CHECKS = {
   ip: () => program('ip'),
   dh: () => program('dh'),
   curl: () => program('curl'),
+  systemdAnalyze: () => program('systemd-analyze'),
   sdNotify: () => (existsSync(SD_NOTIFY) ? undefined : 'no package can be built: sd-notify is not compiled'),
 } as const
 
