@@ -21,6 +21,7 @@ export function showBoots(site: Site): void {
       await site.machine.boot()
       await sh(ALL_THERE)
       await sh('sha256sum --check /var/lib/sum && cmp /etc/passwd /srv/web/passwd')
+      assert.doesNotMatch(await sh('sheepfsctl volumes'), /^hand /m) // attached by hand, and gone with /run
       assert.doesNotMatch(await sh(`${log} --unit sheepfs@cluster1`), /by force|lost/)
     })
 

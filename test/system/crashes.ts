@@ -16,14 +16,24 @@ write() { dd if=/dev/urandom of=/srv/web/f bs=64k count=1 oflag=sync status=none
 more() { local wanted=$(($(count) + 3)); while test $(count) -lt $wanted; do kill -0 $writer; sleep 0.01; done; }
 enough() { touch /run/enough; wait $writer; }
 mountpoint -q /srv/web
+test -e ${TREE}/volume/hand || { sheepfsctl vdi create hand 4M && sheepfsctl attach hand; }
+head -c 1M /dev/urandom >/srv/web/written; written=$(sha256sum </srv/web/written)
+exec 7</srv/web/passwd 8<${TREE}/volume/hand; read -r -N 9 -u 7
 rm -f /run/enough; : >/run/writes; trap 'touch /run/enough' EXIT
 (while ! test -e /run/enough; do write; echo >>/run/writes; done) & writer=$!`
+
+/** What was only written, what was open and half read, and what was attached by hand: the cells of "what survives what". */
+const SURVIVED = `
+test "$(dd if=/srv/web/written iflag=direct bs=64k status=none | sha256sum)" = "$written"
+cmp <(tail -c +10 /etc/passwd) - <&7
+head -c 4M /dev/zero | cmp - /proc/self/fd/8
+sheepfsctl volumes | grep -q '^hand '`
 
 /** What ends without being asked, and what is asked to. /srv/web and /srv/tree are mounted. */
 export function showCrashes(site: Site): void {
   const sh = (command: string): Promise<string> => site.sh(command)
-  /** Runs a command while something writes to /srv/web and syncs, before, during and after it, without an error. */
-  const underWrites = (command: string): Promise<string> => sh(`${WRITER}; more; ${command}; more; enough`)
+  /** Runs a command while something writes to /srv/web and syncs, before, during and after it, without an error, nor a loss. */
+  const underWrites = (command: string): Promise<string> => sh(`${WRITER}; more; ${command}; more; enough; ${SURVIVED}`)
 
   describe('ends and restarts', () => {
     test('a worker that is killed is not noticed by who writes', async () => {

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { open, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { missing } from './stage/ability.ts'
+import { attachLoop, mountDevice } from './stage/loop.ts'
+import { MortalLamb } from './stage/mortal-lamb.ts'
+import { succeed } from './stage/program.ts'
+import { startSheepfsd, tableOf, type MountTable, type Sheepfsd } from './stage/sheepfsd.ts'
+import { Stage } from './stage/stage.ts'
+
+const MOUNT = 'm'
+const MIB = 2 ** 20
+const NEEDS = { skip: missing('fuse', 'root', 'loop', 'mkfs'), timeout: 300_000 }
+
+describe('what was there before the cluster went away', NEEDS, () => {
+  const stage = new Stage()
+  let lamb: MortalLamb
+  let table: MountTable
+  let daemon: Sheepfsd
+  let byHand: string
+  let web: string
+  before(async () => {
+    lamb = await MortalLamb.start(stage)
+    const sheep = await lamb.sheep()
+    byHand = await sheep.createVdi(32 * MIB)
+    table = await tableOf(stage, MOUNT, sheep, [])
+    daemon = await startSheepfsd(stage, { mounts: [table] })
+    await daemon.client.attach(MOUNT, byHand, {})
+    const file = join(table.mountpoint, 'volume', byHand)
+    await succeed('mkfs.ext4', ['-q', file])
+    web = await mountDevice(stage, (await attachLoop(stage, file)).device)
+  })
+  after(() => stage.close())
+
+  for (const way of ['gone', 'stopped'] as const) {
+    test(
+      `is there when it comes back (${way}): data, open files, what is mounted, what is attached`,
+      NEEDS,
+      async () => {
+        const content = randomBytes(MIB)
+        await writeFile(join(web, 'written'), content)
+        const half = await open(join(web, 'written'))
+        await half.read(Buffer.alloc(1000), 0, 1000)
+        await lamb.leave(way)
+        let isDone = false
+        const flushed = writeFile(join(web, 'meanwhile'), content, { flush: true }).then(() => (isDone = true))
+        while ((await daemon.client.health()).status !== 'degraded') await pause(20)
+        assert.equal(isDone, false)
+        await lamb.comeBack()
+        await flushed
+        assert.deepEqual(await half.readFile(), content.subarray(1000))
+        await half.close()
+        assert.deepEqual(await readFile(join(web, 'meanwhile')), content)
+        const direct = ['iflag=direct', 'bs=64k', 'status=none', 'of=/dev/null']
+        for (const name of ['written', 'meanwhile']) await succeed('dd', [`if=${join(web, name)}`, ...direct])
+        assert.deepEqual(
+          (await daemon.client.volumes(MOUNT)).map(({ name }) => name),
+          [byHand],
+        )
+        await daemon.serving(MOUNT)
+      },
+    )
+  }
+})
