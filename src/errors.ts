@@ -43,6 +43,11 @@ export function isSheepfsError(error: unknown, code?: ErrorCode): error is Sheep
   return error instanceof SheepfsError && (code === undefined || error.code === code)
 }
 
+/** Whether no sheep has answered: nothing was said about what was asked for. */
+export function isNoAnswer(error: unknown): error is SheepfsError {
+  return isSheepfsError(error, 'unreachable') || isSheepfsError(error, 'timeout')
+}
+
 /** The text of any thrown value, for messages; never empty. */
 export function errorText(error: unknown): string {
   if (error instanceof Error) return error.message === '' ? error.name : error.message

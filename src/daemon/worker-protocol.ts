@@ -14,6 +14,7 @@ import type { Waiter, WaiterOptions } from '../sheep/waiter.ts'
 import type { AttachmentEvent } from '../tree/attachments.ts'
 import type { SavedTimes } from '../tree/file-times.ts'
 import type { WorkerAccount } from './config/worker-account.ts'
+import type { InodeIdentity } from '../volume/inode-identity.ts'
 
 /** What a worker is to serve. Of one mount, `uid`, `gid` and `volumeMode` may be others for the next worker. */
 export interface WorkerSpec {
@@ -40,8 +41,8 @@ export interface AttachedVolume {
   readonly size?: number
   /** As it was told of last. */
   readonly times?: SavedTimes | undefined
-  /** The sheep that holds its lock for the mount, as the cluster names it. */
-  readonly lockOwner?: string | undefined
+  /** What it works on: a successor takes no other VDI of that name, be it in another cluster, for it. */
+  readonly inode?: InodeIdentity | undefined
   /** A first worker goes on without it when it cannot be attached: it was attached at run time, by a predecessor. */
   readonly isOptional?: boolean
   /** It is detached when nobody has it open any more. */
@@ -65,6 +66,8 @@ export interface MountState {
   readonly gateways: readonly Address[]
   /** Locks that the worker may hold, also of VDIs that are about to be attached, were just detached, or are being deleted. */
   readonly locks: readonly BookedLock[]
+  /** The cluster that they are locks of; see `ClusterFormat`. */
+  readonly clusterCtime?: string | undefined
 }
 
 /** The first thing a worker is told. Descriptor 5 is the record of the mount; with the kernel engine, 3 is its device. */

@@ -22,10 +22,11 @@ export interface Timestamp {
   readonly nanoseconds: number
 }
 
-/** The time, to the millisecond. */
+/** The time. The clock tells no more than milliseconds of it; below, it is random, so that no two VDIs have the same. */
 export function timestamp(clock: Clock): Timestamp {
   const ms = clock.date()
-  return { seconds: Math.floor(ms / 1000), nanoseconds: Math.floor(ms % 1000) * 1_000_000 }
+  const microseconds = Math.floor((Math.floor(ms % 1000) + clock.random()) * 1000)
+  return { seconds: Math.floor(ms / 1000), nanoseconds: microseconds * 1000 }
 }
 
 /** What is kept of the cluster beside its objects. */

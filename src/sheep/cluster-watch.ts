@@ -1,9 +1,11 @@
 import { sleep } from '../clock.ts'
+import { SheepfsError } from '../errors.ts'
+import { addressText } from './address.ts'
 import type { ClientContext } from './client-context.ts'
 import type { Connection } from './connection.ts'
 import type { Gateways } from './gateways.ts'
 import { surveyRecovery, type RecoveryProgress, type Survey } from './recovery-survey.ts'
-import { loadTopology, probeCluster } from './topology-load.ts'
+import { loadFormat, loadTopology } from './topology-load.ts'
 import type { Topology } from './topology.ts'
 
 interface WatchOptions extends Omit<ClientContext, 'outage'> {
@@ -16,6 +18,9 @@ interface WatchOptions extends Omit<ClientContext, 'outage'> {
 export class ClusterWatch {
   readonly #options: WatchOptions
   #isLoading = false
+  /** A sheep was lost, or some have not joined yet: the nodes may be others, in the same epoch. */
+  #areNodesDoubted = false
+  #isVerifying = false
   #isWatching = false
   #reloading: Promise<void> | undefined
   #isClosed = false
@@ -28,7 +33,7 @@ export class ClusterWatch {
   async open(): Promise<void> {
     const { known, gateways } = this.#options
     const connection = await gateways.home()
-    known.learnFormat(await probeCluster(connection))
+    known.learnFormat(await loadFormat(connection))
     await this.begin(await this.#loadNodes(connection))
   }
 
@@ -42,19 +47,59 @@ export class ClusterWatch {
     else void this.#watchRecovery()
   }
 
+  /** Asks home which cluster it is; of another one than it was it is chosen, and learnt, anew. Errors: unreachable, timeout. */
+  async verify(): Promise<void> {
+    const { known, gateways } = this.#options
+    const connection = await gateways.home()
+    const { ctime } = await loadFormat(connection)
+    if (known.ctime === undefined || ctime === known.ctime) return
+    connection.destroy(new SheepfsError('unreachable', `sheep ${addressText(connection.address)} was formatted`))
+    await gateways.home()
+  }
+
   /** What a sheep has answered with. Of another epoch than the nodes, they are asked for again in the background. */
   notice(epoch: number): void {
-    const { known, gateways, log } = this.#options
-    if (epoch === known.topology?.epoch) return
+    const { known } = this.#options
+    if (epoch < known.epoch) this.#suspect()
+    if (epoch === known.topology?.epoch && !this.#areNodesDoubted && known.isPresent(known.recovered)) return
     if (known.learnEpoch(epoch)) this.#begun()
-    if (epoch <= (known.topology?.epoch ?? 0) || this.#isLoading) return
+    else if (!known.isPresent(known.recovered)) void this.#watchRecovery()
+    if (epoch > (known.topology?.epoch ?? 0) || this.#areNodesDoubted) this.#loadAside()
+  }
+
+  /** Whoever knows them is asked for the nodes again, with the next answer. */
+  doubtNodes(): void {
+    this.#areNodesDoubted = true
+  }
+
+  /** An epoch went back: a sheep that is behind, or the cluster was formatted. */
+  #suspect(): void {
+    if (this.#isVerifying) return
+    this.#isVerifying = true
+    this.verify()
+      .catch((error: unknown) => {
+        this.#options.log.debug(
+          { err: error },
+          'home does not say which cluster it is; the next response will ask again',
+        )
+      })
+      .finally(() => {
+        this.#isVerifying = false
+      })
+  }
+
+  #loadAside(): void {
+    const { gateways, log } = this.#options
+    if (this.#isLoading) return
     this.#isLoading = true
+    this.#areNodesDoubted = false
     gateways
       .home()
       .then(async (connection) => {
         this.learn(await this.#loadNodes(connection))
       })
       .catch((error: unknown) => {
+        this.#areNodesDoubted = true
         log.debug({ err: error }, 'the node list could not be read; the next response will try again')
       })
       .finally(() => {
@@ -103,9 +148,12 @@ export class ClusterWatch {
     void this.#watchRecovery()
   }
 
-  #loadNodes(connection: Connection): Promise<Topology> {
+  async #loadNodes(connection: Connection): Promise<Topology> {
     const { known, world } = this.#options
-    return loadTopology(connection, world.clock, known)
+    const { generation } = known
+    const topology = await loadTopology(connection, world.clock, known)
+    known.check(generation)
+    return topology
   }
 
   /** Until the recovery of the latest epoch is over. */
@@ -114,13 +162,14 @@ export class ClusterWatch {
     this.#isWatching = true
     const { known, world, timing, log } = this.#options
     while (!this.#isClosed && !known.isPresent(known.recovered)) {
-      const { epoch } = known
+      const { epoch, generation } = known
+      const isPresent = (): boolean => known.isPresent(epoch) && known.generation === generation
       const progress = await this.#progress()
-      if (!known.isPresent(epoch)) continue
+      if (!isPresent()) continue
       if (progress === 'done' || progress === 'listed') known.learnListed()
       const pauseMs = progress === 'done' ? timing.recoveryOverlapMs : timing.recoveryPollMs
       await sleep(world.clock, pauseMs, { isBackground: true })
-      if (progress !== 'done' || (await this.#progress()) !== 'done' || !known.isPresent(epoch)) continue
+      if (progress !== 'done' || (await this.#progress()) !== 'done' || !isPresent()) continue
       log.info({ epoch }, 'the sheep have recovered')
       known.learnRecovered()
     }

@@ -1,29 +1,22 @@
 import { sleep, type Clock } from '../clock.ts'
-import { isSheepfsError, SheepfsError } from '../errors.ts'
+import { isNoAnswer, SheepfsError } from '../errors.ts'
 import type { Message, ObjectMessage, Response } from '../wire/message.ts'
 import type { ObjectId } from '../wire/object-id.ts'
 import { isSameAddress, type Address } from './address.ts'
-import type { ClientContext } from './client-context.ts'
-import type { ClusterOptions } from './cluster-options.ts'
-import { ClusterWatch } from './cluster-watch.ts'
 import { readAbsent } from './cluster-info.ts'
-import { Delivery } from './delivery.ts'
-import { DiskWatch } from './disk-watch.ts'
-import type { Connection } from './connection.ts'
+import type { ClusterOptions } from './cluster-options.ts'
+import { clusterParts, type ClusterParts } from './cluster-parts.ts'
 import { Errand } from './errand.ts'
-import { Gateways } from './gateways.ts'
-import { KnownCluster } from './known-cluster.ts'
+import type { KnownCluster } from './known-cluster.ts'
 import { askAll } from './map-in-order.ts'
-import { ObjectCache } from './object-cache.ts'
-import { LockBook } from './lock-book.ts'
-import { LockTable, type LockStates } from './lock-table.ts'
-import { LockWatch } from './lock-watch.ts'
-import { Outage, type OutageState, type Patience } from './outage.ts'
-import { PatientRequests, type Replicas } from './patient-requests.ts'
-import { RecoveryGuard } from './recovery-guard.ts'
+import type { LockBook } from './lock-book.ts'
+import type { LockStates } from './lock-table.ts'
+import type { LockWatch } from './lock-watch.ts'
+import type { OutageState, Patience } from './outage.ts'
+import type { Replicas } from './patient-requests.ts'
 import type { Caller, RequestOptions, Requests } from './requests.ts'
 import { isIdle, settled } from './settle.ts'
-import { DEFAULT_TIMING, type Timing } from './timing.ts'
+import type { Timing } from './timing.ts'
 import type { Waiter } from './waiter.ts'
 
 /**
@@ -31,49 +24,38 @@ import type { Waiter } from './waiter.ts'
  * as `ioTimeoutMs` allows. Knows nothing of volumes.
  */
 export class Cluster implements Requests {
-  readonly locks: LockBook
-  readonly #context: ClientContext
-  readonly #gateways: Gateways
-  readonly #watch: ClusterWatch
-  readonly #cache: ObjectCache
-  readonly #delivery: Delivery
-  readonly #requests: PatientRequests
-  readonly #onSettings: () => void
-  readonly lockWatch: LockWatch
-  readonly #lockTable: LockTable
-  readonly #diskWatch: DiskWatch
+  readonly #options: ClusterOptions
+  readonly #parts: ClusterParts
+  readonly #generation: number | undefined
+  #isClosed = false
 
-  constructor(options: ClusterOptions) {
-    const { world, log, timing = DEFAULT_TIMING, ioTimeoutMs: timeoutMs = Infinity } = options
-    const { onState: onChange = () => undefined, onGateway: onHome = () => undefined } = options
-    const { clock } = world
-    const outage = new Outage({ timeoutMs, timing, clock, log, onChange })
-    const known = new KnownCluster(clock)
-    const context = { world, timing, known, outage, log }
-    this.#lockTable = new LockTable({
-      home: () => this.homePeer,
-      protoVer: () => known.protoVer,
-      read: (message, into) => this.read(message, { into }),
-      ask: (address, message) => this.ask(address, message),
-    })
-    const lockWatch = new LockWatch({ clock, timing, log, read: () => this.lockStates() })
-    const onHomeLost = lockWatch.doubt.bind(lockWatch)
-    const gateways = new Gateways(options.addresses, { ...context, onHome, onHomeLost })
-    const watch = new ClusterWatch({ ...context, gateways })
-    const cache = new ObjectCache({ isOn: options.objectCache ?? false, clock, timing })
-    const delivery = new Delivery({ gateways, watch, cache })
-    const guard = new RecoveryGuard({ ...context, delivery })
-    const diskWatch = new DiskWatch({ ...context, gateways, watch })
-    this.#requests = new PatientRequests({ ...context, guard, gateways, delivery, lockWatch, diskWatch, watch })
-    this.locks = new LockBook(options.onLocks ?? (() => undefined))
-    this.lockWatch = lockWatch
-    this.#diskWatch = diskWatch
-    this.#context = context
-    this.#gateways = gateways
-    this.#watch = watch
-    this.#cache = cache
-    this.#delivery = delivery
-    this.#onSettings = options.onSettings ?? (() => undefined)
+  /** `generation`: what is asked for is meant for the cluster of that one; else for whatever cluster it is by then. */
+  constructor(options: ClusterOptions, parts = clusterParts(options), generation?: number) {
+    this.#options = options
+    this.#parts = parts
+    this.#generation = generation
+  }
+
+  /** The same client, which asks nothing of another cluster than the present one. */
+  get present(): Cluster {
+    return new Cluster(this.#options, this.#parts, this.#generation ?? this.#known.generation)
+  }
+
+  /** Why nothing can be asked any more of the cluster that it is meant for. */
+  get failure(): SheepfsError | undefined {
+    return this.#generation === undefined ? undefined : this.#known.failureOf(this.#generation)
+  }
+
+  get locks(): LockBook {
+    return this.#parts.locks
+  }
+
+  get lockWatch(): LockWatch {
+    return this.#parts.lockWatch
+  }
+
+  get #known(): KnownCluster {
+    return this.#parts.context.known
   }
 
   /**
@@ -81,34 +63,39 @@ export class Cluster implements Requests {
    * unreachable, timeout, not-formatted, not-supported.
    */
   open(): Promise<void> {
-    return this.#watch.open()
+    return this.#parts.watch.open()
   }
 
   get timing(): Timing {
-    return this.#context.timing
+    return this.#parts.context.timing
   }
 
   get clock(): Clock {
-    return this.#context.world.clock
+    return this.#parts.context.world.clock
   }
 
   /** Version for internal operations: 0x0a, 0x09 or 0x08. */
   get protoVer(): number {
-    return this.#context.known.protoVer
+    return this.#known.protoVer
+  }
+
+  /** When it was formatted; see `ClusterFormat`. */
+  get ctime(): string | undefined {
+    return this.#known.ctime
   }
 
   /** Whether the cluster keeps VDI locks. */
   get hasLocking(): boolean {
-    return this.#context.known.hasLocking
+    return this.#known.hasLocking
   }
 
   /** As home knows them. */
   lockStates(): Promise<LockStates> {
-    return this.#lockTable.read()
+    return this.#parts.lockTable.read()
   }
 
   async lockGrace(): Promise<boolean> {
-    const { outage, timing } = this.#context
+    const { outage, timing } = this.#parts.context
     const leftMs = outage.lastWaitAt + timing.lockGraceMs - this.clock.now()
     if (leftMs > 0) await sleep(this.clock, leftMs)
     return leftMs > 0
@@ -117,14 +104,14 @@ export class Cluster implements Requests {
   /** Whether a lock that home does not know of is forgotten by the whole cluster. */
   isLockForgotten(vid: number): Promise<boolean> {
     const { homePeer } = this
-    const nodes = this.#context.known.topology?.addresses ?? []
+    const nodes = this.#known.topology?.addresses ?? []
     const others = nodes.filter((address) => !homePeer || !isSameAddress(address, homePeer))
-    return this.#lockTable.isForgotten(vid, others)
+    return this.#parts.lockTable.isForgotten(vid, others)
   }
 
   /** Whether object requests go through the gateway's cache. A cluster without one ignores it. */
   get objectCache(): boolean {
-    return this.#cache.isOn
+    return this.#parts.cache.isOn
   }
 
   /**
@@ -133,72 +120,72 @@ export class Cluster implements Requests {
    */
   async setObjectCache(isOn: boolean): Promise<void> {
     if (isOn === this.objectCache) return
-    await this.#cache.turn(isOn, this)
-    this.#onSettings()
+    await this.#parts.cache.turn(isOn, this)
+    this.#options.onSettings?.()
   }
 
   /** The cluster has said that it has no object cache. */
   giveUpObjectCache(): void {
-    this.#cache.giveUp()
-    this.#onSettings()
+    this.#parts.cache.giveUp()
+    this.#options.onSettings?.()
   }
 
   /** Empties the object caches of a VDI that only this client uses now. Errors: unreachable, timeout, io. */
   emptyObjectCaches(vid: number): Promise<void> {
-    return this.#cache.emptyOf(vid, this)
+    return this.#parts.cache.emptyOf(vid, this)
   }
 
   get addresses(): readonly Address[] {
-    return this.#gateways.configured
+    return this.#parts.gateways.configured
   }
 
   /** The gateway in use. */
   get homeAddress(): Address | undefined {
-    return this.#gateways.homeAddress
+    return this.#parts.gateways.homeAddress
   }
 
   /** Numeric, where the address of the gateway in use may be a name. */
   get homePeer(): Address | undefined {
-    return this.#gateways.homePeer
+    return this.#parts.gateways.homePeer
   }
 
   get state(): OutageState {
-    return this.#context.outage.state
+    return this.#parts.context.outage.state
   }
 
   /** For one request, to its end. */
   patience(): Patience {
-    return this.#context.outage.patience()
+    return this.#parts.context.outage.patience()
   }
 
   /** Nodes that may hold what the others do not have, `host:port`. */
   async absentMembers(): Promise<string[]> {
-    const { absent } = this.#context.known
+    const { absent } = this.#parts.context.known
     return absent.length > 0 ? absent : readAbsent(this, this.clock.date())
   }
 
   get inFlight(): number {
-    return this.#gateways.inFlight
+    return this.#parts.gateways.inFlight
   }
 
   /** Connections made again after a loss. */
   get reconnects(): number {
-    return this.#gateways.reconnects
+    return this.#parts.gateways.reconnects
   }
 
   /** Requests sent again after a loss or a transient result. */
   get retries(): number {
-    return this.#context.outage.waits
+    return this.#parts.context.outage.waits
   }
 
   /** Longest wait of a request through an outage, ms; Infinity: for ever. A change holds for those that wait already. */
   get ioTimeoutMs(): number {
-    return this.#context.outage.timeoutMs
+    return this.#parts.context.outage.timeoutMs
   }
 
   set ioTimeoutMs(value: number) {
-    this.#context.outage.timeoutMs = value
-    this.#onSettings()
+    this.#parts.context.outage.timeoutMs = value
+    this.#options.onSettings?.()
   }
 
   /**
@@ -206,11 +193,11 @@ export class Cluster implements Requests {
    * answers; the old ones stay then.
    */
   async setAddresses(addresses: readonly Address[], waiter?: Waiter): Promise<void> {
-    await this.#context.outage.untilReached(waiter, async () => {
-      await this.#gateways.reconfigure(addresses, waiter)
+    await this.#parts.context.outage.untilReached(waiter, async () => {
+      await this.#parts.gateways.reconfigure(addresses, waiter)
       return true
     })
-    this.#onSettings()
+    this.#options.onSettings?.()
   }
 
   /**
@@ -218,52 +205,39 @@ export class Cluster implements Requests {
    * process has sent them. Reads, which would make them look busy, wait with them for a moment.
    */
   fence(gateways: readonly Address[]): void {
-    if (gateways.length > 0) this.#requests.fence(Promise.all(gateways.map((one) => settled(one, this.#context))))
+    if (gateways.length > 0)
+      this.#parts.requests.fence(Promise.all(gateways.map((one) => settled(one, this.#parts.context))))
   }
 
   /** As `PatientRequests` has it. */
   read(message: Message, options: RequestOptions = {}): Promise<Response> {
-    return this.#requests.read(message, options)
+    return this.#parts.requests.read(message, this.#meant(options))
   }
 
   /** As `PatientRequests` has it. */
   change(message: Message, options: RequestOptions = {}): Promise<Response> {
-    return this.#requests.change(message, options)
+    return this.#parts.requests.change(message, this.#meant(options))
   }
 
   /** As `PatientRequests` has it. */
   changeOnce(message: Message, options: RequestOptions = {}): Promise<Response | undefined> {
-    return this.#requests.changeOnce(message, options)
+    return this.#parts.requests.changeOnce(message, this.#meant(options))
   }
 
   /** As `PatientRequests` has it; none while the object cache is in use, of which home alone knows what is in it. */
   async readReplicas(message: ObjectMessage, copies: number): Promise<Replicas> {
-    return this.objectCache ? { answers: [], isComplete: false } : this.#requests.readReplicas(message, copies)
+    if (this.objectCache) return { answers: [], isComplete: false }
+    return this.#parts.requests.readReplicas(message, copies, this.#meant({}))
   }
 
-  /**
-   * Sends a question about the cluster to the home gateway, over a new connection when the first is lost. Resolves with any
-   * result, also transient ones: they tell the cluster's state. Does not wait through an outage, unless the caller does.
-   * Errors: unreachable, timeout, protocol.
-   */
+  /** As `PatientRequests` has it. */
   query(message: Message, caller?: Caller): Promise<Response> {
-    const connect = (): Promise<Connection> => (caller ? caller.connect() : this.#gateways.home())
-    let isFirst = true
-    return this.#context.outage.untilReached(caller?.waiter, async () => {
-      try {
-        return await (await connect()).exchange(message)
-      } catch (error) {
-        const isOver = !isFirst || caller?.waiter.isPatient === true || !isSheepfsError(error, 'unreachable')
-        if (isOver) throw error
-        isFirst = false
-        return undefined
-      }
-    })
+    return this.#parts.requests.query(message, this.#meant({ caller }))
   }
 
   /** What a waiter asks for; to be ended. */
   errand(waiter: Waiter): Errand {
-    return new Errand(this, waiter, () => this.#gateways.line())
+    return new Errand(this.present, waiter, () => this.#parts.gateways.line())
   }
 
   /** For what has to be done whoever waits. */
@@ -271,31 +245,55 @@ export class Cluster implements Requests {
     return this
   }
 
+  /** Looks whether it still is the same cluster, which nobody may have noticed. Errors: unreachable, timeout. */
+  async verify(waiter?: Waiter): Promise<void> {
+    const verified = this.#parts.requests.verify(waiter)
+    await (waiter ? waiter.until(verified) : verified)
+  }
+
+  /** As `verify`, once; when home does not answer, nothing is known. */
+  async look(): Promise<void> {
+    await this.#parts.watch.verify().catch((error: unknown) => {
+      if (!isNoAnswer(error)) throw error
+    })
+  }
+
+  /** Where else to look for a cluster whose nodes are not known yet. */
+  remember(addresses: readonly Address[]): void {
+    this.#parts.gateways.remember(addresses)
+  }
+
   /** Asks one node, once. Errors: unreachable, timeout, protocol. */
   async ask(address: Address, message: Message): Promise<Response> {
-    const connection = await this.#gateways.to(address)
+    const connection = await this.#parts.gateways.to(address)
     return connection.exchange(message)
   }
 
   /** As `PatientRequests` has it. */
   isHeld(oid: ObjectId, copies: number): Promise<boolean> {
-    return this.#requests.isHeld(oid, copies)
+    return this.#parts.requests.isHeld(oid, copies)
   }
 
   /** Whether all nodes say that they do nothing as gateways now, for anybody. */
   async isIdle(): Promise<boolean> {
-    const nodes = this.#context.known.topology?.addresses ?? []
-    const answers = await askAll(nodes, (address) => isIdle(address, this.#context))
+    const { context } = this.#parts
+    const answers = await askAll(context.known.topology?.addresses ?? [], (address) => isIdle(address, context))
     return !answers.includes(false)
+  }
+
+  #meant(options: RequestOptions): RequestOptions {
+    return { ...options, generation: this.#generation ?? this.#known.generation }
   }
 
   /** Ends all connections; what is in flight rejects with closed. Idempotent. */
   close(): void {
-    this.#diskWatch.close()
-    this.#watch.close()
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#parts.diskWatch.close()
+    this.#parts.watch.close()
     this.lockWatch.close()
-    this.#delivery.close()
-    this.#context.outage.timeoutMs = 0
-    this.#gateways.destroy(new SheepfsError('closed', 'the cluster client was closed'))
+    this.#parts.delivery.close()
+    this.#parts.context.outage.timeoutMs = 0
+    this.#parts.gateways.destroy(new SheepfsError('closed', 'the cluster client was closed'))
   }
 }

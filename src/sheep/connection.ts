@@ -249,7 +249,12 @@ export class Connection {
     const pending = this.#pendingOf(header)
     this.#pending.delete(Rsp.id.get(header))
     const response = toResponse(header, payload)
-    this.#epoch = Math.max(this.#epoch, response.epoch)
+    if (response.epoch < this.#epoch) {
+      this.#lose('unreachable', `its epoch has gone back from ${this.#epoch} to ${response.epoch}: was it formatted?`)
+      pending.reject(this.#closed ?? new SheepfsError('unreachable', 'no use'))
+      return
+    }
+    this.#epoch = response.epoch
     if (pending.opcode === Opcode.READ_OBJ && response.result === Result.SUCCESS && pending.into) {
       restoreTrimmed(pending.into, payload.length, response.header)
     }

@@ -3,6 +3,7 @@ import type { Message, Response } from '../wire/message.ts'
 import type { ClusterWatch } from './cluster-watch.ts'
 import type { Connection } from './connection.ts'
 import type { Gateways } from './gateways.ts'
+import type { KnownCluster } from './known-cluster.ts'
 import type { ObjectCache } from './object-cache.ts'
 import type { RequestOptions } from './requests.ts'
 import { isGatewayLeaving, isTransient, isUndecided, resultError } from './result-error.ts'
@@ -33,13 +34,8 @@ export type Try =
 /** Failures of a connection, not of the request. */
 const OUTLIVABLE = new Set<ErrorCode>(['unreachable', 'timeout', 'protocol'])
 
-/** Where a response is received, and whether the request may be given up for one to another sheep. */
-interface Receipt {
-  readonly into?: Uint8Array | undefined
-  readonly isReplaceable?: boolean
-}
-
 interface DeliveryOptions {
+  readonly known: KnownCluster
   readonly gateways: Gateways
   readonly watch: ClusterWatch
   readonly cache: ObjectCache
@@ -55,10 +51,10 @@ export class Delivery {
   }
 
   /** To a holder of the object, when `copies` are known, and to nobody else than home when they are not. */
-  read(message: Message, { at, copies, into, caller }: RequestOptions): Promise<Try> {
+  read(message: Message, options: RequestOptions): Promise<Try> {
+    const { at, copies, caller } = options
     const { gateways, cache } = this.#options
-    const isReplaceable = copies !== undefined
-    return this.#try(message, { into, isReplaceable }, () => {
+    return this.#try(message, { ...options, isReplaceable: copies !== undefined }, () => {
       if (caller) return caller.connect()
       if (at) return gateways.to(at)
       const { oid } = message
@@ -67,9 +63,10 @@ export class Delivery {
   }
 
   /** To home, unless `at` says otherwise. */
-  change(message: Message, { at, caller }: RequestOptions): Promise<Try> {
+  change(message: Message, options: RequestOptions): Promise<Try> {
+    const { at, caller } = options
     const { gateways } = this.#options
-    return this.#try(message, {}, () => {
+    return this.#try(message, options, () => {
       if (caller) return caller.connectForChange()
       return at ? gateways.to(at) : gateways.home()
     })
@@ -80,12 +77,17 @@ export class Delivery {
     this.#isClosed = true
   }
 
-  #try(message: Message, { into, isReplaceable = false }: Receipt, connect: () => Promise<Connection>): Promise<Try> {
-    const { gateways, watch, cache } = this.#options
+  #try(
+    message: Message,
+    { into, generation, isReplaceable = false }: RequestOptions & { readonly isReplaceable?: boolean },
+    connect: () => Promise<Connection>,
+  ): Promise<Try> {
+    const { known, gateways, watch, cache } = this.#options
     return cache.pass(message, async () => {
       let connection: Connection | undefined
       try {
         connection = await connect()
+        if (generation !== undefined) known.check(generation)
         const sentIn = connection.epoch
         const response = await connection.exchange(message, into, { isReplaceable })
         watch.notice(response.epoch)
@@ -96,6 +98,7 @@ export class Delivery {
         if (this.#isClosed || !isSheepfsError(error) || !OUTLIVABLE.has(error.code)) throw error
         if (!connection) return { failure: error }
         if (!connection.closed) return { failure: error, isSlow: true }
+        watch.doubtNodes()
         return { failure: error, lost: gateways.settled(connection), isUndecided: true }
       }
     })

@@ -5,11 +5,14 @@ import { addressText, isSameAddress, type Address } from './address.ts'
 import type { Connection } from './connection.ts'
 import type { ClientContext } from './client-context.ts'
 import { Sheep } from './sheep.ts'
+import { loadFormat, loadTopology } from './topology-load.ts'
 import type { Waiter } from './waiter.ts'
 
 interface GatewaysOptions extends ClientContext {
   /** Called with every home that is chosen, before anything is sent to it. */
   readonly onHome: (address: Address) => void
+  /** The cluster has become another one: nothing that was known or held of the former counts. */
+  readonly onOther: () => void
   /** Home was lost, or is another one. */
   readonly onHomeLost: () => void
 }
@@ -26,6 +29,7 @@ export class Gateways {
   readonly #options: GatewaysOptions
   readonly #sheep = new Map<string, Sheep>()
   #configured: readonly Address[]
+  #remembered: readonly Address[] = []
   #home: Sheep | undefined
   #formerReconnects = 0
   #choosing: Promise<Connection> | undefined
@@ -110,13 +114,20 @@ export class Gateways {
   /** Takes other addresses for the choice of home; the present home stays while it is one of them or none of them answers. */
   async reconfigure(configured: readonly Address[], waiter?: Waiter): Promise<void> {
     const isStillConfigured = configured.some((address) => this.#home && isSameAddress(address, this.#home.address))
-    if (!isStillConfigured) {
-      const home = await this.#firstToAnswer(configured)
+    if (isStillConfigured) await this.#home?.verify()
+    else {
+      const home = await this.#find(configured, configured)
+      await home.verify()
       waiter?.signal.throwIfAborted()
       this.#setHome(home)
       this.#options.onHomeLost()
     }
     this.#configured = configured
+  }
+
+  /** Where to look for the cluster, beside the configured addresses, while its nodes are not known. */
+  remember(addresses: readonly Address[]): void {
+    this.#remembered = addresses
   }
 
   /** Lets the next request choose another gateway; for one that says it is leaving. */
@@ -162,13 +173,52 @@ export class Gateways {
   }
 
   async #chooseHome(): Promise<Connection> {
-    const candidates = [...this.#configured, ...(this.#options.known.topology?.addresses ?? [])]
+    const others = this.#options.known.topology?.addresses ?? this.#remembered
     const previous = this.#home
-    const home = await this.#firstToAnswer(candidates)
+    const home = await this.#find(this.#configured, [...this.#configured, ...others])
     this.#setHome(home)
     if (previous && previous !== home)
       this.#options.log.info({ sheep: addressText(home.address) }, 'took another gateway')
     return home.connect()
+  }
+
+  /** The first of the candidates to answer. When none does, and one of the configured belongs to another cluster, that is ours now. */
+  async #find(configured: readonly Address[], candidates: readonly Address[]): Promise<Sheep> {
+    const { generation, topology } = this.#options.known
+    try {
+      const home = await this.#firstToAnswer(candidates)
+      if (generation > 0 && !topology) await this.#learnCluster(home)
+      return home
+    } catch (error) {
+      if (generation !== this.#options.known.generation) return this.#find(configured, candidates) // others have left it
+      const other = configured.map((address) => this.#sheepAt(address)).find(({ foreign }) => foreign !== undefined)
+      if (other?.foreign === undefined) throw error
+      this.#leaveCluster(other, other.foreign)
+      this.#configured = configured // or who looks for home meanwhile goes back
+      return this.#find(configured, configured)
+    }
+  }
+
+  #leaveCluster({ address }: Sheep, ctime: string): void {
+    const { known, log, onOther } = this.#options
+    const sheep = addressText(address)
+    log.error(
+      { sheep },
+      `sheep ${sheep} belongs to another cluster, or it was formatted: what is attached fails from now on`,
+    )
+    known.learnOther(ctime)
+    this.#home = undefined
+    for (const one of this.#sheep.values()) one.destroy(new SheepfsError('unreachable', 'a sheep of another cluster'))
+    this.#sheep.clear()
+    onOther()
+  }
+
+  /** Before anything is sent to another cluster than before. */
+  async #learnCluster(home: Sheep): Promise<void> {
+    const { known, world } = this.#options
+    const connection = await home.connect()
+    known.learnFormat(await loadFormat(connection))
+    known.learnNodes(await loadTopology(connection, world.clock, known))
   }
 
   #setHome(home: Sheep): void {

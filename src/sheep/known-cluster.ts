@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { SheepfsError } from '../errors.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
 import type { ObjectId } from '../wire/object-id.ts'
 import { SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
@@ -17,12 +18,17 @@ export interface ClusterFormat {
   readonly protoVer: number
   /** See `ClusterFlag`. */
   readonly flags: number
+  /** When it was formatted: no two clusters have the same. Undefined: not known. */
+  readonly ctime: string | undefined
 }
+
+const UNKNOWN: ClusterFormat = { protoVer: SD_SHEEP_PROTO_VERS[0], flags: 0, ctime: undefined }
 
 /** All that is known of a cluster, whoever has learnt it: how it was formatted, its nodes, its epoch, its recovery. */
 export class KnownCluster {
   readonly #clock: Clock
-  #format: ClusterFormat = { protoVer: SD_SHEEP_PROTO_VERS[0], flags: 0 }
+  #format = UNKNOWN
+  #generation = 0
   #topology: Topology | undefined
   #epoch = 0
   #since = 0
@@ -40,6 +46,16 @@ export class KnownCluster {
 
   get protoVer(): number {
     return this.#format.protoVer
+  }
+
+  /** See `ClusterFormat`. */
+  get ctime(): string | undefined {
+    return this.#format.ctime
+  }
+
+  /** How often the cluster has become another one. */
+  get generation(): number {
+    return this.#generation
   }
 
   get hasLocking(): boolean {
@@ -103,6 +119,30 @@ export class KnownCluster {
 
   learnFormat(format: ClusterFormat): void {
     this.#format = format
+  }
+
+  /** It is another cluster from now on: nothing that was known is true of it. */
+  learnOther(ctime: string): void {
+    this.#generation++
+    this.#format = { ...UNKNOWN, ctime }
+    this.#topology = undefined
+    this.#stores.clear()
+    this.#epoch = 0
+    this.#recovered = 0
+    this.#isListed = false
+    this.#path = []
+  }
+
+  /** Why nothing can be asked of the cluster of that generation any more; undefined while it is the present one. */
+  failureOf(generation: number): SheepfsError | undefined {
+    if (generation === this.#generation) return undefined
+    return new SheepfsError('stale', 'the sheep belong to another cluster now, or it was formatted: attach it again')
+  }
+
+  /** Errors: stale, as `failureOf` says. */
+  check(generation: number): void {
+    const failure = this.failureOf(generation)
+    if (failure) throw failure
   }
 
   /** An epoch that a sheep has answered with. Returns whether sheep came or went since the one that was known. */

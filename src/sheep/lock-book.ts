@@ -30,6 +30,13 @@ export class LockBook {
     this.#onChange()
   }
 
+  /** None of them can be held any more. */
+  clear(): void {
+    if (this.#owners.size === 0) return
+    this.#owners.clear()
+    this.#onChange()
+  }
+
   strike(vid: number): void {
     if (this.#owners.delete(vid)) this.#onChange()
   }

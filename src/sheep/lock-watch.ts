@@ -55,6 +55,13 @@ export class LockWatch {
     this.#timer = undefined
   }
 
+  /** They were locks of another cluster. */
+  clear(): void {
+    this.#locks.clear()
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
   /** Home was lost: what it knew may have been all that was known of the locks. */
   doubt(): void {
     this.#losses++

@@ -1,5 +1,5 @@
 import { sleep } from '../clock.ts'
-import { SheepfsError } from '../errors.ts'
+import { isNoAnswer, isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Message, ObjectMessage, Response } from '../wire/message.ts'
 import type { ObjectId } from '../wire/object-id.ts'
 import { exist } from '../wire/object-ops.ts'
@@ -14,6 +14,7 @@ import type { LockWatch } from './lock-watch.ts'
 import type { Patience } from './outage.ts'
 import { targetOf, type RecoveryGuard } from './recovery-guard.ts'
 import type { RequestOptions } from './requests.ts'
+import type { Waiter } from './waiter.ts'
 
 /** How often a node is asked what it has of an object. */
 const REPLICA_TRIES = 3
@@ -109,15 +110,53 @@ export class PatientRequests {
    * known. All of it is of one epoch in which the object stays as it is. Errors: unreachable when the cluster may not be
    * waited for any longer.
    */
-  async readReplicas(message: ObjectMessage, copies: number): Promise<Replicas> {
+  async readReplicas(message: ObjectMessage, copies: number, { generation }: RequestOptions): Promise<Replicas> {
     const { known, guard } = this.#options
     for (;;) {
+      if (generation !== undefined) known.check(generation)
       const { epoch } = await guard.admit({ oid: message.oid, copies, isNew: false, wasRemoved: false })
       const holders = known.topology?.epoch === epoch ? known.topology.holders(message.oid, copies) : []
-      const replicas = await Promise.all(holders.map((address) => this.#readAt(address, message)))
+      const replicas = await Promise.all(holders.map((at) => this.#readAt(at, message, generation)))
       if (!known.isPresent(epoch)) continue
       return { answers: replicas.filter((replica) => replica !== undefined), isComplete: !replicas.includes(undefined) }
     }
+  }
+
+  /**
+   * Sends a question about the cluster to home, over a new connection when the first is lost. Resolves with any result, also
+   * transient ones: they tell the cluster's state. Does not wait through an outage, unless the caller does. Errors:
+   * unreachable, timeout, protocol.
+   */
+  query(message: Message, { caller, generation }: RequestOptions): Promise<Response> {
+    const { known, outage, gateways } = this.#options
+    let isFirst = true
+    return outage.untilReached(caller?.waiter, async () => {
+      try {
+        const connection = await (caller ? caller.connect() : gateways.home())
+        if (generation !== undefined) known.check(generation)
+        return await connection.exchange(message)
+      } catch (error) {
+        const isOver = !isFirst || caller?.waiter.isPatient === true || !isSheepfsError(error, 'unreachable')
+        if (isOver) throw error
+        isFirst = false
+        return undefined
+      }
+    })
+  }
+
+  /** Waits until home has said which cluster it is. */
+  async verify(waiter: Waiter | undefined): Promise<void> {
+    const { outage, watch } = this.#options
+    await outage.patiently(waiter, async (patience) => {
+      try {
+        await watch.verify()
+        return true
+      } catch (error) {
+        if (!isNoAnswer(error)) throw error
+        await patience.wait(error)
+        return undefined
+      }
+    })
   }
 
   /** Whether a holder says that it has the object, or a strip of it; those that do not answer say nothing. */
@@ -186,10 +225,10 @@ export class PatientRequests {
   }
 
   /** Undefined when the node does not answer, or has no such object. */
-  async #readAt(address: Address, message: Message): Promise<Replica | undefined> {
+  async #readAt(address: Address, message: Message, generation: number | undefined): Promise<Replica | undefined> {
     const { world, timing, delivery } = this.#options
     for (let tries = 1; ; tries++) {
-      const { response } = await delivery.read(message, { at: address })
+      const { response } = await delivery.read(message, { at: address, generation })
       if (response?.result === Result.SUCCESS) return { address, payload: response.payload }
       if (tries === REPLICA_TRIES) return undefined
       await sleep(world.clock, timing.missingPauseMs)

@@ -29,6 +29,8 @@ export interface RequestOptions {
   readonly into?: Uint8Array | undefined
   /** The object to be created has been there before: a recovery under way could bring it back. */
   readonly wasRemoved?: boolean
+  /** The generation of the cluster that it is meant for; see `KnownCluster`. */
+  readonly generation?: number | undefined
   /** Whose request it is: it goes to home, on his connection. */
   readonly caller?: Caller | undefined
 }

@@ -8,6 +8,7 @@ import type { ClientContext } from './client-context.ts'
 import { Connection, type ConnectionOptions } from './connection.ts'
 import { isGatewayLeaving, resultError } from './result-error.ts'
 import { settled } from './settle.ts'
+import { loadFormat } from './topology-load.ts'
 
 /** `hadChanges`: what was in flight may change something, and may still be executed. */
 type OnLost = (connection: Connection, error: SheepfsError, hadChanges: boolean) => void
@@ -28,6 +29,7 @@ export class Sheep {
   #backoffMs = 0
   #retryAt = 0
   #destroyed: SheepfsError | undefined
+  #foreign: string | undefined
   /** Connections beside the one that all share. */
   readonly #lines = new Set<Connection>()
 
@@ -40,6 +42,11 @@ export class Sheep {
   /** The open connection; undefined when there is none now. */
   get connection(): Connection | undefined {
     return this.#connection
+  }
+
+  /** When the other cluster was formatted that it belonged to when it was last connected to; undefined: to ours. */
+  get foreign(): string | undefined {
+    return this.#foreign
   }
 
   /** Connections made again after a loss. */
@@ -71,6 +78,12 @@ export class Sheep {
       this.#connecting = undefined
     })
     return this.#connecting
+  }
+
+  /** Resolves when it answers now, whatever an open connection may promise. Errors: unreachable, timeout. */
+  async verify(): Promise<void> {
+    const line = await this.openLine()
+    line.destroy(new SheepfsError('closed', 'asked'))
   }
 
   /** A connection for one caller, who destroys it: what he has sent on it ends with it. Errors: unreachable, timeout. */
@@ -198,9 +211,21 @@ export class Sheep {
       if (isGatewayLeaving(result)) {
         throw new SheepfsError('unreachable', resultError(result, `sheep ${addressText(this.address)}`).message)
       }
+      await this.#checkCluster(connection)
     } finally {
       timer.cancel()
     }
+  }
+
+  async #checkCluster(connection: Connection): Promise<void> {
+    const { known } = this.#context
+    if (known.ctime === undefined) return
+    const { ctime } = await loadFormat(connection)
+    this.#foreign = ctime === known.ctime ? undefined : ctime
+    if (ctime === known.ctime) return
+    const error = new SheepfsError('unreachable', `sheep ${addressText(this.address)} belongs to another cluster`)
+    this.#connection?.destroy(error) // which was made before the sheep was formatted
+    throw error
   }
 
   #lost(connection: Connection, error: SheepfsError, hadChanges: boolean): void {

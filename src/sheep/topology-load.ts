@@ -12,28 +12,24 @@ import { expectSuccess, resultError } from './result-error.ts'
 import { toTopology, type Topology } from './topology.ts'
 
 /**
- * Asks for the node list in the versions of 1.0, 0.9 and 0.7 until one is understood (docs/sheepdog-protocol.md#1.5),
- * and for the cluster's flags.
+ * Asks which cluster it is, in the versions of 1.0, 0.9 and 0.7 until one is understood (docs/sheepdog-protocol.md#1.5).
+ * A sheep that has just started does not know it yet, and says nothing. Errors: unreachable then; not-formatted,
+ * not-supported.
  */
-export async function probeCluster(connection: Connection): Promise<ClusterFormat> {
+export async function loadFormat(connection: Connection): Promise<ClusterFormat> {
+  const sheep = `sheep ${addressText(connection.address)}`
   for (const protoVer of SD_SHEEP_PROTO_VERS) {
-    const { result } = await connection.exchange(getNodeList(protoVer))
+    const { result, payload } = await connection.exchange(statCluster(protoVer, 1, 0))
     if (result === Result.VER_MISMATCH) continue
-    expectSuccess({ result }, `sheep ${addressText(connection.address)}`)
-    return { protoVer, flags: await clusterFlags(connection, protoVer) }
+    if (result === Result.WAIT_FOR_FORMAT) throw resultError(result, sheep)
+    const status = parseClusterStatus(payload, 0)
+    const isKnown = status !== undefined && status.ctimeSeconds !== 0
+    if (!isKnown && result !== Result.SUCCESS) {
+      throw new SheepfsError('unreachable', `${resultError(result, sheep).message}: it does not know its cluster yet`)
+    }
+    return { protoVer, flags: status?.flags ?? 0, ctime: isKnown ? status.ctime : undefined }
   }
-  throw new SheepfsError(
-    'not-supported',
-    `sheep ${addressText(connection.address)} speaks none of the protocol versions of sheepdog 0.7 to 1.0`,
-  )
-}
-
-async function clusterFlags(connection: Connection, protoVer: number): Promise<number> {
-  const { result, payload } = await connection.exchange(statCluster(protoVer, 1, 0))
-  if (result === Result.WAIT_FOR_FORMAT) {
-    throw resultError(result, `sheep ${addressText(connection.address)}`)
-  }
-  return parseClusterStatus(payload, 0)?.flags ?? 0
+  throw new SheepfsError('not-supported', `${sheep} speaks none of the protocol versions of sheepdog 0.7 to 1.0`)
 }
 
 /** Reads the nodes of the present epoch. Errors: io, protocol. */

@@ -11,6 +11,7 @@ import type { SavedTimes } from './file-times.ts'
 import { TimesReport } from './times-report.ts'
 import { VolumeFile, type VolumeFileOptions } from './volume-file.ts'
 import type { VolumeName } from './volume-name.ts'
+import type { InodeIdentity } from '../volume/inode-identity.ts'
 
 /** How a volume is to be attached, for whoever opens it. */
 export interface HowToOpen {
@@ -21,8 +22,8 @@ export interface HowToOpen {
   readonly breakLock?: boolean
   /** The node id it had in a predecessor of this process, which may still hold the lock of the VDI. */
   readonly nodeId?: number
-  /** The sheep that held the lock for it. */
-  readonly lockOwner?: string | undefined
+  /** The inode that a predecessor of this process worked on; see `openVolume`. */
+  readonly former?: InodeIdentity | undefined
   /** Its times there. */
   readonly times?: SavedTimes | undefined
 }

@@ -6,7 +6,7 @@ export type ServedVolume = Pick<
   | 'size'
   | 'objectSize'
   | 'isReadOnly'
-  | 'lockOwner'
+  | 'identity'
   | 'hasOtherWriters'
   | 'allocatedBytes'
   | 'fixedMs'

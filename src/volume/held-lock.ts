@@ -1,6 +1,7 @@
 import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Cluster } from '../sheep/cluster.ts'
+import type { BookedLock } from '../sheep/lock-book.ts'
 import type { LockedState } from '../sheep/lock-table.ts'
 import type { WatchedLock } from '../sheep/lock-watch.ts'
 import { lookupVdi, vdiText } from '../sheep/vdi-lookup.ts'
@@ -64,8 +65,7 @@ export class HeldLock implements WatchedLock {
   acquireNext(): Promise<number> {
     return this.#take(async () => {
       const former = this.#next
-      const ownOwners = former?.owner === undefined ? [] : [former.owner]
-      this.#next = await acquireVdiLock(this.#cluster, this.#spec, { ownOwners })
+      this.#next = await acquireVdiLock(this.#cluster, this.#spec, { ownLocks: booked(former) })
       if (former && former.vid !== this.#next.vid) await releaseVdiLock(this.#cluster, former)
       return this.#next.vid
     })
@@ -95,6 +95,7 @@ export class HeldLock implements WatchedLock {
   /** Gives back all that is held, also what is still being taken. */
   async release(): Promise<void> {
     this.#isOver = true
+    if (this.#cluster.failure) return // it was a lock of another cluster
     this.#cluster.lockWatch.forget(this.#present.vid)
     await this.#taking
     try {
@@ -121,8 +122,8 @@ export class HeldLock implements WatchedLock {
     try {
       const { vid } = await lookupVdi(lasting, this.#spec)
       if (vid !== held.vid || this.#present !== held) return // it is a snapshot: there is nothing to write to any more
-      const ownOwners = held.owner === undefined || this.#isForgotten ? [] : [held.owner]
-      const taken = await acquireVdiLock(lasting, this.#spec, { ownOwners })
+      const ownLocks = this.#isForgotten ? [] : booked(held)
+      const taken = await acquireVdiLock(lasting, this.#spec, { ownLocks })
       if (taken.vid !== held.vid) {
         await this.#giveBack(taken)
         return
@@ -150,4 +151,8 @@ export class HeldLock implements WatchedLock {
     this.#cluster.locks.strike(this.#present.vid)
     this.#onLost(this.#failure)
   }
+}
+
+function booked(lock: VdiLock | undefined): BookedLock[] {
+  return lock?.owner === undefined ? [] : [{ vid: lock.vid, owner: lock.owner }]
 }

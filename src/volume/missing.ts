@@ -3,7 +3,11 @@ import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Cluster } from '../sheep/cluster.ts'
 import type { Patience } from '../sheep/outage.ts'
 
-type Waits = Pick<Cluster, 'clock' | 'timing' | 'ioTimeoutMs' | 'patience' | 'absentMembers'>
+/** What it takes to wait for something that is missing. */
+export type Waits = Pick<
+  Cluster,
+  'clock' | 'timing' | 'ioTimeoutMs' | 'patience' | 'absentMembers' | 'look' | 'failure'
+>
 
 /**
  * How long one request has met something that should be there and is not, or cannot be read: while nodes come and go
@@ -28,6 +32,8 @@ export class Missing {
       return
     }
     const known = failure()
+    await this.#cluster.look() // after a format underneath nothing that was there will be
+    if (this.#cluster.failure) throw this.#cluster.failure
     const [absent] = await this.#cluster.absentMembers()
     if (absent === undefined) throw known
     this.#patience ??= this.#cluster.patience()

@@ -1,11 +1,13 @@
 import { isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Cluster } from '../sheep/cluster.ts'
+import type { BookedLock } from '../sheep/lock-book.ts'
 import { breach } from '../sheep/parse-answer.ts'
 import type { Waiter } from '../sheep/waiter.ts'
 import { lookupVdi, readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
 import type { VdiAnswer, VdiSpec } from '../wire/vdi-ops.ts'
 import { HeldLock } from './held-lock.ts'
+import { checkFormer, checkSuccessor, type InodeIdentity } from './inode-identity.ts'
 import { loadIndex } from './index/load-index.ts'
 import { checkLayout } from './volume-layout.ts'
 import { acquireVdiLock, releaseVdiLock, type VdiLock } from './vdi-lock.ts'
@@ -22,8 +24,10 @@ export interface OpenVolumeOptions {
   readonly readOnly?: boolean
   /** Take the VDI's lock from whoever has it. */
   readonly breakLock?: boolean
-  /** The VDI's lock may still be held through one of these sheep (`host:port`), by a predecessor of this process. */
-  readonly ownOwners?: readonly string[]
+  /** What a predecessor of this process may have locked: one of these is our own. */
+  readonly ownLocks?: readonly BookedLock[]
+  /** Attach it only while it is the same VDI: the inode that a predecessor of this process worked on. */
+  readonly former?: InodeIdentity | undefined
   /** Called when another sheep may hold the lock than before: the VDI has got another inode. */
   readonly onLock?: () => void
   /** Who waits for it; when he waits no more, nothing of it stays. */
@@ -34,11 +38,14 @@ export interface OpenVolumeOptions {
  * Attaches a VDI or a snapshot; a VDI that may be written to is locked where the cluster keeps locks. Errors: not-found,
  * locked, not-supported, too-large; unreachable, protocol.
  */
-export async function openVolume(cluster: Cluster, spec: VdiSpec, options: OpenVolumeOptions): Promise<Volume> {
+export async function openVolume(anyCluster: Cluster, spec: VdiSpec, options: OpenVolumeOptions): Promise<Volume> {
   const { waiter, readOnly } = options
+  await anyCluster.verify(waiter)
+  const cluster = anyCluster.present
+  if (options.former) await checkFormer(cluster, spec, options.former)
   const errand = waiter && cluster.errand(waiter)
   const asked = errand ?? cluster
-  const yieldsToFormer = (options.ownOwners ?? []).length === 0
+  const yieldsToFormer = (options.ownLocks ?? []).length === 0
   const isWritable = readOnly !== true && isWorkingVdi(spec)
   try {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -63,7 +70,7 @@ async function openInode(
   cluster: Cluster,
   spec: VdiSpec,
   held: VdiLock | VdiAnswer,
-  { log, waiter, onLock }: OpenVolumeOptions,
+  { log, waiter, onLock, former }: OpenVolumeOptions,
 ): Promise<Volume | undefined> {
   const text = vdiText(spec)
   const header = await readInodeHeader(cluster, held.vid).catch((error: unknown) => {
@@ -71,6 +78,7 @@ async function openInode(
     throw new SheepfsError('not-found', `${text}: no such VDI (its inode is missing)`, { cause: error })
   })
   if (header.isSnapshot && isWorkingVdi(spec)) return undefined
+  if (former) await checkSuccessor(cluster, spec, { former, header })
   checkLayout(header, text)
   const index = await loadIndex(cluster, header)
   waiter?.signal.throwIfAborted()

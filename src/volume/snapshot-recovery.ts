@@ -5,6 +5,7 @@ import { StorePolicy, type InodeHeader } from '../wire/inode.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { createObject, writeVdiSize } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
+import { isDescendant } from './inode-identity.ts'
 import { loadIndex } from './index/load-index.ts'
 import { Missing, whileMissing } from './missing.ts'
 import { checkLayout } from './volume-layout.ts'
@@ -14,7 +15,6 @@ import type { VolumeIndex } from './index/volume-index.ts'
 
 const EMPTY = new Uint8Array(0)
 const PARALLEL_REPAIRS = 16
-const MAX_ANCESTORS = 10_000
 
 /**
  * Somebody made a snapshot of the inode a volume works on (docs/sheepdog-protocol.md#5.7): takes the VDI's new inode,
@@ -78,22 +78,11 @@ async function loadSuccessor(core: VolumeCore, vid: number): Promise<Incarnation
   const read = await whileMissing(core.cluster, () => readInodeHeader(core.cluster, vid))
   checkLayout(read, core.text)
   const isSameKind = read.blockSizeShift === core.header.blockSizeShift && read.storePolicy === core.header.storePolicy
-  if (!isSameKind || !(await isDescendant(core, read))) {
+  if (!isSameKind || !(await isDescendant(core.cluster, read, core.vid))) {
     throw new SheepfsError('stale', `${core.text} was replaced or rolled back while attached: attach it again`)
   }
   const header = await keepSize(core, read)
   return { header, index: await loadIndex(core.cluster, header) }
-}
-
-/** Whether the VDI's new inode goes back to the one in use: else it has other content. */
-async function isDescendant(core: VolumeCore, header: InodeHeader): Promise<boolean> {
-  let { parentVdiId } = header
-  for (let steps = 0; parentVdiId !== 0 && steps < MAX_ANCESTORS; steps++) {
-    if (parentVdiId === core.vid) return true
-    const vid = parentVdiId
-    ;({ parentVdiId } = await whileMissing(core.cluster, () => readInodeHeader(core.cluster, vid)))
-  }
-  return false
 }
 
 /** A size that was acknowledged on the old inode while the new one was made from what it was before. */

@@ -17,8 +17,8 @@ const ATTEMPTS = 8
 export interface LockOptions {
   /** Take the lock from whoever has it. */
   readonly breakLock?: boolean
-  /** A lock that one of these has is our own, taken by a predecessor of this process; `host:port`. */
-  readonly ownOwners?: readonly string[]
+  /** One of these is our own, taken by a predecessor of this process. */
+  readonly ownLocks?: readonly BookedLock[]
   /** After an outage, which may have lost all locks, leave it for a moment to whoever had it. */
   readonly yieldsToFormer?: boolean
 }
@@ -60,15 +60,14 @@ async function takeLock(
   options: LockOptions,
   onTry: (lock: BookedLock) => void,
 ): Promise<BookedLock> {
-  const ownOwners = new Set(options.ownOwners)
+  const ownLocks = [...(options.ownLocks ?? [])]
   let refusals = 0
-  const isOwn = (lock: LockedState | undefined): lock is { owner: string } =>
-    lock?.owner !== undefined && ownOwners.has(lock.owner)
   let isBreaking = options.breakLock === true
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const { vid: wanted } = await lookupVdi(cluster, spec)
     const before = (await cluster.lockStates()).get(wanted)
-    if (isOwn(before)) return { vid: wanted, owner: before.owner }
+    const own = ownLocks.find(({ vid, owner }) => vid === wanted && owner === before?.owner)
+    if (own) return own
     if (before && !isBreaking) throw lockedError(spec, before)
     if (before) {
       isBreaking = false
@@ -80,7 +79,8 @@ async function takeLock(
     const response = await cluster.changeOnce(lockVdi(spec))
     if (!response) {
       // it may have been taken before the connection broke, through either of these
-      for (const address of [gateway, cluster.homePeer]) if (address) ownOwners.add(addressText(address))
+      for (const address of [gateway, cluster.homePeer])
+        if (address) ownLocks.push({ vid: wanted, owner: addressText(address) })
       continue
     }
     const isTaken = response.result === Result.SUCCESS

@@ -1,3 +1,4 @@
+import { sleep } from '../clock.ts'
 import { isSheepfsError, SheepfsError, type ErrorCode } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Cluster } from '../sheep/cluster.ts'
@@ -6,6 +7,7 @@ import { erasureStrips, type InodeHeader } from '../wire/inode.ts'
 import type { VdiSpec } from '../wire/vdi-ops.ts'
 import { ChangeGate } from './change-gate.ts'
 import type { HeldLock } from './held-lock.ts'
+import { isInode } from './inode-identity.ts'
 import { whileMissing } from './missing.ts'
 import { RangeLocks } from './range-locks.ts'
 import { ReaderLook } from './reader-look.ts'
@@ -18,6 +20,11 @@ import type { VolumeIndex } from './index/volume-index.ts'
  * (docs/sheepdog-protocol.md#10).
  */
 const STRIPE_SIZE = 512
+
+/** The VDI is looked at when it was not for this long; */
+const LOOK_MS = 100
+/** who waits for that waits no longer than this. */
+const LOOK_LIMIT_MS = 1000
 
 /** Ends of going over to another inode that no later try can change. */
 const FINAL = new Set<ErrorCode>(['stale', 'locked', 'not-supported', 'too-large'])
@@ -56,6 +63,9 @@ export class VolumeCore {
   readonly #gate = new ChangeGate()
   #incarnation: Incarnation
   #failure: SheepfsError | undefined
+  #lookedAt = -Infinity
+  #isLooking = false
+  #looked: Promise<void> = Promise.resolve()
 
   constructor(options: VolumeCoreOptions) {
     this.lock = options.lock
@@ -95,6 +105,8 @@ export class VolumeCore {
 
   /** Why nothing can be read or written any more; undefined while it can. */
   get failure(): SheepfsError | undefined {
+    const { failure } = this.cluster
+    if (failure && !this.#failure) this.fail(new SheepfsError('stale', `${this.text}: ${failure.message}`))
     return this.#failure
   }
 
@@ -121,9 +133,11 @@ export class VolumeCore {
    * Sends something that changes the VDI with inode `vid`. Resolves with undefined, and sends nothing, when that is not
    * the volume's inode any more.
    */
-  change<T>(vid: number, send: () => Promise<T>): Promise<T | undefined> {
+  async change<T>(vid: number, send: () => Promise<T>): Promise<T | undefined> {
+    await this.look()
     const isPresent = (): boolean => {
-      if (this.#failure) throw this.#failure
+      const { failure } = this
+      if (failure) throw failure
       return vid === this.vid
     }
     return this.#gate.pass(isPresent, send)
@@ -156,16 +170,50 @@ export class VolumeCore {
     this.log.error({ code: failure.code }, failure.message)
   }
 
+  /**
+   * Looks whether the VDI still is the one that was attached, unless it was seen just now: a vid is made again when a VDI is
+   * rolled back, or the cluster formatted, and no epoch tells (docs/sheepdog-protocol.md#3.5). What does not answer at once is
+   * not waited for. Errors: stale.
+   */
+  async look(): Promise<void> {
+    const { clock } = this.cluster
+    if (this.#isLooking || clock.now() - this.#lookedAt < LOOK_MS) return this.#looked
+    this.#isLooking = true
+    const looking = this.#lookNow().finally(() => {
+      this.#lookedAt = clock.now()
+      this.#isLooking = false
+    })
+    this.#looked = Promise.race([looking, sleep(clock, LOOK_LIMIT_MS, { isBackground: true })])
+    this.#looked.catch(() => undefined)
+    await this.#looked
+  }
+
   /** Reads the inode's head. Errors, also for all later requests: stale when the VDI was deleted or rolled back. */
   async checkAlive(): Promise<InodeHeader> {
     if (this.#failure) throw this.#failure
+    const { vid } = this
+    const header = await whileMissing(this.cluster, () => readInodeHeader(this.cluster, vid))
+    this.#check(header)
+    return header
+  }
+
+  #check(header: InodeHeader): void {
     const known = this.header
-    const header = await whileMissing(this.cluster, () => readInodeHeader(this.cluster, known.vdiId))
-    const isSame = header.createSeconds === known.createSeconds && Buffer.compare(header.name, known.name) === 0
-    if (isSame || known.vdiId !== this.vid) return header
+    if (isInode(header, known) || known.vdiId !== header.vdiId) return
     const failure = new SheepfsError('stale', `${this.text} was deleted or rolled back while attached: attach it again`)
     this.fail(failure)
     throw failure
+  }
+
+  async #lookNow(): Promise<void> {
+    try {
+      const header = await readInodeHeader(this.cluster, this.vid)
+      if (!header.isSnapshot) this.#check(header) // of a snapshot, which may be deleted, the next change tells
+    } catch (error) {
+      if (isSheepfsError(error, 'stale')) await this.cluster.look() // it is missing: is it another cluster?
+      if (this.failure) throw this.failure
+      this.log.debug({ err: error }, `${this.text}: its inode cannot be looked at`)
+    }
   }
 
   async #recover(): Promise<void> {

@@ -9,6 +9,7 @@ import { confirmUpdates } from './probe.ts'
 import { reloadIncarnation } from './reload-incarnation.ts'
 import { allEnded } from './all-ended.ts'
 import type { VolumeCore } from './volume-core.ts'
+import type { InodeIdentity } from './inode-identity.ts'
 import { checkLayout, maxObjects, splitRange } from './volume-layout.ts'
 import { zeroRange } from './zero-range.ts'
 
@@ -44,12 +45,13 @@ export class Volume {
 
   /** Whether the VDI's lock is held; never in a cluster without locking. */
   get isLocked(): boolean {
-    return this.lockOwner !== undefined
+    return this.#core.lock?.owner !== undefined
   }
 
-  /** The sheep that holds the VDI's lock for this client, as the cluster names it. */
-  get lockOwner(): string | undefined {
-    return this.#core.lock?.owner
+  /** The inode that it works on now. */
+  get identity(): InodeIdentity {
+    const { vdiId: vid, createdAt } = this.#core.header
+    return { vid, createdAt }
   }
 
   /** Whether the VDI was deleted or rolled back underneath: nothing can be read or written any more. */
@@ -90,6 +92,8 @@ export class Volume {
     this.#check()
     const length = Math.max(0, Math.min(into.length, this.size - position))
     const parts = splitRange(position, length, this.objectSize)
+    const looked = this.#core.look()
+    looked.catch(() => undefined) // told when the data are here
     const [only] = parts
     if (only && parts.length === 1) {
       await readFromObject(this.#core, only.index, only.offset, into.subarray(0, length))
@@ -100,6 +104,7 @@ export class Volume {
         ),
       )
     }
+    await looked
     return length
   }
 
@@ -130,7 +135,7 @@ export class Volume {
     if (!this.#core.updates.areConfirmed()) {
       await confirmUpdates(this.#core)
       await this.#core.checkAlive()
-    }
+    } else await this.#core.look()
     if (this.#core.cluster.objectCache) await this.#flushCache()
   }
 

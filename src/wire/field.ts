@@ -105,3 +105,8 @@ export function bytes(offset: number, size: number): BytesField {
 export function viewOf(array: Uint8Array): DataView {
   return new DataView(array.buffer, array.byteOffset, array.byteLength)
 }
+
+/** A little-endian 64-bit number as 16 hex digits, for what is only compared. */
+export function hexOfU64(view: DataView, at: number): string {
+  return view.getBigUint64(at, true).toString(16).padStart(16, '0')
+}

@@ -1,4 +1,4 @@
-import { bytes, u16, u32, u8, viewOf } from './field.ts'
+import { bytes, hexOfU64, u16, u32, u8, viewOf } from './field.ts'
 import { newMessage, type Message, type Response } from './message.ts'
 import { MAX_NODE_LIST_SIZE, NODE_RECORD_SIZE, parseNodeRecords, type NodeRecord } from './node-record.ts'
 import { untilNul } from './inode.ts'
@@ -115,6 +115,8 @@ export interface Epoch {
 
 /** The newest record tells how the cluster was formatted, and the epochs, newest first. */
 export interface ClusterStatus {
+  /** When it was formatted, to the nanosecond, as 16 hex digits: no two clusters have the same. */
+  readonly ctime: string
   readonly ctimeSeconds: number
   readonly isRecoveryDisabled: boolean
   readonly copies: number
@@ -140,6 +142,7 @@ export function parseClusterStatus(payload: Uint8Array, nodes: number): ClusterS
     })
   }
   return {
+    ctime: hexOfU64(view, 0),
     ctimeSeconds: EpochLog.ctimeSeconds.get(view),
     isRecoveryDisabled: EpochLog.disableRecovery.get(view) !== 0,
     copies: EpochLog.nrCopies.get(view),

@@ -1,4 +1,4 @@
-import { u32, u64, u8, viewOf } from './field.ts'
+import { hexOfU64, u32, u64, u8, viewOf } from './field.ts'
 
 /**
  * struct sd_inode up to the index: bytes 0-4663. Layout of 0.9 and 1.0; older ones differ where noted
@@ -48,6 +48,8 @@ export interface InodeHeader {
   readonly name: Uint8Array
   readonly tag: Uint8Array
   readonly createSeconds: number
+  /** The same to the nanosecond, as 16 hex digits: it tells a VDI from one that was made again with its vid. */
+  readonly createdAt: string
   readonly isSnapshot: boolean
   /** When it became a snapshot, ms since 1970. */
   readonly snapshotMs: number
@@ -69,6 +71,7 @@ export function parseInodeHeader(head: Uint8Array): InodeHeader {
     name: untilNul(head.subarray(NAME_OFFSET, NAME_OFFSET + SD_MAX_VDI_LEN)),
     tag: untilNul(head.subarray(TAG_OFFSET, TAG_OFFSET + SD_MAX_VDI_TAG_LEN)),
     createSeconds: Inode.createSeconds.get(view),
+    createdAt: hexOfU64(view, Inode.createSeconds.offset - 4),
     isSnapshot: Inode.snapCtime.low(view) !== 0 || Inode.snapCtime.high(view) !== 0,
     snapshotMs: Inode.snapCtime.high(view) * 1000 + Inode.snapCtime.low(view) / 1e6,
     vdiSize: Inode.vdiSize.get(view),

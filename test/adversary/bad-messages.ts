@@ -34,7 +34,11 @@ export const BAD: readonly unknown[] = [
     volume({ nodeId: -1 }),
     volume({ size: 0.5 }),
   ],
-  ...[volume({ readOnly: 'yes' }), volume({ lockOwner: 'a b' }), volume({ times: { ...TIMES, modifiedMs: 1e300 } })],
+  ...[
+    volume({ readOnly: 'yes' }),
+    volume({ inode: { vid: 7, createdAt: 'x' } }),
+    volume({ times: { ...TIMES, modifiedMs: 1e300 } }),
+  ],
   ...[state({ addresses: [{ host: 'a\n', port: 1 }] }), state({ ioTimeoutMs: -1 }), state({ negotiated: 1 })],
   ...[state({ locks: [{ vid: 1 }] }), state({ pageCache: 1 }), state({ nextNodeId: 2 ** 60 })],
   ...[{ kind: 'opened', handle: null }, { kind: 'opened', handle: { ...HANDLE, pid: '../1' } }, { kind: 'opened' }],

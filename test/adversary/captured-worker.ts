@@ -5,7 +5,7 @@ import type { Deed } from './hostile-worker.ts'
 
 export const STATE: MountState = {
   negotiated: { minor: 38, flags: -1, flags2: 0, maxWrite: 1 << 20, maxPages: 256, canResend: true },
-  volumes: [{ name: 'db@1', nodeId: 4, readOnly: true, size: 7, lockOwner: '[::1]:7000' }],
+  volumes: [{ name: 'db@1', nodeId: 4, readOnly: true, size: 7, inode: { vid: 7, createdAt: '0123456789abcdef' } }],
   nextNodeId: 5,
   pageCache: true,
   objectCache: false,

@@ -14,7 +14,7 @@ export const STREAM_LIES: readonly Lie[] = [
       told:
         opcode === 'READ_VDIS' && length === 2 ** 16
           ? undefined
-          : /in response to a request for|bytes read|which was never sent/,
+          : /in response to a request for|bytes read|which was never sent|a node record of/,
       spoil: on(opcode, (answer) => endless(answer, length)),
     })),
   ),
@@ -67,8 +67,8 @@ export const STREAM_LIES: readonly Lie[] = [
     spoil: on('GET_NODE_LIST', (answer) => trickle(answerOf(answer))),
   },
   {
-    name: 'a read byte by byte',
-    told: /answer/,
+    name: 'a read byte by byte', // and others between the bytes of one
+    told: /answer|which was never sent/,
     spoil: on('READ_OBJ', (answer) => trickle(answerOf(answer))),
   },
   {

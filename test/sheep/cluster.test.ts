@@ -324,16 +324,16 @@ test('the node list is read again when a response shows a new epoch', LIMIT, asy
   const { open, model, first, second } = await staged(context, 2)
   model.nodes = model.nodes.filter(({ port }) => port === first.address.port)
   const cluster = await open({ addresses: [first.address] })
-  assert.equal(first.count('GET_NODE_LIST'), 2)
+  assert.equal(first.count('GET_NODE_LIST'), 1)
   model.nodes = [...model.nodes, { port: second.address.port, zone: 1 }]
   model.epoch = 2
   await cluster.read(readObject(OBJECT, 0, 1))
-  await until(() => first.count('GET_NODE_LIST') === 3)
+  await until(() => first.count('GET_NODE_LIST') === 2)
   await cluster.read(readObject(OBJECT, 0, 1))
   await first.stop()
   await cluster.read(readObject(OBJECT, 0, 1))
   assert.deepEqual(cluster.homeAddress, second.address)
-  assert.equal(first.count('GET_NODE_LIST') + second.count('GET_NODE_LIST'), 3)
+  await until(() => second.count('GET_NODE_LIST') > 0) // home was lost: other sheep may have come
 })
 
 test('opening says that nobody answers, without waiting', LIMIT, async (context) => {
@@ -345,7 +345,7 @@ test('opening says that nobody answers, without waiting', LIMIT, async (context)
 test('a cluster that only speaks an older version is spoken to in it', LIMIT, async (context) => {
   const { open, first } = await staged(context)
   const refuse: Fate = { kind: 'refuse', result: Result.VER_MISMATCH }
-  first.script = inTurn(Opcode.GET_NODE_LIST, refuse, refuse)
+  first.script = inTurn(Opcode.STAT_CLUSTER, refuse, refuse)
   const cluster = await open({ timing: { ...FAST, settleSilentMs: 30 } })
   assert.equal(cluster.protoVer, 0x08)
 })

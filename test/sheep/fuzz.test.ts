@@ -85,6 +85,6 @@ for (const lie of LIES) {
     const into = new Uint8Array(2048)
     await cluster.read(readObject(OBJECT, 0, 2048), { into })
     assert.deepEqual(into, bytes)
-    assert.equal(one.count('GET_CLUSTER_DEFAULT'), connections + 1)
+    assert.ok(one.count('GET_CLUSTER_DEFAULT') > connections)
   })
 }

@@ -1,8 +1,9 @@
 import { silentLogger } from '../../src/log.ts'
-import { attachAtStart } from '../../src/daemon/worker/attach-at-start.ts'
+import { attachAtStart, locksAtStart } from '../../src/daemon/worker/attach-at-start.ts'
+import type { MountState } from '../../src/daemon/worker-protocol.ts'
 import { withGateway } from '../../src/daemon/worker/remembered-gateways.ts'
 import { SheepfsError } from '../../src/errors.ts'
-import { addressText, type Address } from '../../src/sheep/address.ts'
+import type { Address } from '../../src/sheep/address.ts'
 import { Cluster } from '../../src/sheep/cluster.ts'
 import type { BookedLock } from '../../src/sheep/lock-book.ts'
 import { Attachments } from '../../src/tree/attachments.ts'
@@ -14,6 +15,7 @@ import { Volume } from '../../src/volume/volume.ts'
 import { Random } from '../sheep/random.ts'
 import { Host } from './host.ts'
 import type { Network } from './network.ts'
+import type { InodeIdentity } from '../../src/volume/inode-identity.ts'
 
 const log = silentLogger()
 /** How soon a supervisor starts another worker, ms. */
@@ -54,7 +56,9 @@ export class Mount {
   readonly #waiters = new Set<() => void>()
   #gateways: readonly Address[] = []
   #addresses: readonly Address[]
-  #lockOwner: string | undefined
+  #inode: InodeIdentity | undefined
+  #clusterCtime: string | undefined
+  #isLost = false
   #locks: readonly BookedLock[] = []
   #isEnded = false
 
@@ -104,8 +108,8 @@ export class Mount {
 
   /** Uses other sheep from now on, as config/sheep_info does. */
   async setAddresses(addresses: readonly Address[]): Promise<void> {
-    await this.#worker?.cluster.setAddresses(addresses)
-    this.#addresses = addresses
+    const outcome = await Promise.race([this.#worker?.cluster.setAddresses(addresses), this.#death])
+    if (outcome !== KILLED) this.#addresses = addresses
   }
 
   /** SIGKILL of the worker, whatever it does; another one is started. */
@@ -156,8 +160,8 @@ export class Mount {
         resolve(KILLED)
       }
     })
-    const [gateways, locks] = [this.#gateways, this.#locks]
-    const cluster = new Cluster({
+    const state = { gateways: this.#gateways, locks: this.#locks, clusterCtime: this.#clusterCtime }
+    const cluster: Cluster = new Cluster({
       addresses: this.#addresses,
       log,
       world: host.world,
@@ -166,11 +170,12 @@ export class Mount {
         if (!host.isEnded) this.#gateways = withGateway(this.#gateways, address)
       },
       onLocks: () => {
-        this.#rememberLock(host)
+        if (this.#worker?.host === host) this.#remember()
+        else if (!host.isEnded) this.#rememberLocks(locksAtStart(state, cluster))
       },
     })
     const attachments = new Attachments({
-      open: (name, { readOnly = false, lockOwner }, waiter) =>
+      open: (name, { readOnly = false, former }, waiter) =>
         openVolume(
           cluster,
           { name: name.vdi },
@@ -178,9 +183,10 @@ export class Mount {
             readOnly,
             log,
             waiter,
-            ownOwners: generation === 1 ? [] : lockOwner === undefined ? gateways.map(addressText) : [lockOwner],
+            former,
+            ownLocks: state.locks,
             onLock: () => {
-              this.#rememberLock(host)
+              if (this.#worker?.host === host) this.#remember()
             },
           },
         ),
@@ -190,20 +196,29 @@ export class Mount {
       tell: () => undefined,
       log,
     })
-    const volumes = [{ name: plan.volume, nodeId: 1000, readOnly: plan.readOnly, lockOwner: this.#lockOwner }]
-    await attachAtStart({ generation, state: { gateways, volumes, locks } }, { cluster, attachments, log })
+    const volume = { name: plan.volume, nodeId: 1000, readOnly: plan.readOnly, inode: this.#inode }
+    const volumes = this.#isLost ? [] : [volume]
+    await attachAtStart({ generation, state: { ...state, volumes } }, { cluster, attachments, log })
     const handle = await attachments.list()[0]?.open({ write: !plan.readOnly, caching: 'direct' })
     this.#network.trace.say(this.#network.agenda.now, () => `${plan.name}: worker ${generation} serves`)
     this.#worker = { host, cluster, attachments, handle }
-    this.#rememberLock(host)
+    this.#remember()
     this.#notify()
   }
 
   /** As a worker tells its supervisor, for its successor. */
-  #rememberLock(host: Host): void {
+  #remember(): void {
+    if (!this.#worker) return
+    const { host, cluster } = this.#worker
     if (host.isEnded) return
-    this.#lockOwner = this.file?.volume.lockOwner
-    if (this.#worker?.host === host) this.#locks = this.#worker.cluster.locks.all
+    this.#inode = this.file?.volume.identity
+    this.#isLost = this.file === undefined
+    this.#rememberLocks({ locks: cluster.locks.all, clusterCtime: cluster.ctime })
+  }
+
+  #rememberLocks({ locks, clusterCtime }: Pick<MountState, 'locks' | 'clusterCtime'>): void {
+    this.#locks = locks
+    this.#clusterCtime = clusterCtime
   }
 
   #notify(): void {

@@ -24,7 +24,8 @@ export class FakeVolume implements ServedVolume {
   /** What close waits for. */
   closing: Promise<void> = Promise.resolve()
 
-  readonly lockOwner = undefined
+  readonly identity = { vid: 1, createdAt: '0000000000000001' }
+  readonly clusterCtime = undefined
 
   constructor(options: { size?: number; isReadOnly?: boolean } = {}) {
     this.bytes = new Uint8Array(options.size ?? 1000)

@@ -50,8 +50,9 @@ async function locking(t: TestContext) {
 for (const host of ['localhost', '127.0.0.1', '127.0.0.2']) {
   test(`a lock taken by way of ${host} is given back when the volume is closed`, LIMIT, async (t) => {
     const { open, owner } = await locking(t)
-    const volume = await openVolume(await open(host), SPEC, { log: silentLogger() })
-    assert.equal(volume.lockOwner, owner)
+    const cluster = await open(host)
+    const volume = await openVolume(cluster, SPEC, { log: silentLogger() })
+    assert.deepEqual(cluster.locks.all, [{ vid: volume.vid, owner }])
     await volume.close()
     await (await openVolume(await open(host), SPEC, { log: silentLogger() })).close()
   })
@@ -59,12 +60,13 @@ for (const host of ['localhost', '127.0.0.1', '127.0.0.2']) {
   test(`a successor that reaches the sheep as ${host} has the lock of its predecessor`, LIMIT, async (t) => {
     const { open } = await locking(t)
     const dead = await open(host)
-    const { lockOwner } = await openVolume(dead, SPEC, { log: silentLogger() })
+    await openVolume(dead, SPEC, { log: silentLogger() })
+    const ownLocks = dead.locks.all
     dead.close()
     const next = await open(host)
     await assert.rejects(openVolume(next, SPEC, { log: silentLogger() }), { code: 'locked' })
-    const volume = await openVolume(next, SPEC, { log: silentLogger(), ownOwners: lockOwner ? [lockOwner] : [] })
-    assert.equal(volume.lockOwner, lockOwner)
+    const volume = await openVolume(next, SPEC, { log: silentLogger(), ownLocks })
+    assert.deepEqual(next.locks.all, ownLocks)
     await volume.close()
     await (await openVolume(next, SPEC, { log: silentLogger() })).close()
   })

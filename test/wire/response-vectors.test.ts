@@ -68,7 +68,7 @@ test('a node list of 0.7, whose records are shorter', () => {
 test('the status of a cluster, with its nodes', () => {
   const { epochs, ...cluster } = parseClusterStatus(responseOf(99).payload, 3) ?? { epochs: [] }
   const formatted = { isRecoveryDisabled: false, copies: 2, copyPolicy: 0, flags: 0x0c, store: 'plain' }
-  assert.deepEqual(cluster, { ctimeSeconds: 0x6b02eec8, ...formatted })
+  assert.deepEqual(cluster, { ctime: '6b02eec81abc7f68', ctimeSeconds: 0x6b02eec8, ...formatted })
   assert.deepEqual(
     epochs.map(({ epoch, timeSeconds, nodes }) => [epoch, timeSeconds, nodes.map(({ port }) => port)]),
     [[1, 0x6b02eec8, [7600, 7610, 7620]]],
@@ -87,6 +87,7 @@ test('the inode of a VDI, of its snapshot and of what goes on from there', () =>
       seq: 27,
       tag: '',
       createSeconds: 0x6b02ee83,
+      createdAt: '6b02ee830e939910',
       isSnapshot: false,
       snapshotMs: 0,
       snapId: 1,
@@ -97,6 +98,7 @@ test('the inode of a VDI, of its snapshot and of what goes on from there', () =>
       seq: 53,
       tag: 'snap1',
       createSeconds: 0x6b02ee83,
+      createdAt: '6b02ee830e939910',
       isSnapshot: true,
       snapshotMs: 1795354243356.29,
       snapId: 1,
@@ -107,6 +109,7 @@ test('the inode of a VDI, of its snapshot and of what goes on from there', () =>
       seq: 54,
       tag: '',
       createSeconds: 0x6b02ee83,
+      createdAt: '6b02ee83153c8dd0',
       isSnapshot: false,
       snapshotMs: 0,
       snapId: 2,

@@ -18,6 +18,7 @@ import type {
 } from '../worker-protocol.ts'
 import { count, duration, flag, integer, line, list, message, nothing, object, oneOf, optional } from './shape.ts'
 import { patience, pattern, text, time, type Shape } from './shape.ts'
+import type { InodeIdentity } from '../../volume/inode-identity.ts'
 
 /** More of anything than a mount can come to. */
 const MANY = 1_000_000
@@ -36,6 +37,8 @@ const volumeName: Shape<string> = (value) => {
 
 const host = pattern('a host', /^[A-Za-z0-9_.:%-]{1,255}$/)
 const hostAndPort = pattern('host:port', /^[[\]A-Za-z0-9_.:%-]{1,300}$/)
+const ctime = pattern('a creation time', /^[0-9a-f]{16}$/)
+const inode = object<InodeIdentity>({ vid: count, createdAt: ctime })
 const vid = pattern('a vid', /^[0-9a-f]{1,8}$/)
 const dateText = pattern('a time', /^[+-]?[0-9]{4,6}-[0-9:.TZ-]{1,24}$/)
 const port: Shape<number> = (value) => {
@@ -64,7 +67,7 @@ export const STATE_SHAPES: ShapesOf<MountState> = {
   volumes: list(
     object<MountState['volumes'][number]>({
       ...{ name: volumeName, nodeId: count, readOnly: flag, size: optional(count), times: optional(times) },
-      ...{ lockOwner: optional(hostAndPort), isOptional: optional(flag), isTemporary: optional(flag) },
+      ...{ inode: optional(inode), isOptional: optional(flag), isTemporary: optional(flag) },
     }),
     MANY,
   ),
@@ -75,6 +78,7 @@ export const STATE_SHAPES: ShapesOf<MountState> = {
   ioTimeoutMs: patience,
   gateways: list(address, MANY),
   locks: list(object<MountState['locks'][number]>({ vid: count, owner: hostAndPort }), MANY),
+  clusterCtime: optional(ctime),
 }
 export const state = object<MountState>(STATE_SHAPES)
 

@@ -23,6 +23,7 @@ const readState = object<MountState>({
   ioTimeoutMs: orElse(others.ioTimeoutMs, Infinity),
   gateways: orElse(others.gateways, []),
   locks: orElse(others.locks, []),
+  clusterCtime: orElse(others.clusterCtime, undefined),
 })
 
 const readHandle = orElse<OpenHandle | undefined>(openHandle, undefined)

@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util'
 import { sleep } from '../../clock.ts'
-import { isSheepfsError } from '../../errors.ts'
+import { isNoAnswer, isSheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Cluster } from '../../sheep/cluster.ts'
 import { WAIT_LIMIT_MS, Waiter } from '../../sheep/waiter.ts'
@@ -14,8 +15,10 @@ const LOCK_PATIENCE_MS = 6000
 
 interface Start {
   readonly generation: number
-  readonly state: Pick<MountState, 'gateways' | 'volumes' | 'locks'>
+  readonly state: Pick<MountState, 'gateways' | 'volumes' | 'locks' | 'clusterCtime'>
 }
+
+type LocksOf = Pick<MountState, 'locks' | 'clusterCtime'>
 
 interface Context {
   readonly cluster: Cluster
@@ -40,6 +43,7 @@ export async function attachLocked(start: Start, context: Context): Promise<void
 
 async function openCluster({ generation, state }: Start, context: Context): Promise<void> {
   if (generation === 1) return context.cluster.open()
+  context.cluster.remember(state.gateways)
   await untilOpen(context)
   context.cluster.fence(state.gateways)
 }
@@ -58,11 +62,22 @@ async function attachAll({ generation, state }: Start, context: Context): Promis
       }
     }),
   )
-  if (isSuccessor) await giveBackLocks(state.locks, context)
+  if (isSuccessor) await giveBackLocks(state, context)
+}
+
+/** While a worker starts, it may hold what its predecessor did and what it is locking itself. */
+export function locksAtStart(
+  { locks, clusterCtime }: LocksOf,
+  { locks: book, ctime }: Pick<Cluster, 'locks' | 'ctime'>,
+): LocksOf {
+  const isOther = ctime !== undefined && clusterCtime !== undefined && ctime !== clusterCtime
+  const before = isOther ? [] : locks.filter((lock) => !book.all.some((own) => isDeepStrictEqual(own, lock)))
+  return { locks: [...before, ...book.all], clusterCtime: ctime ?? clusterCtime }
 }
 
 /** What the predecessor was locking or unlocking when it died. */
-async function giveBackLocks(locks: MountState['locks'], { cluster, log }: Context): Promise<void> {
+async function giveBackLocks({ locks, clusterCtime }: Start['state'], { cluster, log }: Context): Promise<void> {
+  if (clusterCtime !== undefined && clusterCtime !== cluster.ctime) return
   const left = locks.filter(({ vid }) => !cluster.locks.has(vid))
   const releases = left.map(async (lock) => {
     try {
@@ -89,14 +104,15 @@ async function untilOpen({ cluster, log }: Pick<Context, 'cluster' | 'log'>): Pr
 
 /** The worker of a daemon that was killed may still hold the lock, and is about to give it back. */
 async function attach(
-  { name, nodeId, readOnly, times, lockOwner, isTemporary = false }: AttachedVolume,
+  { name, nodeId, readOnly, times, inode, isTemporary = false }: AttachedVolume,
   { cluster: { clock }, attachments }: Context,
   { isSuccessor }: { isSuccessor: boolean },
 ): Promise<void> {
   for (const until = clock.now() + LOCK_PATIENCE_MS; ;) {
     const waiter = new Waiter({ clock, limitMs: isSuccessor ? Infinity : WAIT_LIMIT_MS })
     try {
-      await attachments.attach(parseVolumeName(name), { readOnly, nodeId, times, lockOwner, isTemporary }, waiter)
+      const how = { readOnly, nodeId, times, former: inode, isTemporary }
+      await attachments.attach(parseVolumeName(name), how, waiter)
       return
     } catch (error) {
       const isWaitedFor = isSuccessor && isNoAnswer(error)
@@ -107,9 +123,4 @@ async function attach(
       waiter.end()
     }
   }
-}
-
-/** Nothing was said about the volume itself. */
-function isNoAnswer(error: unknown): boolean {
-  return isSheepfsError(error, 'unreachable') || isSheepfsError(error, 'timeout')
 }

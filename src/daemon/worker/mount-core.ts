@@ -18,7 +18,7 @@ import type { VolumeFile } from '../../tree/volume-file.ts'
 import { openVolume } from '../../volume/open-volume.ts'
 import { controlOwner } from '../control-owner.ts'
 import { realWorld } from '../real-world.ts'
-import { attachAtStart, attachLocked } from './attach-at-start.ts'
+import { attachAtStart, attachLocked, locksAtStart } from './attach-at-start.ts'
 import { MOST_FROM_WORKER } from '../ipc/worker-channel.ts'
 import { withGateway } from './remembered-gateways.ts'
 import { loadEngine } from '../choose-engine.ts'
@@ -91,14 +91,13 @@ export class MountCore {
     this.tree = new ClusterTree({
       clock: this.cluster.clock,
       facts: factsOf(this.cluster),
-      openVolume: (vdi, { nodeId, lockOwner, ...how }, waiter) => {
+      openVolume: (vdi, { nodeId, ...how }, waiter) => {
         if (nodeId === undefined) this.#checkRoom()
-        const ownOwners = lockOwner === undefined ? state.gateways.map(addressText) : [lockOwner]
         return openVolume(this.cluster, vdi, {
           ...how,
           log,
           waiter,
-          ownOwners: nodeId === undefined ? [] : ownOwners, // others lock through the same sheep
+          ownLocks: nodeId === undefined ? [] : state.locks,
           onLock: () => {
             this.publish()
           },
@@ -200,7 +199,13 @@ export class MountCore {
 
   /** Tells the supervisor what a successor would need. */
   publish(): void {
-    if (this.#isAttached) this.#send({ kind: 'state', state: this.#state() })
+    this.#send({ kind: 'state', state: this.#isAttached ? this.#state() : this.#stateAtStart() })
+  }
+
+  /** What is to be attached still is. */
+  #stateAtStart(): MountState {
+    const { state } = this.start
+    return { ...state, ...locksAtStart(state, this.cluster), gateways: this.#gateways }
   }
 
   /** What has grown while no worker served, or has a size that the kernel was not told in time. */
@@ -254,7 +259,7 @@ export class MountCore {
         size: file.knownSize,
         isTemporary: tree.attachments.isTemporary(file),
         times: savedTimes(file.times),
-        lockOwner: file.volume.lockOwner,
+        inode: file.volume.identity,
       })),
       nextNodeId: tree.ids.next,
       pageCache: tree.caches.pageCache,
@@ -263,6 +268,7 @@ export class MountCore {
       ioTimeoutMs: cluster.ioTimeoutMs,
       gateways: this.#gateways,
       locks: cluster.locks.all,
+      clusterCtime: cluster.ctime,
     }
   }
 

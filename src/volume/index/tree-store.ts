@@ -22,13 +22,10 @@ import { Result } from '../../wire/sd-proto.ts'
 import { leafInBounds, type Leaf, type Tree } from './tree-shape.ts'
 import type { LeafWrite } from './btree-update.ts'
 import { isAscending, type PlaceRange } from './leaf-entries.ts'
-import { Missing } from '../missing.ts'
+import { Missing, type Waits } from '../missing.ts'
 
 /** What the index of a hyper volume needs of a cluster. */
-export type ObjectCalls = Pick<
-  Cluster,
-  'clock' | 'read' | 'change' | 'ioTimeoutMs' | 'timing' | 'patience' | 'absentMembers'
->
+export type ObjectCalls = Waits & Pick<Cluster, 'read' | 'change'>
 
 /**
  * Where a write of the root starts: btree_counter, so that one request has all of the tree that is in the inode. A write

@@ -21,7 +21,7 @@ const STATE: MountState = {
       readOnly: false,
       size: 2 ** 40,
       times: { modifiedMs: 1.5, changedMs: 2, isMoving: true },
-      lockOwner: '127.0.0.1:7000',
+      inode: { vid: 7, createdAt: '0123456789abcdef' },
       isTemporary: true,
     },
   ],

@@ -79,8 +79,14 @@ export const rollback: Actor = {
     await rest(scene, random, 3000)
     stage.past.add('rollback')
     if ((cluster.settings.flags & ClusterFlag.LOCKING) === 0) {
-      await byOther(scene, 'deletion', () => deleteVdi(client, [{ name }], () => undefined))
-      await byOther(scene, 'clone', () => cloneVdi(client, [{ name, tag: Buffer.from('before') }], vdi))
+      const source = { name, tag: Buffer.from('before') }
+      for (let isDone = false, tries = 0; !isDone && tries < 5; tries++) {
+        await rest(scene, random, 1000)
+        while (!cluster.isWhole) await stage.agenda.pause(100)
+        if (stage.past.has('format')) break
+        await byOther(scene, 'deletion', () => deleteVdi(client, [{ name }], () => undefined))
+        isDone = await byOther(scene, 'clone', () => cloneVdi(client, [source], vdi))
+      }
     }
     stage.endClient(client)
   },
@@ -102,7 +108,8 @@ export const rival: Actor = {
       stage.past.add('rival')
       try {
         const volume = await openVolume(client, { name: Buffer.from(vdi) }, { log })
-        if (volume.vid !== mount.vid) stage.past.add('taken over')
+        const isOther = volume.vid !== mount.vid || stage.past.has('format') // the vid comes from the name
+        if (isOther) stage.past.add('taken over')
         else if (mount.isWriting && stage.past.has('restart of all')) {
           await checkUnchanged(scene, random, volume)
         } else if (mount.isWriting) {
@@ -134,7 +141,7 @@ export const formatter: Actor = {
   act: async (scene, random) => {
     const { stage, cluster } = scene
     await rest(scene, random, 6000)
-    while (!cluster.isCalm) await stage.agenda.pause(100)
+    while (!cluster.isWhole) await stage.agenda.pause(100)
     stage.past.add('format')
     stage.trace.say(stage.agenda.now, () => '** format')
     cluster.reformat()

@@ -19,6 +19,7 @@ function epoch(number: number, timeSeconds: number, ports: readonly number[]): E
 
 function status(changes: Partial<ClusterStatus> = {}): ClusterStatus {
   return {
+    ctime: '0123456789abcdef',
     ctimeSeconds: start,
     isRecoveryDisabled: false,
     copies: 2,

@@ -26,6 +26,7 @@ function listed(
       name: Buffer.from(name),
       tag: Buffer.from(tag),
       createSeconds: Date.UTC(2026, 10, 22, 13, 17, 59) / 1000,
+      createdAt: '',
       isSnapshot: false,
       snapshotMs: 0,
       vdiSize: 4 * 2 ** 30,

@@ -69,6 +69,8 @@ export class MemoryCluster implements ObjectCalls {
   readonly clock = realWorld.clock
   readonly timing = DEFAULT_TIMING
   readonly absentMembers = allPresent
+  readonly look = (): Promise<void> => Promise.resolve()
+  readonly failure = undefined
   readonly patience = nothingToWaitFor
   /** The client dies when it has had so many changes executed. */
   dieAfter = Infinity
@@ -130,6 +132,8 @@ export class ReplicatedCluster implements ObjectCalls {
   readonly clock = realWorld.clock
   readonly timing = DEFAULT_TIMING
   readonly absentMembers = allPresent
+  readonly look = (): Promise<void> => Promise.resolve()
+  readonly failure = undefined
   readonly patience = nothingToWaitFor
   /** Changes are executed by the first replica, and the second has no room for them. */
   isSecondFull = false
