@@ -138,7 +138,7 @@ describe('a worker that hangs', { skip: missing('fuse', 'root'), timeout: 60_000
     await stallOf(otherFile)
     await daemon.serving('stuck', generation)
     await answered
-    assert.match(daemon.log(), /it is stuck/)
+    assert.match(daemon.log(), /the worker is stuck: it has not answered/)
     assert.equal((await daemon.serving('other')).worker.generation, 1)
     await stuckFile?.close()
     await otherFile?.close()

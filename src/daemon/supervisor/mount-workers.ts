@@ -147,6 +147,7 @@ export class MountWorkers {
       watcher: {
         onMessage: (message) => {
           if (worker !== this.#worker) return
+          this.#pulse.hear(worker)
           const news = this.#hear(message, isHandedOver)
           if (news) tell(news)
         },

@@ -22,7 +22,7 @@ export class WorkerPulse {
   #lastPong = 0
   #lastBeat = 0
   #askedAt: number | undefined
-  #hasAnswered = false
+  #hasSpoken = false
 
   /** `onStuck`: once for each time that a worker does not answer for as long as that, and whenever it has too much memory. */
   constructor(onStuck: (worker: WorkerClient, why: string) => void, limits = LIMITS) {
@@ -40,13 +40,18 @@ export class WorkerPulse {
   start(worker: WorkerClient): void {
     this.stop()
     this.#worker = worker
-    this.#hasAnswered = false
+    this.#hasSpoken = false
     this.#lastPong = this.#lastBeat = performance.now()
     this.#timer = setInterval(() => {
       this.#beat(worker)
       void this.#weigh(worker)
     }, this.#limits.intervalMs)
     this.#timer.unref()
+  }
+
+  /** A worker has said something: its process runs. */
+  hear(worker: WorkerClient): void {
+    if (worker === this.#worker) this.#hasSpoken = true
   }
 
   stop(): void {
@@ -57,7 +62,7 @@ export class WorkerPulse {
 
   #beat(worker: WorkerClient): void {
     const { intervalMs, answerMs, firstAnswerMs } = this.#limits
-    const limitMs = this.#hasAnswered ? answerMs : firstAnswerMs
+    const limitMs = this.#hasSpoken ? answerMs : firstAnswerMs
     const now = performance.now()
     const wasAway = now - this.#lastBeat > 2 * intervalMs
     this.#lastBeat = now
@@ -75,7 +80,7 @@ export class WorkerPulse {
     const onPong = (): void => {
       if (worker !== this.#worker) return
       this.#askedAt = undefined
-      this.#hasAnswered = true
+      this.#hasSpoken = true
       this.#lastPong = performance.now()
     }
     worker.call('ping').then(onPong, onPong)
