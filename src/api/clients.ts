@@ -50,7 +50,9 @@ export class Clients {
         response.once('close', () => {
           this.#end(socket)
         })
-        handle(request, response)
+        process.nextTick(() => {
+          if (!socket.destroyed) handle(request, response) // it was the only one in what has come
+        })
       },
     )
     server.setTimeout(unreadMs)
