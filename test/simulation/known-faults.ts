@@ -68,7 +68,7 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
   {
     // harmless: nobody else changes the index of a snapshot that is being deleted
     name: 'a deletion clears an entry of a snapshot that a late index update has cleared already',
-    seed: 1047626,
+    seed: 1112207,
     isShownBy: (finding) => finding.symptom === 'rule 5 broken' && after('publish lost to a snapshot')(finding),
   },
   {
@@ -130,11 +130,6 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
     isShownBy: ({ message }) => message.includes('could not be attached again'),
   },
   {
-    name: 'an index update that comes after a snapshot gives it an entry whose object the volume removes again',
-    seed: 1111963,
-    isShownBy: (finding) => finding.symptom === 'error io' && after('publish lost to a snapshot')(finding),
-  },
-  {
     name: 'a snapshot that is deleted before the volume goes over to the next inode makes it stale',
     seed: 15,
     isShownBy: after('deletion of a snapshot'),
@@ -142,7 +137,21 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
   {
     name: 'NO_VDI and a removal are believed while holders are away, and strips that more nodes took than there is parity',
     seed: 3780,
-    isShownBy: (finding) => finding.symptom !== 'waits' && after('holders away')(finding),
+    isShownBy: (finding) =>
+      (finding.symptom !== 'waits' && after('holders away')(finding)) ||
+      (finding.symptom.startsWith('error io') && after('stale strip')(finding)),
+  },
+  {
+    // a limit, not to be mended here (docs/guarantees.md): sheep mark the inode first, and make the next one then
+    name: 'a snapshot that all sheep die under leaves the VDI without an inode that takes writes',
+    seed: 1103081,
+    isShownBy: ({ message }) => message.includes('it was cloned without a snapshot'),
+  },
+  {
+    // a limit, not to be mended here (docs/guarantees.md): until it goes over it works on the snapshot, which is whole
+    name: 'a volume that was not written to since a snapshot notices a rollback past it with its next write',
+    seed: 1119038,
+    isShownBy: ({ message, past }) => message.includes('attached anew') && past.includes('rollback'),
   },
 ]
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { realWorld } from '../../src/daemon/real-world.ts'
 import type { FaultRule } from '../../src/lamb/faults.ts'
 import { Lamb } from '../../src/lamb/server.ts'
@@ -162,7 +161,8 @@ test('who finds the lock in other hands after a restart of the cluster writes no
   const { faults } = await start({ opcode: Opcode.GET_VDI_COPIES, action: { result: Result.AGAIN } })
   const other = await open(1)
   assert.equal((await other.changeOnce(lockVdi(SPEC)))?.result, Result.SUCCESS)
-  await pause(50)
+  const { retries } = cluster
+  await until(() => cluster.retries > retries + 1)
   assert.equal(volume.isStale, false)
   faults.clearRules()
   await waiting
@@ -206,7 +206,7 @@ test('a deleted VDI, and one that became a snapshot, are no lost locks', LIMIT, 
   const other = await open(1)
   await snapshotVdi(other, SPEC.name, 'tag')
   await other.change(releaseVdi(volume.vid))
-  await pause(3 * FAST.lockPollMs)
+  await cluster.lockWatch.look()
   assert.equal(volume.isStale, false)
   assert.equal((await cluster.lockStates()).size, 0, 'the lock of the next inode is for the recovery to take')
   await volume.write(0, Buffer.from('after'))
