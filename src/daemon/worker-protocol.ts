@@ -16,7 +16,7 @@ import type { SavedTimes } from '../tree/file-times.ts'
 import type { WorkerAccount } from './config/worker-account.ts'
 import type { InodeIdentity } from '../volume/inode-identity.ts'
 
-/** What a worker is to serve. Of one mount, `uid`, `gid` and `volumeMode` may be others for the next worker. */
+/** What a worker is to serve. Of one mount, `uid`, `gid`, `networks` and `volumeMode` may be others for the next worker. */
 export interface WorkerSpec {
   readonly mount: string
   readonly engine: EngineName
@@ -25,6 +25,8 @@ export interface WorkerSpec {
   readonly writeBack: boolean
   readonly uid: number
   readonly gid: number
+  /** Where sheep may be; none: everywhere. */
+  readonly networks: readonly string[]
   /** Permission bits of volume files. */
   readonly volumeMode: number
   readonly logLevel: LogLevel

@@ -21,7 +21,7 @@ const START: Omit<WorkerStart, 'spec'> = {
 
 const SPEC: Omit<WorkerSpec, 'mount'> = {
   ...{ engine: 'kernel', mountpoint: '/', allowOther: false, writeBack: false, uid: 0, gid: 0, volumeMode: 0o600 },
-  ...{ logLevel: 'silent', account: undefined },
+  ...{ networks: [], logLevel: 'silent', account: undefined },
 }
 
 const PROGRAM = new URL('hostile-worker.js', import.meta.url)

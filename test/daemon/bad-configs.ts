@@ -46,6 +46,19 @@ export const BAD_CONFIGS: readonly (readonly [text: string, ...expected: RegExp[
   [`${MOUNT}mode = "0680"`, /\[\[mount\]\] 1: mode: found "0680", expected .*octal string/],
   [`${MOUNT}io_timeout = "ever"`, /\[\[mount\]\] 1: io_timeout: found "ever", expected "forever", or the seconds/],
   [`${MOUNT}io_timeout = -5`, /\[\[mount\]\] 1: io_timeout: found -5, expected "forever", or the seconds/],
+  [
+    `${MOUNT}networks = "10.0.0.0/8"`,
+    /\[\[mount\]\] 1: networks: found "10\.0\.0\.0\/8", expected a list of the networks/,
+  ],
+  [
+    `${MOUNT}networks = ["10.0.0.0/33"]`,
+    /\[\[mount\]\] 1: networks\[0\]: "10\.0\.0\.0\/33" is not a network: expected ADDRESS\/BITS/,
+  ],
+  [`${MOUNT}networks = ["::1", "::1/128"]`, /\[\[mount\]\] 1: networks\[1\]: "::1\/128" is the same as networks\[0\]/],
+  [
+    `${MOUNT}networks = ["10.1.0.0/16"]`,
+    /\[\[mount\]\] 1: networks: sheep 10\.0\.0\.1:7000 is in none of them, expected a network/,
+  ],
   [`${MOUNT}volumes = "web01"`, /\[\[mount\]\] 1: volumes: found "web01", expected a list of the volumes/],
   [`${MOUNT}devices = "web01"`, /\[\[mount\]\] 1: devices: found "web01", expected a list of the volumes/],
   [`${MOUNT}devices = ["a@b@c"]`, /\[\[mount\]\] 1: devices\[0\]: .*more than one "@"/],

@@ -38,6 +38,7 @@ test('a short configuration gets its defaults, and everything in its canonical f
         write_back: true,
         volumes: ['ab'],
         devices: [],
+        networks: [],
         allow_other: false,
         uid: 0,
         gid: 0,

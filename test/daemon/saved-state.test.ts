@@ -24,7 +24,11 @@ function written(version: (typeof WRITTEN)[number]): Promise<string> {
 /** What they had not has its default. */
 async function stateOfVersion(version: (typeof WRITTEN)[number]): Promise<SavedState> {
   const { mounts, volumes, served } = JSON.parse(await written(version)) as SavedState
-  const completed = (mount: (typeof mounts)[number]): (typeof mounts)[number] => ({ ...mount, devices: [] })
+  const completed = (mount: (typeof mounts)[number]): (typeof mounts)[number] => ({
+    ...mount,
+    devices: [],
+    networks: [],
+  })
   return {
     mounts: mounts.map(completed),
     volumes,

@@ -32,6 +32,10 @@ const defaulted = {
     'true or false: whether a mount made with page_cache sends writes to the cluster later; fixed while mounted',
     true,
   ),
+  networks: Type.Array(
+    Type.String({ minLength: 1, description: 'a network, for example "10.0.0.0/24" or "fd00::/8"' }),
+    { default: [], description: 'a list of the networks that sheep may be in; none: everywhere' },
+  ),
   volumes: Type.Array(VolumeNameText, { default: [], description: 'a list of the volumes that are always attached' }),
   devices: Type.Array(VolumeNameText, {
     default: [],

@@ -24,7 +24,7 @@ const FIXED_WHILE_MOUNTED = [
   'write_back',
   'allow_other',
 ] as const satisfies (keyof MountConfig)[]
-const FIXED_IN_WORKER = ['uid', 'gid', 'mode'] as const satisfies (keyof MountConfig)[]
+const FIXED_IN_WORKER = ['uid', 'gid', 'mode', 'networks'] as const satisfies (keyof MountConfig)[]
 
 /**
  * The steps that lead from one configuration to another, in an order in which they can be done: what goes makes place for

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import type { Flaw } from '../../api/explain-invalid.ts'
 import type { MountConfig, MountDefaulted } from '../../api/schema/config.ts'
@@ -5,6 +6,7 @@ import { errorText } from '../../errors.ts'
 import { accountId } from './account-id.ts'
 import { addressText, parseAddress } from '../../sheep/address.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
+import { inNetworks, networkText } from './network.ts'
 
 /** What a mount takes from its instance. */
 export interface MountContext {
@@ -21,13 +23,17 @@ export function resolveMount(table: MountDefaulted, context: MountContext, compl
   if (table.sheep === undefined && context.sheep === undefined) {
     complain('sheep', 'missing, expected the addresses of one or more sheep, here or at the top of the file')
   }
+  const sheep = table.sheep ? canonicalAddresses(table.sheep, complain) : [...(context.sheep ?? [])]
+  const networks = canonicalList(table.networks, 'networks', networkText, complain)
+  checkNetworks(sheep, networks, complain)
   return {
     ...table,
     name: table.name ?? context.instance,
     uid: idOf('uid', 'passwd', table.uid, complain),
     gid: idOf('gid', 'group', table.gid, complain),
     mountpoint: canonicalMountpoint(table.mountpoint, complain),
-    sheep: table.sheep ? canonicalAddresses(table.sheep, complain) : [...(context.sheep ?? [])],
+    sheep,
+    networks,
     volumes: canonicalVolumes('volumes', table.volumes, complain),
     devices: canonicalVolumes('devices', table.devices, complain),
   }
@@ -35,6 +41,17 @@ export function resolveMount(table: MountDefaulted, context: MountContext, compl
 
 function canonicalVolumes(key: 'volumes' | 'devices', list: readonly string[], complain: Complain): string[] {
   return canonicalList(list, key, (text) => parseVolumeName(text).text, complain)
+}
+
+/** Sheep that are configured are in the networks too. Of a name it is not known, nor asked. */
+function checkNetworks(sheep: readonly string[], networks: readonly string[], complain: Complain): void {
+  const isAllowed = inNetworks(networks)
+  for (const text of networks.length > 0 ? sheep : []) {
+    const { host } = parseAddress(text)
+    if (isIP(host) !== 0 && !isAllowed(host)) {
+      complain('networks', `sheep ${text} is in none of them, expected a network that it is in`)
+    }
+  }
 }
 
 /** Addresses in their canonical form. */

@@ -16,6 +16,7 @@ const words = text(Infinity)
 const spec = object<WorkerSpec>({
   ...{ mount: words, engine: oneOf(...ENGINES), mountpoint: words, allowOther: flag },
   ...{ writeBack: flag, uid: count, gid: count, volumeMode: count, logLevel: oneOf(...LOG_LEVELS) },
+  networks: list(words, MANY),
   account: optional(object<WorkerAccount>({ name: words, uid: count, gid: count })),
 })
 

@@ -312,6 +312,7 @@ function toSpec({ config, engine, workerAccount, logLevel }: ManagedMountOptions
     uid: config.uid,
     gid: config.gid,
     volumeMode: parseInt(config.mode, 8),
+    networks: config.networks,
     logLevel,
     account: workerAccount,
   }

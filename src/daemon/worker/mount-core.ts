@@ -17,6 +17,7 @@ import { FIRST_VOLUME_ID, NodeIds } from '../../tree/node-ids.ts'
 import type { VolumeFile } from '../../tree/volume-file.ts'
 import { openVolume } from '../../volume/open-volume.ts'
 import { controlOwner } from '../control-owner.ts'
+import { guardedWorld } from '../guarded-world.ts'
 import { realWorld } from '../real-world.ts'
 import { attachAtStart, attachLocked, locksAtStart } from './attach-at-start.ts'
 import { MOST_FROM_WORKER } from '../ipc/worker-channel.ts'
@@ -65,7 +66,7 @@ export class MountCore {
     this.#negotiated = state.negotiated
     this.#gateways = state.gateways
     this.cluster = new Cluster({
-      world: realWorld,
+      world: guardedWorld(realWorld, spec.networks),
       addresses: state.addresses,
       objectCache: state.objectCache,
       ioTimeoutMs: state.ioTimeoutMs,

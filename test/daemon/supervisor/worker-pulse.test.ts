@@ -62,7 +62,7 @@ test('a worker answers pings while it waits for a cluster that says nothing', WI
     ...{ kind: 'start', purpose: 'serve', handles: [], generation: 2, isKept: false },
     spec: {
       ...{ mount: 'm', engine: 'kernel', mountpoint: '/', allowOther: false, writeBack: false, uid: 0, gid: 0 },
-      ...{ volumeMode: 0o600, logLevel: 'silent', account: undefined },
+      ...{ volumeMode: 0o600, networks: [], logLevel: 'silent', account: undefined },
     },
     state: {
       ...{ negotiated: undefined, volumes: [], nextNodeId: 1000, pageCache: false, objectCache: false },
