@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, truncateSync, utimesSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
+import { deviceNumber } from '../fuse/mount-table.ts'
 import type { AttributeChange, AttributeOrder } from './kernel-attributes.ts'
 
 /*
@@ -8,19 +9,16 @@ import type { AttributeChange, AttributeOrder } from './kernel-attributes.ts'
  */
 
 const { O_DIRECTORY, O_NOFOLLOW } = constants
+/** Of the st_dev of what is on no block device. */
+const FUSE_MAJOR = 0
 /** open(2); Node.js has no name for it. It asks nobody who serves a file, nor runs what a device does when it is opened. */
 const O_PATH = 0o10000000
-
-/** The st_dev of a mount of FUSE, whose major number is 0, as makedev(3) puts it together. */
-function deviceOf(minor: number): number {
-  return (minor & 0xff) + (minor >>> 8) * 2 ** 20
-}
 
 /** Opens without following a link. Errors: ELOOP, ENOENT, …; what is there lies on another mount. */
 function openOn(minor: number, path: string, flags: number): { readonly fd: number; readonly stats: Stats } {
   const fd = openSync(path, O_PATH | O_NOFOLLOW | flags)
   const stats = fstatSync(fd)
-  if (stats.dev === deviceOf(minor)) return { fd, stats }
+  if (stats.dev === deviceNumber({ major: FUSE_MAJOR, minor })) return { fd, stats }
   closeSync(fd)
   throw new Error('it lies on another mount')
 }

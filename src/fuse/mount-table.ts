@@ -38,6 +38,12 @@ function unescapeOctal(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)))
 }
 
+/** st_dev, as makedev(3) puts it together. */
+export function deviceNumber({ major, minor }: Pick<MountEntry, 'major' | 'minor'>): number {
+  const low = (minor & 0xff) + (major & 0xfff) * 2 ** 8
+  return low + (minor >>> 8) * 2 ** 20 + (major >>> 12) * 2 ** 44
+}
+
 /** What is mounted for a process, in the order of mounting, without touching any of it. */
 export async function readMountTable(pid: number | 'self' = 'self'): Promise<readonly MountEntry[]> {
   return parseMountTable(await readFile(`/proc/${pid}/mountinfo`, 'utf8'))

@@ -9,7 +9,7 @@ import type { MountOptions } from './mount-options.ts'
 import type { MountRequest } from './mount-request.ts'
 import type { InstanceSource } from './mount-source.ts'
 import type { HeldProgram } from '../../daemon/system/held-program.ts'
-import { holdOpen } from '../../daemon/device/loop-device.ts'
+import { holdVolume } from '../../daemon/device/volume-file.ts'
 import { detachOption, findMountAt, type VolumeToDetach } from '../../daemon/system/remembered-mounts.ts'
 import { runSystemProgram } from '../../daemon/system/system-program.ts'
 import { withVolumeLock } from '../../daemon/device/volume-lock.ts'
@@ -76,7 +76,7 @@ async function attachOpen(
   for (let tries = 1; ; tries++) {
     const { volume } = await attach(client, wanted, options)
     try {
-      return { volume, held: await holdOpen(volume.path, signal) }
+      return { volume, held: await holdVolume(volume.path, signal) }
     } catch (error) {
       if (!isSheepfsError(error, 'io') || tries === ATTACH_TRIES) throw error
     }

@@ -1,21 +1,28 @@
 import { isSheepfsError } from '../../errors.ts'
 import { takeLoopDevice, type LoopDevice } from '../../daemon/device/loop-device.ts'
 import { findPartition, WHOLE_VOLUME } from '../../daemon/device/partition-table.ts'
+import { overVolume } from '../../daemon/device/volume-file.ts'
 import { volumeFlags } from './mount-flags.ts'
 import { kernelNow, mountFailure } from './mount-failure.ts'
 import type { MountRequest } from './mount-request.ts'
 import { findMountAt, sourceOptions } from '../../daemon/system/remembered-mounts.ts'
 import { runSystemProgram } from '../../daemon/system/system-program.ts'
 
-/** A loop device over what is asked for of the volume at `path`. Errors: not-found (partition), busy, io. */
+/** A loop device over what is asked for of the volume at `path`. Errors: not-found (partition), busy; io, also for no volume. */
 export async function takeVolume(
   path: string,
   { options, signal, tell }: MountRequest,
   isReadOnly = options.isReadOnly,
 ): Promise<LoopDevice> {
   const { partition } = options
-  const range = partition === undefined ? WHOLE_VOLUME : await findPartition(path, partition, signal)
-  const loop = await takeLoopDevice(path, { isReadOnly, range, signal })
+  const loop = await overVolume(path, signal, {
+    make: async () => {
+      const range = partition === undefined ? WHOLE_VOLUME : await findPartition(path, partition, signal)
+      return takeLoopDevice(path, { isReadOnly, range, signal })
+    },
+    deviceOf: (made) => made.path,
+    takeBack: (made) => made.release(),
+  })
   tell(`${loop.path} is over ${path}`)
   return loop
 }

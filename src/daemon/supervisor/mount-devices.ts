@@ -8,10 +8,18 @@ import { errorText, isSheepfsError, SheepfsError, type ErrorCode } from '../../e
 import type { Logger } from '../../log.ts'
 import { WAIT_LIMIT_MS, Waiter } from '../../sheep/waiter.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
-import { checkUnused, dropDevice, isMapped, mapVolume, takeFileSize, unmapDevice } from '../device/block-device.ts'
+import {
+  checkUnused,
+  dropDevice,
+  isMapped,
+  mapVolume,
+  type MapOptions,
+  takeFileSize,
+  unmapDevice,
+} from '../device/block-device.ts'
 import { deviceUsers } from '../device/device-users.ts'
-import { holdOpen } from '../device/loop-device.ts'
 import { readLoops, type LoopState } from '../device/loop-table.ts'
+import { holdVolume, overVolume } from '../device/volume-file.ts'
 import { withVolumeLock } from '../device/volume-lock.ts'
 import { realWorld } from '../real-world.ts'
 import type { ManagedMount } from './managed-mount.ts'
@@ -73,7 +81,7 @@ export class MountDevices {
       const isReadOnly = options.read_only === true || volume.read_only
       const how = { isReadOnly, sectorSize: options.sector_size, signal }
       try {
-        return await withVolumeLock(volume.path, endless(), () => mapVolume(volume.path, how)).catch(failureOf(text))
+        return await withVolumeLock(volume.path, endless(), () => mapOver(volume.path, how)).catch(failureOf(text))
       } finally {
         await held.release()
       }
@@ -213,7 +221,7 @@ export class MountDevices {
     for (let tries = 1; ; tries++) {
       const volume = await this.#attach(name, options, caller)
       try {
-        return { volume, held: await holdOpen(volume.path, endless()) }
+        return { volume, held: await holdVolume(volume.path, endless()) }
       } catch (error) {
         caller.gone.throwIfAborted()
         if (!isSheepfsError(error, 'io') || tries === ATTACH_TRIES) throw error
@@ -244,6 +252,17 @@ export class MountDevices {
       waiter.end()
     }
   }
+}
+
+/** As `mapVolume`, of what is a volume. */
+function mapOver(path: string, how: MapOptions): ReturnType<typeof mapVolume> {
+  return overVolume(path, how.signal, {
+    make: () => mapVolume(path, how),
+    deviceOf: ({ loop }) => loop.path,
+    takeBack: async ({ loop, isNew }) => {
+      if (isNew) await dropDevice(loop)
+    },
+  })
 }
 
 function unmapNamed({ volume, loop }: MappedVolume, signal: AbortSignal): Promise<void> {
