@@ -4,11 +4,12 @@ import { SheepfsError, errorText } from '../errors.ts'
 import { tellError } from '../journal.ts'
 import { printable } from '../printable.ts'
 import { ExitStatus, exitStatusOf } from './mount/exit-status.ts'
+import { withVolumeLock } from '../daemon/device/volume-lock.ts'
 import { isLoopDevice } from '../daemon/device/loop-device.ts'
 import { backingFile } from '../daemon/device/loop-table.ts'
 import { MOUNT_USAGE, parseMountArguments, type MountArguments } from './mount/mount-arguments.ts'
 import { mountInstanceTree, mountInstanceVolume } from './mount/instance-mount.ts'
-import { parseMountOptions } from './mount/mount-options.ts'
+import { type MountOptions, parseMountOptions } from './mount/mount-options.ts'
 import { parseMountSource, type MountSource } from './mount/mount-source.ts'
 import type { MountRequest } from './mount/mount-request.ts'
 import { mountStandaloneTree, mountStandaloneVolume } from './mount/standalone-mount.ts'
@@ -23,6 +24,20 @@ async function mount(args: MountArguments, signal: AbortSignal): Promise<void> {
   const source = parseMountSource(args.source)
   const options = parseMountOptions(args.options, source)
   const directory = await resolveMountpoint(args.directory)
+  const work = (): Promise<void> => mountAt(directory, { args, source, options, signal })
+  // systemd and an administrator may mount a line of fstab at the same moment: the later finds what the other has mounted
+  if (process.geteuid?.() === 0) await withVolumeLock(`place ${directory}`, signal, work)
+  else await work()
+}
+
+interface Wanted {
+  readonly args: MountArguments
+  readonly source: MountSource
+  readonly options: MountOptions
+  readonly signal: AbortSignal
+}
+
+async function mountAt(directory: string, { args, source, options, signal }: Wanted): Promise<void> {
   const found = await findMountAt(directory)
   const undo = new UndoList()
   const tell = (step: string): void => {

@@ -107,6 +107,20 @@ describe('the file system in a volume', NEEDS, () => {
     })
   }
 
+  for (const [what, from] of [
+    ['volume', source],
+    ['tree', () => 'test'],
+  ] as const) {
+    test(`is mounted once where several mount it at the same place at the same moment: ${what}`, NEEDS, async () => {
+      const directory = await stage.mountpoint()
+      await Promise.all(Array.from({ length: AT_ONCE }, () => mountAt(directory, from())))
+      const table = await succeed('findmnt', ['--noheadings', '--list', '--output', 'TARGET'])
+      assert.equal(table.split('\n').filter((line) => line.trim() === directory).length, 1)
+      await succeed('umount', ['-i', directory])
+      await gone()
+    })
+  }
+
   const flagsAt = async (directory: string): Promise<string[]> => {
     const options = await succeed('findmnt', ['--noheadings', '--output', 'VFS-OPTIONS', directory])
     return options.trim().split(',')

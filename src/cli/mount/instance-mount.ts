@@ -35,6 +35,8 @@ export async function mountInstanceTree(source: InstanceSource, request: MountRe
   if (mountpoint === directory) return
   const tree = await findMountAt(mountpoint)
   if (!tree) throw new SheepfsError('not-running', `the tree of instance "${source.instance}" is not mounted`)
+  const present = await findMountAt(directory)
+  if (present?.['maj:min'] === tree['maj:min'] && present.source === tree.source) return
   const rest = options.rest.filter((option) => option !== unknown)
   const bind = ['bind', ...bindFlags(rest, tree)]
   const flags = args.isUnrecorded ? ['-n'] : []
