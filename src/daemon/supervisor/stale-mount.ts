@@ -15,7 +15,7 @@ interface OwnMount {
 /**
  * Takes away what a killed predecessor of this daemon has left mounted: the mount of that name at that path. Nobody can
  * serve it any more, and whoever waits for it would wait for ever. Other mounts stay. The caller knows that no predecessor
- * lives (it has the control socket).
+ * lives (it has the lock of the instance).
  */
 export async function clearStaleMount(own: OwnMount, log: Logger): Promise<void> {
   if (!(await takeAway(own, log))) return
@@ -40,7 +40,7 @@ export async function takeAway({ mount, mountpoint }: OwnMount, log: Logger): Pr
 }
 
 /** Takes down what is mounted on volumes of a tree that has ended: it is dead. */
-export async function takeDownAll(tree: { readonly minor: number }, log: Logger): Promise<void> {
+async function takeDownAll(tree: { readonly minor: number }, log: Logger): Promise<void> {
   for (const loop of await findLoopsOn(tree)) await takeDown(loop, log)
 }
 

@@ -1,0 +1,187 @@
+// The supervisor killed at random moments of what it does, in a booted system. See README.md in this folder.
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { Random } from '../sheep/random.ts'
+import { CONFIG, Site, TREE } from '../system/stage/site.ts'
+
+const SEED = Number(process.env['SHEEPFS_TEST_SEED'] ?? 1)
+const KILLS = Number(process.env['SHEEPFS_TEST_KILLS'] ?? 200)
+/** Longest time from the beginning of an operation to the kill. */
+const LONGEST_MS = 1500
+/** A supervisor that dies younger is restarted after a pause. */
+const STABLE_S = 3
+const UNIT = 'sheepfs@cluster1'
+const HELD_LOCKS = join(import.meta.dirname, '../system/stage/held-locks.js')
+/** Their names tell their loop devices from those of others, which are to be seen in the machine as well. */
+const NAME = TREE.replace(/^.*-/, 'k')
+const WEB = `${NAME}-web`
+const KEEP = `${NAME}-keep`
+const OTHERS = ['a', 'b', 'c'].map((letter) => `${NAME}-${letter}`)
+const FSTAB = `cluster1/${WEB} /srv/web sheepfs noauto,_netdev,nofail 0 0
+cluster1/${KEEP} /srv/keep sheepfs _netdev,nofail 0 0
+`
+
+/** What the instance, its tree, the kernel and the cluster say; lists of words. */
+interface Facts {
+  readonly attached: readonly string[]
+  readonly shown: readonly string[]
+  readonly locked: readonly string[]
+  readonly expectedLocks: readonly string[]
+  /** Places where file systems of the instance are mounted. */
+  readonly mounted: readonly string[]
+  /** Volumes that loop devices are over, one for each device. */
+  readonly looped: readonly string[]
+  readonly mapped: readonly string[]
+  readonly stored: string
+  readonly processes: readonly string[]
+}
+
+describe(`${KILLS} kills of the supervisor, seed ${SEED}`, { timeout: 3_600_000 }, () => {
+  const site = new Site()
+  const random = new Random(SEED)
+  const sizes = new Map(OTHERS.map((name) => [name, 4]))
+  const sh = (command: string): Promise<string> => site.sh(command)
+  let isCached = false
+
+  before(
+    async () => {
+      await site.setUp()
+      await sh('cd /var/tmp && apt-get install -y ./sheepfs_*.deb 2>&1')
+      await sh(`systemctl enable ${UNIT} && systemctl start ${UNIT}`)
+      await site.directories('/srv/web', '/srv/keep')
+      await site.makeFileSystem(WEB)
+      await site.makeFileSystem(KEEP)
+      for (const name of OTHERS) await sh(`sheepfsctl vdi create ${name} 4M`)
+      await site.machine.write('/etc/fstab', FSTAB)
+      await sh('systemctl daemon-reload')
+      await keep()
+    },
+    { timeout: 300_000 },
+  )
+  after(() => site.destroy(), { timeout: 300_000 })
+
+  /** Something writes without an end, and ends when a write fails. */
+  const keep = (): Promise<string> =>
+    sh(`mountpoint -q /srv/keep || mount /srv/keep
+      systemctl reset-failed keeper 2>/dev/null || true
+      systemd-run --quiet --unit=keeper bash -c 'while dd if=/dev/urandom of=/srv/keep/f bs=64k count=4 oflag=sync status=none; do sleep 0.05; done; exit 1'`)
+
+  const OPERATIONS = {
+    attach: () => `sheepfsctl attach ${random.pick(OTHERS)}`,
+    detach: () => `sheepfsctl detach ${random.pick(OTHERS)}`,
+    map: () => `sheepfsctl map ${random.pick(OTHERS)}`,
+    unmap: () => `sheepfsctl unmap ${random.pick(OTHERS)}`,
+    grow: () => {
+      const name = random.pick(OTHERS)
+      sizes.set(name, (sizes.get(name) ?? 4) + 4)
+      return `sheepfsctl resize ${name} ${sizes.get(name)}M`
+    },
+    mount: () => 'mount /srv/web',
+    unmount: () => 'umount /srv/web',
+    reload: () => `systemctl reload ${UNIT}`,
+    restart: () => `systemctl restart ${UNIT}`,
+    stop: () => `systemctl stop keeper; umount /srv/keep; systemctl stop ${UNIT}`,
+  } as const
+
+  const killDuring = async (kind: keyof typeof OPERATIONS): Promise<string> => {
+    if (kind === 'reload') {
+      isCached = !isCached
+      await site.machine.write('/etc/sheepfs/cluster1.toml', `${CONFIG}page_cache = ${isCached}\n`)
+    }
+    const operation = OPERATIONS[kind]()
+    const whom = random.chance(0.25) ? '' : '--kill-whom=main'
+    const seconds = (random.below(LONGEST_MS) / 1000).toFixed(3)
+    const said = await sh(`set +e
+      (timeout 90 bash -c '${operation}' 2>&1; echo "status $?") &
+      sleep ${seconds}; systemctl kill ${whom} -s KILL ${UNIT} 2>/dev/null; wait`)
+    if (kind === 'stop') {
+      await sh(`systemctl start ${UNIT}`)
+      await keep()
+    }
+    return `${operation}; killed ${whom === '' ? 'all' : 'the supervisor'} after ${seconds} s: ${said.replaceAll('\n', '; ')}`
+  }
+
+  const words = (text: string): string[] =>
+    text
+      .split(/\s+/)
+      .filter((word) => word !== '')
+      .sort()
+  const gather = async (): Promise<Facts> => {
+    const volumes = JSON.parse(await sh('sheepfsctl volumes --json')) as { name: string; read_only: boolean }[]
+    const vdis = JSON.parse(await sh('sheepfsctl vdi list --json')) as { name: string; vid: string; tag: string }[]
+    const asked = await site.machine.startBeside(process.execPath, [
+      HELD_LOCKS,
+      '127.0.0.1:7000',
+      ...vdis.map(({ vid }) => vid),
+    ])
+    const written = volumes.filter((volume) => !volume.read_only).map(({ name }) => name)
+    return {
+      attached: volumes.map(({ name }) => name).sort(),
+      shown: words(await sh(`ls ${TREE}/volume`)),
+      locked: words(await asked.announcer.said(/^locked: (.*)$/m)),
+      expectedLocks: vdis
+        .filter(({ name, tag }) => tag === '' && written.includes(name))
+        .map(({ vid }) => vid)
+        .sort(),
+      mounted: words(await sh(`awk '$2 == "${TREE}" || $2 ~ "^/srv/(web|keep)$" { print $2 }' /proc/self/mounts`)),
+      looped: words(await sh(`cat /sys/block/loop*/loop/backing_file 2>/dev/null | grep -o '${NAME}-[a-z]*' || true`)),
+      mapped: words(await sh(`sheepfsctl mapped --json | grep -oP '"volume": ?"\\K[^"]*' || true`)),
+      stored: await sh(`systemctl show --value --property NFileDescriptorStore ${UNIT}`),
+      processes: words(
+        await sh(`pgrep --count --full '^sheepfs-worker' || true; pgrep --count --full '[/]sheepfsd' || true`),
+      ),
+    }
+  }
+
+  /** Errors: they do not agree. */
+  const checkAgreement = (facts: Facts): void => {
+    const isMounted = facts.mounted.includes('/srv/web')
+    const used = [KEEP, ...(isMounted ? [WEB] : []), ...facts.mapped].sort()
+    assert.deepEqual(facts.shown, facts.attached, 'tree and API')
+    assert.deepEqual(facts.locked, facts.expectedLocks, 'locks and API')
+    assert.deepEqual(facts.looped, used, 'loop devices and what is mounted and mapped')
+    assert.deepEqual(facts.mounted, ['/srv/keep', TREE, ...(isMounted ? ['/srv/web'] : [])].sort(), 'mount table')
+    assert.equal(facts.attached.includes(WEB), isMounted, 'a volume goes with its mount')
+    assert.equal(facts.stored, '2', 'the store: a device and its record')
+    assert.deepEqual(facts.processes, ['1', '1'], 'processes')
+  }
+
+  const agrees = async (): Promise<void> => {
+    const until = performance.now() + 60_000
+    await site.machine.eventually(`systemctl is-active ${UNIT} && sheepfsctl health`)
+    for (;;) {
+      try {
+        checkAgreement(await gather())
+        return
+      } catch (error) {
+        if (performance.now() > until) throw error
+        await sh('sleep 0.3') // what nobody uses goes a moment later
+      }
+    }
+  }
+
+  const kinds = Object.keys(OPERATIONS) as (keyof typeof OPERATIONS)[]
+  for (let at = 0; at < KILLS; at++) {
+    const kind = random.pick(kinds)
+    test(`${at}: during ${kind} all agree afterwards, and nothing leaks`, { timeout: 300_000 }, async (t) => {
+      t.diagnostic(await killDuring(kind))
+      await agrees()
+      assert.equal(await sh('systemctl is-active keeper'), 'active')
+      await sh(`sleep ${STABLE_S}`)
+    })
+  }
+
+  test('at the end nothing is left', { timeout: 300_000 }, async () => {
+    await sh('systemctl stop keeper; umount /srv/keep; ! mountpoint -q /srv/web || umount /srv/web')
+    for (const name of OTHERS) {
+      await sh(`! sheepfsctl mapped | grep -q '^${name} ' || sheepfsctl unmap ${name}`)
+      await sh(`! sheepfsctl volumes | grep -q '^${name} ' || sheepfsctl detach ${name}`)
+    }
+    const { attached, locked, looped } = await gather()
+    assert.deepEqual({ attached, locked, looped }, { attached: [], locked: [], looped: [] })
+    await sh(`systemctl stop ${UNIT}`)
+    assert.equal(await sh(`systemctl show --value --property NFileDescriptorStore ${UNIT}`), '0')
+    assert.equal(await sh('findmnt --noheadings --types ext4,fuse.sheepfs || true'), '')
+  })
+})
