@@ -21,13 +21,13 @@ const TIMES = { headMs: 10_000, requestMs: 20_000, idleMs: 10_000, unreadMs: 40_
 
 /** Who may use the control socket is trusted with the mounts; a script of his may be in error. */
 export const CONTROL_LIMITS: SocketLimits = {
-  ...{ connections: 1024, waiting: 512, streams: 128, requestsPerSecond: Infinity },
+  ...{ connections: 4096, waiting: 512, streams: 128, requestsPerSecond: Infinity },
   ...TIMES,
 }
 
 /** Anybody. */
 export const OBSERVER_LIMITS: SocketLimits = {
-  ...{ connections: 256, waiting: 128, streams: 64, requestsPerSecond: 100 },
+  ...{ connections: 4096, waiting: 128, streams: 64, requestsPerSecond: 100 },
   ...TIMES,
 }
 
