@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { readFile, readlink } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
+import { RECORD_ROOM } from '../../src/daemon/mount/mount-record.ts'
 import { missing } from './stage/ability.ts'
 import { run, succeed, type Outcome } from './stage/program.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
-import { launchSheepfsd, newPlace, startSheepfsd, tableOf, writeConfig } from './stage/sheepfsd.ts'
+import { launchSheepfsd, newPlace, startSheepfsd, tableOf, WORKER_USER, writeConfig } from './stage/sheepfsd.ts'
 import { Stage } from './stage/stage.ts'
 
 const MOUNT = 'm'
@@ -44,6 +45,26 @@ describe('the user of workers', { skip: missing('fuse', 'root'), timeout: 120_00
       await daemon.stop()
     })
   }
+
+  test('has no way to more rights, to a core, to a long file or to the service manager', async () => {
+    const variables = { NOTIFY_SOCKET: '/nowhere', WATCHDOG_USEC: '0', SHEEPFS_TEST_KEPT: '1' }
+    const daemon = await startSheepfsd(stage, { mounts: [await tableOf(stage, MOUNT, sheep, [])], variables })
+    const of = (file: string): Promise<string> => readFile(`/proc/${pid}/${file}`, 'utf8')
+    const pid = await daemon.workerPid(MOUNT)
+    assert.match(await of('status'), /^NoNewPrivs:\t1$/m)
+    assert.match(await of('limits'), /^Max core file size +0 +0 /m)
+    assert.match(await of('limits'), new RegExp(`^Max file size +${RECORD_ROOM} +${RECORD_ROOM} `, 'm'))
+    const environment = await of('environ')
+    assert.match(environment, /SHEEPFS_TEST_KEPT=1/)
+    assert.doesNotMatch(environment, /NOTIFY_SOCKET|WATCHDOG_/)
+    for (const fd of [0, 1]) assert.equal(await readlink(`/proc/${pid}/fd/${fd}`), '/dev/null')
+    for (const file of ['mem', 'environ', 'fd/3']) {
+      const read = ['head', '-c', '1', `/proc/${pid}/${file}`] // as another worker
+      const { stderr } = await run('setpriv', [`--reuid=${WORKER_USER}`, '--clear-groups', ...read])
+      assert.match(stderr, /Permission denied/)
+    }
+    await daemon.stop()
+  })
 
   test('who has the files of a tree uses its volumes, and attaches or switches nothing', async () => {
     const [volume, other] = [await sheep.createVdi(2 ** 20), await sheep.createVdi(2 ** 20)]

@@ -1,7 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { errorText, SheepfsError } from '../../errors.ts'
-
 import { FRAME_HEADER_SIZE, FrameReader } from './frame-reader.ts'
 import { restAfterWork } from './rest-after-work.ts'
 

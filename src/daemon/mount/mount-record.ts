@@ -19,6 +19,8 @@ const HANDLE_SIZE = 256
 const HANDLES_AT = 2 * STATE_ROOM
 /** More than a mount has open; who serves it could give the file any length. */
 export const MOST_HANDLES = 100_000
+/** Bytes of the file, at most, and some that nobody needs. */
+export const RECORD_ROOM = HANDLES_AT + 2 * MOST_HANDLES * HANDLE_SIZE
 
 /** What a record says, unchecked: whoever served the mount could write it. */
 export interface Recorded {

@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import type { Duplex } from 'node:stream'
-import { fileURLToPath } from 'node:url'
 import { errorText, plainLine, SheepfsError } from '../../errors.ts'
 import { deferred } from '../../fuse/kernel/deferred.ts'
 import type { Logger } from '../../log.ts'
@@ -10,6 +9,7 @@ import { CHANNEL_FD, channelToWorker } from '../ipc/worker-channel.ts'
 import { programVersion } from '../program-version.ts'
 import { pause } from './pause.ts'
 import { WorkerCalls } from './worker-calls.ts'
+import { workerCommand } from './worker-command.ts'
 import { WorkerLog } from './worker-log.ts'
 import type {
   Arguments,
@@ -78,9 +78,9 @@ export class WorkerClient {
     this.gone = this.#ended.promise
     this.#watcher = watcher
     this.#log = log
-    const { mount, mountpoint } = start.spec
-    const args = [...process.execArgv, fileURLToPath(program), mount, mountpoint]
-    this.#child = spawn(process.execPath, args, {
+    const { program: first, args, env } = workerCommand(program, start.spec)
+    this.#child = spawn(first, args, {
+      env,
       stdio: ['ignore', 'ignore', 'pipe', fds.device ?? 'ignore', 'pipe', fds.record ?? 'ignore'],
     })
     this.#channel = this.#openChannel()
