@@ -164,7 +164,8 @@ export class Gateways {
   /** The one that was met first of those that nothing is known of that matters. */
   #forgetIdle(): void {
     for (const [key, sheep] of this.#sheep) {
-      if (sheep === this.#home || !sheep.isIdle) continue
+      const isNeeded = sheep === this.#home || this.#configured.some((one) => isSameAddress(one, sheep.address))
+      if (isNeeded || !sheep.isIdle) continue
       this.#sheep.delete(key)
       this.#formerReconnects += sheep.reconnects
       sheep.destroy(new SheepfsError('unreachable', 'others are asked'))
@@ -228,14 +229,21 @@ export class Gateways {
 
   async #firstToAnswer(addresses: readonly Address[]): Promise<Sheep> {
     if (this.#isClosed) throw new SheepfsError('closed', 'the cluster client is closed')
-    const candidates = [...new Set(addresses.map((address) => this.#sheepAt(address)))]
-    candidates.sort((a, b) => Number(b.isWorthTrying) - Number(a.isWorthTrying))
+    // each is made a sheep when its turn comes: thousands would drive out one another
+    const candidates = [...new Map(addresses.map((address) => [addressText(address), address])).values()]
+    const worth = (address: Address): number => Number(this.#sheep.get(addressText(address))?.isWorthTrying ?? true)
+    candidates.sort((a, b) => worth(b) - worth(a))
     const attempts: Promise<Sheep>[] = []
-    for (const sheep of candidates) {
-      attempts.push(sheep.connect().then(() => sheep))
+    const pending = new Set<Promise<Sheep>>()
+    for (const address of candidates) {
+      const sheep = this.#sheepAt(address)
+      const attempt = sheep.connect().then(() => sheep)
+      attempts.push(attempt)
+      pending.add(attempt)
+      attempt.catch(() => pending.delete(attempt)) // told below
       const isLast = attempts.length === candidates.length
       const { world, timing } = this.#options
-      const winner = await firstOf(attempts, isLast ? undefined : { clock: world.clock, ms: timing.headStartMs })
+      const winner = await firstOf([...pending], isLast ? undefined : { clock: world.clock, ms: timing.headStartMs })
       if (winner) return winner
     }
     throw joined(await Promise.allSettled(attempts))
