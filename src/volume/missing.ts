@@ -1,5 +1,5 @@
 import { sleep } from '../clock.ts'
-import { isSheepfsError, SheepfsError } from '../errors.ts'
+import { isSheepfsError, SheepfsError, type ErrorCode } from '../errors.ts'
 import type { Cluster } from '../sheep/cluster.ts'
 import type { Patience } from '../sheep/outage.ts'
 
@@ -16,6 +16,7 @@ export type Waits = Pick<
  */
 export class Missing {
   readonly #cluster: Waits
+  #isLooked = false
   #waitedMs = 0
   #patience: Patience | undefined
 
@@ -26,13 +27,16 @@ export class Missing {
   /** Pauses before the next try; rejects with `failure` when it has lasted too long. */
   async wait(failure: () => SheepfsError): Promise<void> {
     const { clock, timing, ioTimeoutMs } = this.#cluster
+    if (!this.#isLooked) await this.#cluster.look() // after a format underneath nothing that was there will be
+    this.#isLooked = true
+    if (this.#cluster.failure) throw this.#cluster.failure
     if (this.#waitedMs < Math.min(timing.missingLimitMs, ioTimeoutMs)) {
       this.#waitedMs += timing.missingPauseMs
       await sleep(clock, timing.missingPauseMs)
       return
     }
     const known = failure()
-    await this.#cluster.look() // after a format underneath nothing that was there will be
+    await this.#cluster.look()
     if (this.#cluster.failure) throw this.#cluster.failure
     const [absent] = await this.#cluster.absentMembers()
     if (absent === undefined) throw known
@@ -47,15 +51,17 @@ export class Missing {
   }
 }
 
-/** Reads something of an inode, again while it cannot be read. Errors: stale when it stays away, io. */
-export async function whileMissing<T>(cluster: Cluster, read: () => Promise<T>): Promise<T> {
+const MISSING: readonly ErrorCode[] = ['stale', 'io']
+
+/** Reads something of an inode, again while it fails with one of `codes`. Errors: stale when it stays away, io. */
+export async function whileMissing<T>(cluster: Cluster, read: () => Promise<T>, codes = MISSING): Promise<T> {
   const missing = new Missing(cluster)
   try {
     for (;;) {
       try {
         return await read()
       } catch (error) {
-        if (!isSheepfsError(error, 'stale') && !isSheepfsError(error, 'io')) throw error
+        if (!isSheepfsError(error) || !codes.includes(error.code)) throw error
         await missing.wait(() => error)
       }
     }

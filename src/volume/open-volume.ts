@@ -3,12 +3,14 @@ import type { Logger } from '../log.ts'
 import type { Cluster } from '../sheep/cluster.ts'
 import type { BookedLock } from '../sheep/lock-book.ts'
 import { breach } from '../sheep/parse-answer.ts'
+import type { Requests } from '../sheep/requests.ts'
 import type { Waiter } from '../sheep/waiter.ts'
 import { lookupVdi, readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
 import type { VdiAnswer, VdiSpec } from '../wire/vdi-ops.ts'
 import { HeldLock } from './held-lock.ts'
 import { checkFormer, checkSuccessor, type InodeIdentity } from './inode-identity.ts'
 import { loadIndex } from './index/load-index.ts'
+import { whileMissing } from './missing.ts'
 import { checkLayout } from './volume-layout.ts'
 import { acquireVdiLock, releaseVdiLock, type VdiLock } from './vdi-lock.ts'
 import { recoverFromSnapshot } from './snapshot-recovery.ts'
@@ -39,30 +41,40 @@ export interface OpenVolumeOptions {
  * locked, not-supported, too-large; unreachable, protocol.
  */
 export async function openVolume(anyCluster: Cluster, spec: VdiSpec, options: OpenVolumeOptions): Promise<Volume> {
-  const { waiter, readOnly } = options
+  const { waiter } = options
   await anyCluster.verify(waiter)
   const cluster = anyCluster.present
   if (options.former) await checkFormer(cluster, spec, options.former)
   const errand = waiter && cluster.errand(waiter)
-  const asked = errand ?? cluster
-  const yieldsToFormer = (options.ownLocks ?? []).length === 0
-  const isWritable = readOnly !== true && isWorkingVdi(spec)
+  const attach = (): Promise<Volume> => attachPresent(cluster, errand ?? cluster, spec, options)
   try {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const lock = isWritable ? await acquireVdiLock(asked, spec, { ...options, yieldsToFormer }) : undefined
-      let volume: Volume | undefined
-      try {
-        if (lock) await cluster.emptyObjectCaches(lock.vid)
-        volume = await openInode(cluster, spec, lock ?? (await lookupVdi(asked, spec)), options)
-      } finally {
-        if (lock && !volume) await releaseVdiLock(cluster, lock)
-      }
-      if (volume) return volume
-    }
-    throw breach(cluster, `the working inode of ${vdiText(spec)} was a snapshot ${ATTEMPTS} times`)
+    // of a VDI that was seen just now a sheep knows nothing when those that have it are away
+    return await (options.former ? whileMissing(cluster, attach, ['not-found', 'io']) : attach())
   } finally {
     errand?.end()
   }
+}
+
+async function attachPresent(
+  cluster: Cluster,
+  asked: Requests,
+  spec: VdiSpec,
+  options: OpenVolumeOptions,
+): Promise<Volume> {
+  const yieldsToFormer = (options.ownLocks ?? []).length === 0
+  const isWritable = options.readOnly !== true && isWorkingVdi(spec)
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const lock = isWritable ? await acquireVdiLock(asked, spec, { ...options, yieldsToFormer }) : undefined
+    let volume: Volume | undefined
+    try {
+      if (lock) await cluster.emptyObjectCaches(lock.vid)
+      volume = await openInode(cluster, spec, lock ?? (await lookupVdi(asked, spec)), options)
+    } finally {
+      if (lock && !volume) await releaseVdiLock(cluster, lock)
+    }
+    if (volume) return volume
+  }
+  throw breach(cluster, `the working inode of ${vdiText(spec)} was a snapshot ${ATTEMPTS} times`)
 }
 
 /** Undefined when the working VDI has become a snapshot since it was looked up. */
@@ -73,7 +85,7 @@ async function openInode(
   { log, waiter, onLock, former }: OpenVolumeOptions,
 ): Promise<Volume | undefined> {
   const text = vdiText(spec)
-  const header = await readInodeHeader(cluster, held.vid).catch((error: unknown) => {
+  const header = await whileMissing(cluster, () => readInodeHeader(cluster, held.vid)).catch((error: unknown) => {
     if (!isSheepfsError(error, 'stale')) throw error
     throw new SheepfsError('not-found', `${text}: no such VDI (its inode is missing)`, { cause: error })
   })

@@ -5,7 +5,7 @@ import type { Agenda } from './agenda.ts'
 import type { Network } from './network.ts'
 
 /** 2026-11-27, ms: when a simulation begins. */
-const BEGIN_MS = 1_795_737_600_000
+export const BEGIN_MS = 1_795_737_600_000
 
 /** A process of ours on a host of the network: its world ends with it. */
 export class Host {

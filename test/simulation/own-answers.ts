@@ -5,6 +5,7 @@ import { NODE_RECORD_SIZE } from '../../src/wire/node-record.ts'
 import { readOid } from '../../src/wire/object-id.ts'
 import { Opcode, ReqCluster, ReqObj, Result, RspNode } from '../../src/wire/sd-proto.ts'
 import { keyOf } from './object-key.ts'
+import type { SimulatedCluster } from './simulated-cluster.ts'
 import type { SimulatedSheep } from './simulated-sheep.ts'
 
 const STAT_SIZE = 15 * 8
@@ -48,24 +49,39 @@ function nodeList(sheep: SimulatedSheep): Reply {
   }
 }
 
-/** Nothing, from one that has just started. */
+/** As many epochs as there is room for, the newest first; nothing, from one that has just started. */
 function epochLog(sheep: SimulatedSheep, request: Request): Reply {
   const { cluster } = sheep
   if (sheep.isStarting) return { result: Result.WAIT_FOR_JOIN }
   const slots = ReqCluster.nodesNr.get(request.header)
-  const members = cluster.membersIn(sheep.epoch)
-  const payload = new Uint8Array(EPOCH_LOG_SIZE + NODE_RECORD_SIZE * slots)
-  const view = viewOf(payload)
+  const recordSize = EPOCH_LOG_SIZE + NODE_RECORD_SIZE * slots
+  const count = Math.min(sheep.epoch, Math.floor(request.dataLength / recordSize))
+  const payload = new Uint8Array(count * recordSize)
+  for (let at = 0, epoch = sheep.epoch; at < payload.length; at += recordSize, epoch--) {
+    const members = cluster.membersIn(epoch)
+    if (slots > 0 && members.length > slots) return { result: Result.BUFFER_SMALL }
+    writeEpoch(viewOf(payload.subarray(at)), { cluster, epoch, nodes: slots === 0 ? 0 : members.length })
+    payload.set(cluster.records(members.slice(0, slots)), at + EPOCH_LOG_SIZE)
+  }
+  return { result: cluster.isWaiting ? Result.WAIT_FOR_JOIN : Result.SUCCESS, payload }
+}
+
+interface LoggedEpoch {
+  readonly cluster: SimulatedCluster
+  readonly epoch: number
+  readonly nodes: number
+}
+
+function writeEpoch(view: DataView, { cluster, epoch, nodes }: LoggedEpoch): void {
   const { settings } = cluster
   u32(0).set(view, settings.ctime.nanoseconds)
   EpochLog.ctimeSeconds.set(view, settings.ctime.seconds)
-  EpochLog.epoch.set(view, sheep.epoch)
-  EpochLog.nrNodes.set(view, slots === 0 ? 0 : members.length)
+  EpochLog.timeSeconds.set(view, cluster.beginOf(epoch))
+  EpochLog.epoch.set(view, epoch)
+  EpochLog.nrNodes.set(view, nodes)
   EpochLog.nrCopies.set(view, settings.copies)
   EpochLog.copyPolicy.set(view, settings.copyPolicy)
   EpochLog.flags.set(view, settings.flags)
-  payload.set(cluster.records(members.slice(0, slots)), EPOCH_LOG_SIZE)
-  return { result: cluster.isWaiting ? Result.WAIT_FOR_JOIN : Result.SUCCESS, payload }
 }
 
 /** On its own disks. */

@@ -10,7 +10,7 @@ import { Ring } from '../../src/wire/ring.ts'
 import type { Random } from '../sheep/random.ts'
 import { SheepRules } from '../sheep/sheep-rules.ts'
 import type { Agenda } from './agenda.ts'
-import { Host } from './host.ts'
+import { BEGIN_MS, Host } from './host.ts'
 import type { Network } from './network.ts'
 import { keyOf, oidOf } from './object-key.ts'
 import { SimulatedSheep } from './simulated-sheep.ts'
@@ -48,6 +48,8 @@ interface EpochMembers {
   readonly members: readonly SimulatedSheep[]
   readonly ring: Ring
   readonly placed: Map<number, readonly SimulatedSheep[]>
+  /** When it began, since 1970. */
+  readonly seconds: number
 }
 
 /**
@@ -160,6 +162,11 @@ export class SimulatedCluster implements ClusterRecord {
   /** `dog cluster format`: everything is gone, and the epochs begin anew. */
   reformat(): void {
     this.core.format({ ...this.settings, ctime: this.#newTime() })
+  }
+
+  /** When an epoch began, in seconds since 1970. */
+  beginOf(epoch: number): number {
+    return this.#epochs[epoch - 1]?.seconds ?? 0
   }
 
   /** Members of an epoch that is over, or of the present one; none of one that never was. */
@@ -365,16 +372,20 @@ export class SimulatedCluster implements ClusterRecord {
 
   #epochOf(sheep: readonly SimulatedSheep[]): EpochMembers {
     const members = [...sheep].sort((a, b) => a.address.port - b.address.port)
-    return { members, ring: Ring.of(members.map(recordOf)), placed: new Map() }
+    return { members, ring: Ring.of(members.map(recordOf)), placed: new Map(), seconds: this.#seconds }
   }
 
   #layoutOf(oid: ObjectId): Layout {
     return this.#layouts.get(vidOf(oid)) ?? this.settings
   }
 
+  get #seconds(): number {
+    return Math.floor((BEGIN_MS + this.agenda.now) / 1000)
+  }
+
   #newTime(): ClusterSettings['ctime'] {
     return {
-      seconds: 1_795_000_000 + Math.floor(this.agenda.now / 1000),
+      seconds: this.#seconds,
       nanoseconds: 1000 * this.random.below(1_000_000),
     }
   }
