@@ -33,7 +33,7 @@ export const FAST: Timing = {
   removalLimitMs: 2000,
   removalPauseMs: 2,
   lockPollMs: 100,
-  lockGraceMs: 60,
+  lockGraceMs: 600,
   cachePauseMs: 1,
 }
 
