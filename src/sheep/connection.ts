@@ -247,13 +247,12 @@ export class Connection {
 
   #respond(header: DataView, payload: Uint8Array): void {
     const pending = this.#pendingOf(header)
-    this.#pending.delete(Rsp.id.get(header))
     const response = toResponse(header, payload)
     if (response.epoch < this.#epoch) {
       this.#lose('unreachable', `its epoch has gone back from ${this.#epoch} to ${response.epoch}: was it formatted?`)
-      pending.reject(this.#closed ?? new SheepfsError('unreachable', 'no use'))
       return
     }
+    this.#pending.delete(Rsp.id.get(header))
     this.#epoch = response.epoch
     if (pending.opcode === Opcode.READ_OBJ && response.result === Result.SUCCESS && pending.into) {
       restoreTrimmed(pending.into, payload.length, response.header)
