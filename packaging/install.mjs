@@ -181,6 +181,8 @@ for (const unit of ['sheepfs@.service', 'sheepfs-outage@.service']) {
 }
 install('systemd/sheepfs-generator', `${dirname(values['unit-dir'])}/system-generators/sheepfs-generator`, 0o755)
 install('systemd/mount-with', `${HOME}/mount-with`, 0o755)
+install('systemd/60-sheepfs.rules', `${dirname(dirname(values['unit-dir']))}/udev/rules.d/60-sheepfs.rules`)
+install('systemd/device-name', `${HOME}/device-name`, 0o755)
 install('packaging/restart-instances', `${HOME}/restart-instances`, 0o755)
 install('systemd/sheepfs.sysusers', '/usr/lib/sysusers.d/sheepfs.conf')
 install('systemd/sheepfs.tmpfiles', '/usr/lib/tmpfiles.d/sheepfs.conf')

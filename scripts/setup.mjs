@@ -35,6 +35,12 @@ const NEEDED = [
   { program: 'zsh', debian: 'zsh', for: ['test'], without: 'completions of zsh are not checked' },
   { program: 'lintian', debian: 'lintian', for: ['test'], without: 'the Debian package is not checked' },
   { file: '/lib/systemd/systemd', debian: 'systemd', for: ['test'], without: 'no system can be booted' },
+  {
+    file: '/lib/systemd/systemd-udevd',
+    debian: 'udev',
+    for: ['test'],
+    without: 'names of block devices are not tested',
+  },
   { program: 'partx', debian: 'util-linux', for: ['test'], without: 'partitions of a volume cannot be mounted' },
   { file: SD_NOTIFY_HEADER, debian: 'libsystemd-dev', for: ['test', 'package'], without: 'sd-notify cannot be built' },
   { program: 'c++', debian: 'g++ make python3', for: ['test', 'package'], without: 'sd-notify cannot be built' },

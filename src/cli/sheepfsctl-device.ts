@@ -5,7 +5,8 @@ import { EXIT } from './exit-code.ts'
 import type { Call, Command } from './sheepfsctl-command.ts'
 import { tableText } from './table.ts'
 
-const COLUMNS = ['VOLUME', { number: 'SIZE' }, { number: 'SECTOR' }, 'MODE', 'DEVICE', 'USED BY']
+const COLUMNS = ['VOLUME', { number: 'SIZE' }, { number: 'SECTOR' }, 'MODE', 'DEVICE', 'NAME', 'USED BY']
+const NO_LINK = 'no name below /dev/disk/by-sheepdog, which udev gives'
 const SECTOR_SIZES: readonly Device['sector_size'][] = [512, 1024, 2048, 4096]
 
 /** Commands about volumes as block devices. */
@@ -63,7 +64,9 @@ async function map(call: Call): Promise<number> {
   return call.forEach(async (name) => {
     const { device, isNew } = await call.client.map(mount, name, how)
     const what = isNew ? 'mapped' : 'was mapped already:'
-    call.print(device, () => `${what} ${device.volume} to ${device.path}${device.read_only ? ' (read-only)' : ''}\n`)
+    const mode = device.read_only ? ' (read-only)' : ''
+    const lasting = device.link ?? NO_LINK
+    call.print(device, () => `${what} ${device.volume} to ${device.path}${mode}, ${lasting}\n`)
   })
 }
 
@@ -75,7 +78,7 @@ function parseSectorSize(text: string | undefined): Device['sector_size'] | unde
   throw new SheepfsError('invalid', `--sector-size "${text}": expected ${SECTOR_SIZES.join(', ')}`)
 }
 
-function deviceRow({ volume, size, sector_size, read_only, path, used_by }: Device): string[] {
+function deviceRow({ volume, size, sector_size, read_only, path, link, used_by }: Device): string[] {
   const mode = read_only ? 'ro' : 'rw'
-  return [volume, byteSizeText(size), String(sector_size), mode, path, used_by.join(', ') || '-']
+  return [volume, byteSizeText(size), String(sector_size), mode, path, link ?? '-', used_by.join(', ') || '-']
 }

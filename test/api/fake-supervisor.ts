@@ -229,7 +229,8 @@ export class FakeSupervisor implements Supervisor {
     if (mapped) return { device: mapped, isNew: false }
     const { volume } = await this.attach(mount, name, { read_only, temporary: true })
     const path = `/dev/loop${this.#devices.size}`
-    const facts = { volume: name, path, size: volume.size, sector_size, read_only: volume.read_only }
+    const link = `/dev/disk/by-sheepdog/cluster1/${name}`
+    const facts = { volume: name, path, link, size: volume.size, sector_size, read_only: volume.read_only }
     const device = { ...facts, partitions: [], used_by: [] }
     this.#devices.set(`${mount}/${name}`, device)
     this.emit({ type: 'device-mapped', mount, volume: name })

@@ -64,12 +64,16 @@ test('volumes are mapped to block devices, and who uses one is told', limit, asy
   const supervisor = new FakeSupervisor()
   const ctl = await stage(t, { cluster1: supervisor })
   const both = await ctl('map', 'web01', 'db01@nightly', '--sector-size', '4K')
-  assert.equal(both.out, 'mapped web01 to /dev/loop0\nmapped db01@nightly to /dev/loop1 (read-only)\n')
-  assert.equal((await ctl('map', 'web01')).out, 'was mapped already: web01 to /dev/loop0\n')
+  const names = '/dev/disk/by-sheepdog/cluster1'
+  assert.equal(
+    both.out,
+    `mapped web01 to /dev/loop0, ${names}/web01\nmapped db01@nightly to /dev/loop1 (read-only), ${names}/db01@nightly\n`,
+  )
+  assert.equal((await ctl('map', 'web01')).out, `was mapped already: web01 to /dev/loop0, ${names}/web01\n`)
   supervisor.deviceUsers.set('cluster1/web01', 'the mount /srv/web01')
   assert.match(
     (await ctl('mapped')).out,
-    /\nweb01 +4G +4096 +rw +\/dev\/loop0 +the mount \/srv\/web01\ndb01@nightly +4G +4096 +ro +\/dev\/loop1 +-\n$/,
+    /\nweb01 +4G +4096 +rw +\/dev\/loop0 +\S+\/web01 +the mount \/srv\/web01\ndb01@nightly +4G +4096 +ro +\/dev\/loop1 +\S+@nightly +-\n$/,
   )
   assert.deepEqual(await ctl('unmap', 'web01', 'nope', 'db01@nightly'), {
     code: EXIT.conflict,

@@ -21,6 +21,7 @@ test('an empty environment gives the defaults', () => {
     controlSocket: '/run/sheepfs/c1/control.sock',
     observerSocket: '/run/sheepfs/c1/observer.sock',
     state: '/run/sheepfs/c1/state.json',
+    trees: '/run/sheepfs/c1/trees',
   })
 })
 

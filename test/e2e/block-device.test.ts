@@ -55,7 +55,7 @@ describe('a volume as a block device', { skip: missing('fuse', 'root', 'loop', '
     async () => {
       const name = await sheep.createVdi(SIZE)
       const first = await ctl('map', name)
-      const [, path = ''] = /^mapped \S+ to (\/dev\/loop\d+)\n$/.exec(first.stdout) ?? []
+      const [, path = ''] = /^mapped \S+ to (\/dev\/loop\d+), .*\n$/.exec(first.stdout) ?? []
       assert.notEqual(path, '', first.stdout + first.stderr)
       const facts = await Promise.all(
         ['loop/dio', 'loop/autoclear', 'loop/partscan', 'ro', 'queue/logical_block_size', 'size'].map((of) =>
@@ -63,10 +63,10 @@ describe('a volume as a block device', { skip: missing('fuse', 'root', 'loop', '
         ),
       )
       assert.deepEqual(facts, ['1', '0', '1', '0', '512', String(SIZE / 512)])
-      assert.equal((await ctl('map', name)).stdout, `was mapped already: ${name} to ${path}\n`)
+      assert.match((await ctl('map', name)).stdout, new RegExp(`^was mapped already: ${name} to ${path}, `))
       const rows = (await ctl('mapped')).stdout.split('\n')
-      assert.match(rows[0] ?? '', /^VOLUME +SIZE +SECTOR +MODE +DEVICE +USED BY$/)
-      assert.match(rows[1] ?? '', new RegExp(`^${name} +64M +512 +rw +${path} +-$`))
+      assert.match(rows[0] ?? '', /^VOLUME +SIZE +SECTOR +MODE +DEVICE +NAME +USED BY$/)
+      assert.match(rows[1] ?? '', new RegExp(`^${name} +64M +512 +rw +${path} +\\S+ +-$`))
       assert.equal((await ctl('unmap', name)).stdout, `unmapped ${name}\n`)
       await noneLeft()
     },
@@ -94,7 +94,7 @@ describe('a volume as a block device', { skip: missing('fuse', 'root', 'loop', '
       assert.equal(await sysfs(device.path, 'ro'), '1')
       const write = await run('dd', ['if=/dev/zero', `of=${device.path}`, 'count=1', 'oflag=direct', 'conv=notrunc'])
       assert.notEqual(write.status, 0)
-      assert.match((await ctl('map', volume, ...args)).stdout, /^was mapped already: .* \(read-only\)\n$/)
+      assert.match((await ctl('map', volume, ...args)).stdout, /^was mapped already: .* \(read-only\), /)
     }
     await unmap(name, `${name}@a`)
     const { path } = await map(name)

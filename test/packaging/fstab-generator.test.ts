@@ -16,6 +16,63 @@ const SHELLS = ['dash', 'bash'].filter((shell) => existsSync(`/bin/${shell}`))
 const LINES: readonly Line[] = [...ODD_LINES, ...HOSTILE_LINES]
 const OWN = LINES.filter(({ isForeign }) => isForeign !== true)
 
+const CRYPTTAB = `# name device key options
+plain /dev/disk/by-sheepdog/c/db01 none luks,_netdev,nofail
+\todd-name.x\t/dev/disk/by-sheepdog/c:two/a\\x2Fb-part1\tnone\tluks
+by_hand /dev/disk/by-sheepdog/d/x none noauto
+other /dev/sdb1 none luks
+foreign /dev/disk/by-sheepdog/ none
+`
+const FSTAB_OF_DEVICES = `/dev/disk/by-sheepdog/c/web01 /srv/web ext4 _netdev,nofail 0 0
+/dev/disk/by-sheepdog/c/web02-part1 /srv/noauto ext4 noauto 0 0
+/dev/mapper/plain /srv/plain ext4 _netdev,nofail 0 0
+/dev/mapper/other /srv/other ext4 defaults 0 0
+/dev/sda1 /srv/disk ext4 defaults 0 0
+/dev/disk/by-sheepdog/c/swap none swap sw 0 0
+`
+
+test(
+  'units of block devices come with them, after their service, and are stopped with it',
+  { skip: NO_SYSTEMD },
+  async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'sheepfsgenerator'))
+    t.after(() => rm(folder, { recursive: true, force: true }))
+    await writeFile(join(folder, 'fstab'), FSTAB_OF_DEVICES)
+    await writeFile(join(folder, 'crypttab'), CRYPTTAB)
+    for (const shell of SHELLS) {
+      const out = join(folder, shell)
+      await mkdir(out)
+      const tables = [`SYSTEMD_FSTAB=${folder}/fstab`, `SYSTEMD_CRYPTTAB=${folder}/crypttab`]
+      await succeed('env', [...tables, shell, GENERATOR, out, out, out])
+      const wants = (await readdir(out)).filter((name) => name.endsWith('.wants'))
+      const started = await Promise.all(wants.map(async (name) => [name, (await readdir(join(out, name))).join()]))
+      assert.deepEqual(Object.fromEntries(started), {
+        'dev-disk-by\\x2dsheepdog-c-web01.device.wants': 'srv-web.mount',
+        'dev-disk-by\\x2dsheepdog-c-db01.device.wants': 'systemd-cryptsetup@plain.service',
+        'dev-disk-by\\x2dsheepdog-c:two-a\\x5cx2Fb\\x2dpart1.device.wants': 'systemd-cryptsetup@odd\\x2dname.x.service',
+        'dev-mapper-plain.device.wants': 'srv-plain.mount',
+      })
+      const stops = (await readFile(join(out, 'sheepfs@c.service.d/50-fstab.conf'), 'utf8')).match(/ stop .*$/gm)
+      assert.deepEqual(stops, [
+        ' stop srv-web.mount',
+        ' stop srv-noauto.mount',
+        ' stop srv-plain.mount',
+        ' stop systemd-cryptsetup@plain.service',
+        ' stop systemd-cryptsetup@odd\\\\x2dname.x.service',
+      ])
+      const tied = (await readdir(out)).filter(
+        (name) => /\.(mount|service)\.d$/.test(name) && !name.startsWith('sheepfs@'),
+      )
+      for (const name of tied) {
+        const text = await readFile(join(out, name, '50-sheepfs.conf'), 'utf8')
+        const service = name.startsWith('systemd-cryptsetup@by_hand') ? 'sheepfs@d.service' : 'sheepfs@c.service'
+        assert.match(text, new RegExp(`^\\[Unit\\]\\nWants=${service}\\nAfter=${service}\\n`))
+      }
+      assert.equal(tied.length, 6)
+    }
+  },
+)
+
 describe('the generator for fstab', { skip: NO_SYSTEMD }, () => {
   let folder: string
   before(async () => {

@@ -4,6 +4,7 @@ import { showAccess } from './access.ts'
 import { showBoots } from './boots.ts'
 import { showCopies } from './copies.ts'
 import { showCrashes } from './crashes.ts'
+import { showDevices } from './devices.ts'
 import { showImages } from './images.ts'
 import { showInstallation } from './installation.ts'
 import { showMounting } from './mounting.ts'
@@ -28,6 +29,7 @@ describe('on a booted system', { skip: (await cannotBoot()) || missing('dh', 'sd
     showImages,
     showCrashes,
     showBoots,
+    showDevices,
     showRemoval,
   ]) {
     show(site)

@@ -7,6 +7,7 @@ const SectorSize = Type.Enum([512, 1024, 2048, 4096], { description: '512, 1024,
 export const Device = Type.Object({
   volume: VolumeNameText,
   path: AbsolutePath,
+  link: Type.Union([AbsolutePath, Type.Null()], { description: 'its lasting name; null where udev has made none' }),
   size: Bytes,
   sector_size: SectorSize,
   read_only: Type.Boolean(),

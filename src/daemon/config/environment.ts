@@ -74,6 +74,8 @@ export interface InstanceFiles {
   readonly controlSocket: string
   readonly observerSocket: string
   readonly state: string
+  /** What udev reads of its mounts. */
+  readonly trees: string
 }
 
 export function instanceFiles(instance: string, { configFile, runtimeDirectory }: Environment): InstanceFiles {
@@ -84,5 +86,6 @@ export function instanceFiles(instance: string, { configFile, runtimeDirectory }
     controlSocket: join(directory, 'control.sock'),
     observerSocket: join(directory, 'observer.sock'),
     state: join(directory, 'state.json'),
+    trees: join(directory, 'trees'),
   }
 }

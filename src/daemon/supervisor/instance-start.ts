@@ -69,6 +69,7 @@ async function beginAlone(
   const instance = new Instance({
     ...{ name, config, left, saved, log },
     stateFile: new SavedStateFile(files.state, log),
+    treesFile: files.trees,
     keeping: { store, directory: files.directory },
     workerAccount: await accountOf(environment, log),
     logLevel: environment.logLevel,

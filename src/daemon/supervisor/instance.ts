@@ -7,6 +7,7 @@ import type { Caller, Force } from '../../api/supervisor.ts'
 import { isSheepfsError, SheepfsError } from '../../errors.ts'
 import type { MountEntry } from '../../fuse/mount-table.ts'
 import type { Logger, LogLevel } from '../../log.ts'
+import { writeTrees } from '../device/device-link.ts'
 import { chooseEngine } from '../choose-engine.ts'
 import { parseMount } from '../config/config.ts'
 import { pause } from './pause.ts'
@@ -30,6 +31,8 @@ export interface InstanceOptions {
   readonly config: InstanceConfig
   readonly saved: SavedState
   readonly stateFile: SavedStateFile
+  /** What udev reads of the mounts. */
+  readonly treesFile: string
   readonly keeping: Keeping
   /** What the predecessor of this daemon has left mounted, by name; `config` has all of it. */
   readonly left: ReadonlyMap<string, LeftMount>
@@ -146,6 +149,7 @@ export class Instance {
     const { workerAccount, logLevel, log, keeping } = this.#options
     const mount = new ManagedMount({
       ...how,
+      instance: this.name,
       config,
       keeping,
       workerAccount,
@@ -167,6 +171,7 @@ export class Instance {
     await mount.keeper.start()
     this.emit({ type: 'mount-added', mount: mount.name })
     this.#changed()
+    await this.#tellUdev()
     await mount.devices.mapConfigured()
   }
 
@@ -250,6 +255,16 @@ export class Instance {
   /** Resolves when the state that a successor reads is on disk. */
   saved(): Promise<void> {
     return this.#options.stateFile.flushed()
+  }
+
+  /** Before a device is there: udev looks for its name once. Never rejects. */
+  async #tellUdev(): Promise<void> {
+    const { treesFile, log } = this.#options
+    try {
+      await writeTrees(treesFile, await Promise.all(this.managed.map(({ devices }) => devices.tree())))
+    } catch (error) {
+      log.warn({ err: error }, `${treesFile} cannot be written: block devices get no lasting names`)
+    }
   }
 
   async #serveWhileWanted(mount: ManagedMount, gone: AbortSignal): Promise<void> {

@@ -76,6 +76,7 @@ function interrupted(cause: unknown): SheepfsError {
 }
 
 export interface ManagedMountOptions {
+  readonly instance: string
   readonly config: MountConfig
   readonly engine: EngineName
   /** In the configuration file, not added at run time. */
@@ -142,6 +143,10 @@ export class ManagedMount {
 
   get name(): string {
     return this.config.name
+  }
+
+  get instance(): string {
+    return this.#options.instance
   }
 
   /** Whether the page cache, where it is on, writes back: settled when it was mounted, whatever was switched since. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -17,10 +18,12 @@ import {
   takeFileSize,
   unmapDevice,
 } from '../device/block-device.ts'
+import { deviceLink, namesOf, presentLink, type NamedTree } from '../device/device-link.ts'
 import { deviceUsers } from '../device/device-users.ts'
 import { readLoops, type LoopState } from '../device/loop-table.ts'
 import { holdVolume, overVolume } from '../device/volume-file.ts'
 import { withVolumeLock } from '../device/volume-lock.ts'
+import { runSystemProgram } from '../system/system-program.ts'
 import { realWorld } from '../real-world.ts'
 import type { ManagedMount } from './managed-mount.ts'
 
@@ -29,13 +32,14 @@ const ATTACH_TRIES = 5
 /** A worker that is about to detach it does so by itself. */
 const LEFT_TO_THE_WORKER = new Set<ErrorCode>(['busy', 'not-found', 'closed', 'unreachable', 'timeout'])
 const RETRY_PAUSE_MS = 3000
+const UDEV_LIMIT_S = 10
 const SIZE_TRIES = 20
 const SIZE_PAUSE_MS = 100
 
 /** What is needed of a mount. */
 export type MountOfDevices = Pick<
   ManagedMount,
-  'name' | 'config' | 'ask' | 'markConfigured' | 'pathOf' | 'kernelKnowsSizes'
+  'name' | 'instance' | 'config' | 'ask' | 'markConfigured' | 'pathOf' | 'kernelKnowsSizes'
 > & { readonly keeper: Pick<ManagedMount['keeper'], 'state'> }
 
 interface MappedVolume {
@@ -62,12 +66,12 @@ export class MountDevices {
   }
 
   async list(): Promise<Device[]> {
-    return Promise.all((await this.#mapped()).map(presentDevice))
+    return Promise.all((await this.#mapped()).map((mapped) => this.#present(mapped)))
   }
 
   /** Errors: not-found. */
   async find(volume: string): Promise<Device> {
-    return presentDevice(await this.#find(volume))
+    return this.#present(await this.#find(volume))
   }
 
   /**
@@ -86,7 +90,8 @@ export class MountDevices {
         await held.release()
       }
     })
-    return { device: await presentDevice({ volume: text, loop: mapped.loop }), isNew: mapped.isNew }
+    if (mapped.isNew) await udevIsDone()
+    return { device: await this.#present({ volume: text, loop: mapped.loop }), isNew: mapped.isNew }
   }
 
   /**
@@ -196,6 +201,28 @@ export class MountDevices {
     }
   }
 
+  /** For udev. */
+  async tree(): Promise<NamedTree> {
+    return { folder: await this.#folder(), names: this.#names }
+  }
+
+  get #names(): string {
+    return namesOf(this.#mount.instance, this.#mount.name)
+  }
+
+  async #present({ volume, loop }: MappedVolume): Promise<Device> {
+    return {
+      volume,
+      path: loop.path,
+      link: await presentLink(deviceLink(this.#names, volume), loop.path),
+      size: loop.size,
+      sector_size: loop.sectorSize as Device['sector_size'],
+      read_only: loop.isReadOnly,
+      partitions: loop.partitions.map(({ path }) => path),
+      used_by: [...(await deviceUsers(loop))],
+    }
+  }
+
   async #mapped(): Promise<MappedVolume[]> {
     const folder = await this.#folder()
     return (await readLoops()).flatMap((loop) =>
@@ -269,6 +296,12 @@ function unmapNamed({ volume, loop }: MappedVolume, signal: AbortSignal): Promis
   return unmapDevice(loop, signal).catch(failureOf(volume))
 }
 
+/** Resolves when udev has given the names of what is there, or does not in time. Where none runs there is nothing to wait for. */
+async function udevIsDone(): Promise<void> {
+  if (!existsSync('/run/udev/control')) return
+  await runSystemProgram('udevadm', ['settle', `--timeout=${UDEV_LIMIT_S}`]).catch(() => undefined)
+}
+
 /** For what goes on also when nobody waits for it. */
 function endless(): AbortSignal {
   return new AbortController().signal
@@ -279,17 +312,5 @@ function failureOf(volume: string): (error: unknown) => never {
   return (error) => {
     if (!isSheepfsError(error)) throw error
     throw new SheepfsError(error.code, `volume "${volume}": ${error.message}`, { cause: error })
-  }
-}
-
-async function presentDevice({ volume, loop }: MappedVolume): Promise<Device> {
-  return {
-    volume,
-    path: loop.path,
-    size: loop.size,
-    sector_size: loop.sectorSize as Device['sector_size'],
-    read_only: loop.isReadOnly,
-    partitions: loop.partitions.map(({ path }) => path),
-    used_by: [...(await deviceUsers(loop))],
   }
 }
