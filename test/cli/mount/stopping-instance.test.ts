@@ -8,10 +8,13 @@ import { listenUnix } from '../../../src/api/listen-unix.ts'
 import type { Status } from '../../../src/api/schema/status.ts'
 import { findMount } from '../../../src/fuse/mount-table.ts'
 import { silentLogger } from '../../../src/log.ts'
-import { FakeSupervisor, fakeMount } from '../../api/fake-supervisor.ts'
+import { FakeSupervisor, fakeMount, fakeVdi } from '../../api/fake-supervisor.ts'
 import { missing } from '../../e2e/stage/ability.ts'
 import { run, succeed } from '../../e2e/stage/program.ts'
+import { startSheep } from '../../e2e/stage/sheep.ts'
+import { startSheepfsd } from '../../e2e/stage/sheepfsd.ts'
 import { Stage } from '../../e2e/stage/stage.ts'
+import { addressText } from '../../../src/sheep/address.ts'
 
 const MOUNT = join(import.meta.dirname, '../../../src/cli/mount-sheepfs.js')
 
@@ -24,25 +27,32 @@ class StoppingSupervisor extends FakeSupervisor {
 
 describe(
   'mount.sheepfs from an instance that begins to stop',
-  { timeout: 60_000, skip: missing('root', 'loop', 'mkfs') },
+  { timeout: 60_000, skip: missing('root', 'fuse', 'loop', 'mkfs') },
   () => {
     const stage = new Stage()
     after(() => stage.close())
 
     test('undoes the mount, which the stop would wait for', async () => {
-      const [mountpoint, runtime, directory] = [await stage.folder(), await stage.folder(), await stage.mountpoint()]
-      const volume = join(mountpoint, 'volume/web01')
-      await mkdir(join(mountpoint, 'volume'))
-      await succeed('truncate', ['--size=16M', volume])
+      const [mountpoint, runtime, directory] = [
+        await stage.mountpoint(),
+        await stage.folder(),
+        await stage.mountpoint(),
+      ]
+      const sheep = await startSheep(stage)
+      const vdi = await sheep.createVdi(16 << 20)
+      const table = { name: 'tree', mountpoint, sheep: [addressText(sheep.address)], volumes: [vdi] }
+      await startSheepfsd(stage, { mounts: [table] })
+      const volume = join(mountpoint, 'volume', vdi)
       await succeed('mkfs.ext4', ['-q', volume])
       const supervisor = new StoppingSupervisor([fakeMount({ mountpoint })])
+      supervisor.vdiTable.set(vdi, fakeVdi({ name: vdi }))
       await mkdir(join(runtime, 'cluster1'))
       const app = await buildControlApp({ supervisor, log: silentLogger(), version: '0' })
       const listening = await listenUnix(app, { path: join(runtime, 'cluster1/control.sock'), mode: 0o600 })
       stage.defer(() => listening.close())
 
       const env = { ...process.env, SHEEPFS_RUNTIME_DIR: runtime }
-      const { status, stderr } = await run(process.execPath, [MOUNT, 'cluster1/web01', directory], { env })
+      const { status, stderr } = await run(process.execPath, [MOUNT, `cluster1/${vdi}`, directory], { env })
 
       assert.equal(stderr, 'mount.sheepfs: instance "cluster1" is stopping\n')
       assert.equal(status, 32)
