@@ -27,22 +27,26 @@ export class Missing {
   /** Pauses before the next try; rejects with `failure` when it has lasted too long. */
   async wait(failure: () => SheepfsError): Promise<void> {
     const { clock, timing, ioTimeoutMs } = this.#cluster
-    if (!this.#isLooked) await this.#cluster.look() // after a format underneath nothing that was there will be
+    if (!this.#isLooked) await this.#look()
     this.#isLooked = true
-    if (this.#cluster.failure) throw this.#cluster.failure
     if (this.#waitedMs < Math.min(timing.missingLimitMs, ioTimeoutMs)) {
       this.#waitedMs += timing.missingPauseMs
       await sleep(clock, timing.missingPauseMs)
       return
     }
     const known = failure()
-    await this.#cluster.look()
-    if (this.#cluster.failure) throw this.#cluster.failure
+    await this.#look()
     const [absent] = await this.#cluster.absentMembers()
     if (absent === undefined) throw known
     this.#patience ??= this.#cluster.patience()
     const text = `${known.message}; sheep ${absent}, which may have it, is away`
     await this.#patience.wait(new SheepfsError('unreachable', text, { cause: known }))
+  }
+
+  /** After a format underneath nothing that was there will be. */
+  async #look(): Promise<void> {
+    await this.#cluster.look()
+    if (this.#cluster.failure) throw this.#cluster.failure
   }
 
   /** What was missing is there, or was given up. */
