@@ -24,10 +24,9 @@ describe('what was there before the cluster went away', NEEDS, () => {
   let web: string
   before(async () => {
     lamb = await MortalLamb.start(stage)
-    const sheep = await lamb.sheep()
-    byHand = await sheep.createVdi(32 * MIB)
-    table = await tableOf(stage, MOUNT, sheep, [])
+    table = await tableOf(stage, MOUNT, lamb, [])
     daemon = await startSheepfsd(stage, { mounts: [table] })
+    byHand = (await daemon.client.createVdi(MOUNT, { name: 'web', size: 32 * MIB })).name
     await daemon.client.attach(MOUNT, byHand, {})
     const file = join(table.mountpoint, 'volume', byHand)
     await succeed('mkfs.ext4', ['-q', file])

@@ -32,6 +32,8 @@ export function showDevices(site: Site): void {
       for (const rule of await readdir(site.machine.path(RULE_FOLDER))) {
         if (!RULES.includes(rule)) await rm(site.machine.path(`${RULE_FOLDER}/${rule}`))
       }
+      // mounts of a container are private: what is mounted when udevd starts, with mounts of its own, it would keep for good
+      await sh('systemctl mask --quiet --runtime --now srv-web.mount')
       await sh(START_UDEV)
       await sh("sheepfsctl vdi create db01 64M && sheepfsctl vdi create 'a b/c' 16M")
       const mapped = await sh("sheepfsctl map db01 'a b%2Fc' vm")

@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { parseAddress, type Address } from '../../../src/sheep/address.ts'
@@ -24,7 +24,9 @@ export class MortalLamb {
 
   static async start(stage: Stage, args: readonly string[] = []): Promise<MortalLamb> {
     const all = ['--store', await stage.folder(), ...args]
-    return new MortalLamb(stage, all, await launch(stage, [...all, '--port', '0']))
+    const lamb = new MortalLamb(stage, all, await launch([...all, '--port', '0']))
+    stage.defer(() => end(lamb.#process)) // the one there is by then, after all who need it
+    return lamb
   }
 
   /** For what a test asks of it; not over an absence. */
@@ -42,7 +44,7 @@ export class MortalLamb {
   async comeBack(): Promise<void> {
     if (this.#process.kill('SIGCONT')) return
     const port = String(this.address.port)
-    this.#process = (await launch(this.#stage, [...this.#args, '--port', port])).process
+    this.#process = (await launch([...this.#args, '--port', port])).process
   }
 }
 
@@ -51,10 +53,10 @@ interface Launched {
   readonly address: Address
 }
 
-async function launch(stage: Stage, args: readonly string[]): Promise<Launched> {
-  const process = stage.start(globalThis.process.execPath, [LAMB, ...args])
+async function launch(args: readonly string[]): Promise<Launched> {
+  const process = spawn(globalThis.process.execPath, [LAMB, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   const [stdout, stderr] = [textOf(process.stdout), textOf(process.stderr)]
-  await Promise.race([once(process.stdout ?? process, 'data'), once(process, 'exit')])
+  await Promise.race([once(process.stdout, 'data'), once(process, 'exit')])
   const [, address] = /^lamb listens on (\S+)$/m.exec(stdout()) ?? []
   if (address === undefined) throw new Error(`lamb did not start: ${stderr()}`)
   return { process, address: parseAddress(address) }

@@ -176,7 +176,7 @@ export async function writeConfig(place: DaemonPlace, mounts: readonly MountTabl
 export async function tableOf(
   stage: Stage,
   name: string,
-  sheep: Sheep,
+  sheep: Pick<Sheep, 'address'>,
   volumes: readonly string[],
 ): Promise<MountTable & { readonly volumes: readonly string[] }> {
   return { name, mountpoint: await stage.mountpoint(), sheep: [addressText(sheep.address)], volumes }
