@@ -17,7 +17,6 @@ interface WatchOptions extends Omit<ClientContext, 'outage'> {
 /** Learns what is to be known of the cluster, and keeps it true: the node list when its epoch has changed, and how far recovery is. */
 export class ClusterWatch {
   readonly #options: WatchOptions
-  #isLoading = false
   /** A sheep was lost, or some have not joined yet: the nodes may be others, in the same epoch. */
   #areNodesDoubted = false
   #isVerifying = false
@@ -64,7 +63,7 @@ export class ClusterWatch {
     if (epoch === known.topology?.epoch && !this.#areNodesDoubted && known.isPresent(known.recovered)) return
     if (known.learnEpoch(epoch)) this.#begun()
     else if (!known.isPresent(known.recovered)) void this.#watchRecovery()
-    if (epoch > (known.topology?.epoch ?? 0) || this.#areNodesDoubted) this.#loadAside()
+    if (epoch > (known.topology?.epoch ?? 0) || this.#areNodesDoubted) void this.reload()
   }
 
   /** Whoever knows them is asked for the nodes again, with the next answer. */
@@ -88,25 +87,6 @@ export class ClusterWatch {
       })
   }
 
-  #loadAside(): void {
-    const { gateways, log } = this.#options
-    if (this.#isLoading) return
-    this.#isLoading = true
-    this.#areNodesDoubted = false
-    gateways
-      .home()
-      .then(async (connection) => {
-        this.learn(await this.#loadNodes(connection))
-      })
-      .catch((error: unknown) => {
-        this.#areNodesDoubted = true
-        log.debug({ err: error }, 'the node list could not be read; the next response will try again')
-      })
-      .finally(() => {
-        this.#isLoading = false
-      })
-  }
-
   /** Reads the nodes anew: those that come back while others wait for them change no epoch. Rejects with nothing. */
   reload(): Promise<void> {
     this.#reloading ??= this.#reload().finally(() => {
@@ -117,10 +97,12 @@ export class ClusterWatch {
 
   async #reload(): Promise<void> {
     const { gateways, log } = this.#options
+    this.#areNodesDoubted = false
     try {
       this.learn(await this.#loadNodes(await gateways.home()))
     } catch (error) {
-      log.debug({ err: error }, 'the node list could not be read')
+      this.#areNodesDoubted = true
+      log.debug({ err: error }, 'the node list could not be read; the next response will try again')
     }
   }
 

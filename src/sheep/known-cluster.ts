@@ -18,11 +18,15 @@ export interface ClusterFormat {
   readonly protoVer: number
   /** See `ClusterFlag`. */
   readonly flags: number
-  /** When it was formatted: no two clusters have the same. Undefined: not known. */
-  readonly ctime: string | undefined
+  /** When it was formatted: no two clusters have the same. */
+  readonly ctime: string
 }
 
-const UNKNOWN: ClusterFormat = { protoVer: SD_SHEEP_PROTO_VERS[0], flags: 0, ctime: undefined }
+const UNKNOWN: Omit<ClusterFormat, 'ctime'> & { readonly ctime: string | undefined } = {
+  protoVer: SD_SHEEP_PROTO_VERS[0],
+  flags: 0,
+  ctime: undefined,
+}
 
 /** All that is known of a cluster, whoever has learnt it: how it was formatted, its nodes, its epoch, its recovery. */
 export class KnownCluster {

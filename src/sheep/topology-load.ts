@@ -2,7 +2,7 @@ import { sleep, type Clock } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
 import { getNodeList, parseClusterStatus, parseNodeList, statCluster } from '../wire/info-ops.ts'
 import { Ring } from '../wire/ring.ts'
-import { Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
+import { Result, resultName, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText } from './address.ts'
 import { askInEpoch } from './ask-in-epoch.ts'
 import type { Connection } from './connection.ts'
@@ -23,11 +23,10 @@ export async function loadFormat(connection: Connection): Promise<ClusterFormat>
     if (result === Result.VER_MISMATCH) continue
     if (result === Result.WAIT_FOR_FORMAT) throw resultError(result, sheep)
     const status = parseClusterStatus(payload, 0)
-    const isKnown = status !== undefined && status.ctimeSeconds !== 0
-    if (!isKnown && result !== Result.SUCCESS) {
-      throw new SheepfsError('unreachable', `${resultError(result, sheep).message}: it does not know its cluster yet`)
+    if (status === undefined || status.ctimeSeconds === 0) {
+      throw new SheepfsError('unreachable', `${sheep} does not know its cluster yet (${resultName(result) ?? result})`)
     }
-    return { protoVer, flags: status?.flags ?? 0, ctime: isKnown ? status.ctime : undefined }
+    return { protoVer, flags: status.flags, ctime: status.ctime }
   }
   throw new SheepfsError('not-supported', `${sheep} speaks none of the protocol versions of sheepdog 0.7 to 1.0`)
 }

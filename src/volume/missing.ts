@@ -16,7 +16,6 @@ export type Waits = Pick<
  */
 export class Missing {
   readonly #cluster: Waits
-  #isLooked = false
   #waitedMs = 0
   #patience: Patience | undefined
 
@@ -27,26 +26,20 @@ export class Missing {
   /** Pauses before the next try; rejects with `failure` when it has lasted too long. */
   async wait(failure: () => SheepfsError): Promise<void> {
     const { clock, timing, ioTimeoutMs } = this.#cluster
-    if (!this.#isLooked) await this.#look()
-    this.#isLooked = true
-    if (this.#waitedMs < Math.min(timing.missingLimitMs, ioTimeoutMs)) {
+    const isOver = this.#waitedMs >= Math.min(timing.missingLimitMs, ioTimeoutMs)
+    if (isOver || this.#waitedMs === 0) await this.#cluster.look() // was it formatted? then nothing that was there will be
+    if (this.#cluster.failure) throw this.#cluster.failure
+    if (!isOver) {
       this.#waitedMs += timing.missingPauseMs
       await sleep(clock, timing.missingPauseMs)
       return
     }
     const known = failure()
-    await this.#look()
     const [absent] = await this.#cluster.absentMembers()
     if (absent === undefined) throw known
     this.#patience ??= this.#cluster.patience()
     const text = `${known.message}; sheep ${absent}, which may have it, is away`
     await this.#patience.wait(new SheepfsError('unreachable', text, { cause: known }))
-  }
-
-  /** After a format underneath nothing that was there will be. */
-  async #look(): Promise<void> {
-    await this.#cluster.look()
-    if (this.#cluster.failure) throw this.#cluster.failure
   }
 
   /** What was missing is there, or was given up. */

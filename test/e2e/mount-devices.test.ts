@@ -3,6 +3,8 @@ import { truncate } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { DeviceGrowth } from '../../src/daemon/supervisor/device-growth.ts'
+import type { ManagedMount } from '../../src/daemon/supervisor/managed-mount.ts'
 import { MountDevices, type MountOfDevices } from '../../src/daemon/supervisor/mount-devices.ts'
 import { silentLogger } from '../../src/log.ts'
 import { missing } from './stage/ability.ts'
@@ -38,6 +40,7 @@ async function stage(t: TestContext, count: number, configured = 0) {
     markConfigured: (volume: unknown) => volume,
   }
   const devices = new MountDevices(mount as unknown as MountOfDevices, silentLogger())
+  const growth = new DeviceGrowth(mount as unknown as ManagedMount, silentLogger())
   stage.defer(async () => {
     if (runtime === undefined) delete process.env['SHEEPFS_RUNTIME_DIR']
     else process.env['SHEEPFS_RUNTIME_DIR'] = runtime
@@ -45,7 +48,7 @@ async function stage(t: TestContext, count: number, configured = 0) {
     for (const { path } of await devices.list()) await run('losetup', ['--detach', path])
   })
   const [a = '', b = ''] = names
-  return { stage, devices, mount, a, b }
+  return { stage, devices, growth, mount, a, b }
 }
 
 /** A loop device over the beginning of a file, which goes once: its number may be somebody else's afterwards. */
@@ -104,13 +107,13 @@ test('whoever has gone before his volume is mapped gets no device', NEEDS, async
 })
 
 test('a device takes the size of its file, and one over a part of it stays', NEEDS, async (t) => {
-  const { stage: at, devices, mount, a, b } = await stage(t, 2)
+  const { stage: at, devices, growth, mount, a, b } = await stage(t, 2)
   const { device } = await devices.map(a, {}, PATIENT)
   await truncate(mount.pathOf(a), 2 * MIB)
-  await devices.grow(a, 2 * MIB)
+  await growth.grow(a, 2 * MIB)
   assert.equal(Number(await succeed('blockdev', ['--getsize64', device.path])), 2 * MIB)
   const { path: part } = await deviceOverPart(at, mount.pathOf(b))
   await truncate(mount.pathOf(b), 2 * MIB)
-  await devices.grow(b, 2 * MIB)
+  await growth.grow(b, 2 * MIB)
   assert.equal(Number(await succeed('blockdev', ['--getsize64', part])), 4096)
 })

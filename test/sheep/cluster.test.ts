@@ -8,6 +8,7 @@ import type { OutageState } from '../../src/sheep/outage.ts'
 import type { Timing } from '../../src/sheep/timing.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
 import { createObject, readObject, removeObject, writeObject } from '../../src/wire/object-ops.ts'
+import { ClusterFlag } from '../../src/wire/info-ops.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 import { toTestTopology } from './model-cluster.ts'
 import { FAST, clusterFor } from './staged-cluster.ts'
@@ -340,6 +341,14 @@ test('opening says that nobody answers, without waiting', LIMIT, async (context)
   const { open, first } = await staged(context)
   await first.stop()
   await assert.rejects(open(), { code: 'unreachable' })
+})
+
+test('a sheep that does not know its cluster yet is not believed to have no locks', LIMIT, async (context) => {
+  const { open, model, first } = await staged(context)
+  model.flags = ClusterFlag.LOCKING
+  first.script = inTurn(Opcode.STAT_CLUSTER, { kind: 'refuse', result: Result.SUCCESS })
+  await assert.rejects(open(), { code: 'unreachable', message: /does not know its cluster yet/ })
+  assert.equal((await open()).hasLocking, true)
 })
 
 test('a cluster that only speaks an older version is spoken to in it', LIMIT, async (context) => {

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { realWorld } from '../../src/daemon/real-world.ts'
+import { SheepfsError } from '../../src/errors.ts'
+import { Missing } from '../../src/volume/missing.ts'
 import { kindOf } from '../../src/wire/object-id.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 import { isPublish } from '../sheep/sheep-rules.ts'
+import { FAST } from '../sheep/staged-cluster.ts'
 import { attached, fatesFor, filled, OBJECT_SIZE } from './staged-volume.ts'
 
 const LIMIT = { timeout: 20_000 }
@@ -30,4 +34,29 @@ test('an object that stays away is an error, never zeros', LIMIT, async (context
       ? { kind: 'refuse', result: Result.NO_OBJ }
       : { kind: 'answer' }
   await assert.rejects(volume.read(0, new Uint8Array(10)), { code: 'io' })
+})
+
+test('who waits for what is missing hears at once that it is another cluster', LIMIT, async () => {
+  const cluster: { failure?: SheepfsError } = {}
+  let looks = 0
+  const missing = new Missing({
+    clock: realWorld.clock,
+    timing: FAST,
+    ioTimeoutMs: Infinity,
+    absentMembers: () => Promise.resolve(['127.0.0.1:7000']),
+    patience: () => assert.fail('it is no outage'),
+    look: () => {
+      looks++
+      return Promise.resolve()
+    },
+    get failure() {
+      return cluster.failure
+    },
+  })
+  const lack = (): SheepfsError => new SheepfsError('io', 'missing')
+  await missing.wait(lack)
+  await missing.wait(lack)
+  assert.equal(looks, 1)
+  cluster.failure = new SheepfsError('stale', 'another cluster')
+  await assert.rejects(missing.wait(lack), cluster.failure)
 })

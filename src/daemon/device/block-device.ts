@@ -34,7 +34,7 @@ export function isMapped({ offset, sizeLimit, goesWithUser }: LoopState): boolea
  */
 export async function mapVolume(file: string, options: MapOptions): Promise<{ loop: LoopState; isNew: boolean }> {
   const { isReadOnly, sectorSize, signal } = options
-  const present = await listLoops(file)
+  const present = await listLoops(file, { signal })
   const states = (await readLoops()).filter(({ path }) => present.some(({ name }) => name === path))
   const fitting = states.find(
     (loop) =>

@@ -272,7 +272,7 @@ export class InstanceControl implements Supervisor {
   async resizeVdi(name: string, vdi: string, body: Resize, caller: Caller): Promise<Vdi> {
     const mount = this.instance.find(name)
     const resized = await mount.ask(caller, 'resizeVdi', vdi, body)
-    await mount.devices.grow(parseVolumeName(vdi).text, resized.size)
+    await mount.deviceGrowth.grow(parseVolumeName(vdi).text, resized.size)
     this.instance.emit({ type: 'vdi-resized', mount: name, vdi })
     return resized
   }

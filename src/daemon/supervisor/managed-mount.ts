@@ -16,6 +16,7 @@ import { FIRST_VOLUME_ID } from '../../tree/node-ids.ts'
 import { configuredVolumes } from '../config/configured-volumes.ts'
 import { KernelAttributes } from '../kernel-attributes.ts'
 import { realWorld } from '../real-world.ts'
+import { DeviceGrowth } from './device-growth.ts'
 import { MountDevices } from './mount-devices.ts'
 import type { Keeping } from './kept-mount.ts'
 import type { LeftMount } from './left-mounts.ts'
@@ -97,6 +98,7 @@ export interface ManagedMountOptions {
 export class ManagedMount {
   readonly keeper: MountKeeper
   readonly devices: MountDevices
+  readonly deviceGrowth: DeviceGrowth
   readonly #options: ManagedMountOptions
   readonly #kernel: KernelAttributes
   config: MountConfig
@@ -109,6 +111,7 @@ export class ManagedMount {
     this.#options = options
     const log = options.log.child({ mount: options.config.name })
     this.devices = new MountDevices(this, log)
+    this.deviceGrowth = new DeviceGrowth(this, log)
     this.#kernel = new KernelAttributes(() => ({ mountpoint: this.config.mountpoint, minor: this.keeper.minor }), log)
     this.keeper = new MountKeeper(toSpec(options), initialState(options), {
       log,
@@ -130,7 +133,7 @@ export class ManagedMount {
         onGrown: (volume, size) => {
           if (!this.#has(volume)) return
           if (this.writeBack) this.#kernel.setSize(volume, size)
-          void this.devices.grow(volume, size)
+          void this.deviceGrowth.grow(volume, size)
         },
         onTimes: (volumes) => {
           for (const { name, untoldMs } of this.writeBack ? volumes : []) {

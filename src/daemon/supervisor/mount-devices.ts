@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs'
-import { realpath } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Device, DevicePut } from '../../api/schema/device.ts'
 import type { Volume } from '../../api/schema/volume.ts'
@@ -9,15 +8,7 @@ import { errorText, isSheepfsError, SheepfsError, type ErrorCode } from '../../e
 import type { Logger } from '../../log.ts'
 import { WAIT_LIMIT_MS, Waiter } from '../../sheep/waiter.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
-import {
-  checkUnused,
-  dropDevice,
-  isMapped,
-  mapVolume,
-  type MapOptions,
-  takeFileSize,
-  unmapDevice,
-} from '../device/block-device.ts'
+import { checkUnused, dropDevice, isMapped, mapVolume, type MapOptions, unmapDevice } from '../device/block-device.ts'
 import { deviceLink, namesOf, presentLink, type NamedTree } from '../device/device-link.ts'
 import { deviceUsers } from '../device/device-users.ts'
 import { readLoops, type LoopState } from '../device/loop-table.ts'
@@ -25,6 +16,7 @@ import { holdVolume, overVolume } from '../device/volume-file.ts'
 import { withVolumeLock } from '../device/volume-lock.ts'
 import { runSystemProgram } from '../system/system-program.ts'
 import { realWorld } from '../real-world.ts'
+import { volumeFolder } from './device-growth.ts'
 import type { ManagedMount } from './managed-mount.ts'
 
 /** A volume that is attached temporarily may go between being attached and being opened. */
@@ -33,13 +25,11 @@ const ATTACH_TRIES = 5
 const LEFT_TO_THE_WORKER = new Set<ErrorCode>(['busy', 'not-found', 'closed', 'unreachable', 'timeout'])
 const RETRY_PAUSE_MS = 3000
 const UDEV_LIMIT_S = 10
-const SIZE_TRIES = 20
-const SIZE_PAUSE_MS = 100
 
 /** What is needed of a mount. */
 export type MountOfDevices = Pick<
   ManagedMount,
-  'name' | 'instance' | 'config' | 'ask' | 'markConfigured' | 'pathOf' | 'kernelKnowsSizes'
+  'name' | 'instance' | 'config' | 'ask' | 'markConfigured' | 'pathOf'
 > & { readonly keeper: Pick<ManagedMount['keeper'], 'state'> }
 
 interface MappedVolume {
@@ -56,9 +46,6 @@ export class MountDevices {
   readonly #log: Logger
   /** Why volumes of the configuration are not mapped. */
   readonly #lacks = new Map<string, string>()
-  /** That devices do not have yet, by volume. */
-  readonly #sizes = new Map<string, number>()
-  #growing: Promise<void> | undefined
 
   constructor(mount: MountOfDevices, log: Logger) {
     this.#mount = mount
@@ -169,41 +156,9 @@ export class MountDevices {
     )
   }
 
-  /** Resolves when the kernel knows the new size of a volume, and so do the devices over it, mapped or mounted. Never rejects. */
-  grow(volume: string, size: number): Promise<void> {
-    this.#sizes.set(volume, size)
-    return (this.#growing ??= this.#growAll())
-  }
-
-  /** One after the other, however often a worker tells. */
-  async #growAll(): Promise<void> {
-    for (const [volume, size] of this.#sizes) {
-      this.#sizes.delete(volume)
-      await this.#growOne(volume, size)
-    }
-    this.#growing = undefined
-  }
-
-  async #growOne(volume: string, size: number): Promise<void> {
-    try {
-      await this.#mount.kernelKnowsSizes()
-      const file = join(await this.#folder(), volume)
-      const whole = (loop: LoopState): boolean => loop.file === file && loop.sizeLimit === 0
-      // the kernel hears of the size from the worker, in its own time
-      for (let tries = 0; tries < SIZE_TRIES; tries++) {
-        const small = (await readLoops()).filter((loop) => whole(loop) && loop.offset + loop.size < size)
-        if (small.length === 0) return
-        if (tries > 0) await pause(SIZE_PAUSE_MS)
-        await Promise.all(small.map(takeFileSize))
-      }
-    } catch (error) {
-      this.#log.warn({ volume }, `its block device does not grow: ${errorText(error)}`)
-    }
-  }
-
   /** For udev. */
   async tree(): Promise<NamedTree> {
-    return { folder: await this.#folder(), names: this.#names }
+    return { folder: await volumeFolder(this.#mount.config), names: this.#names }
   }
 
   get #names(): string {
@@ -224,7 +179,7 @@ export class MountDevices {
   }
 
   async #mapped(): Promise<MappedVolume[]> {
-    const folder = await this.#folder()
+    const folder = await volumeFolder(this.#mount.config)
     return (await readLoops()).flatMap((loop) =>
       dirname(loop.file) === folder && isMapped(loop) ? [{ volume: basename(loop.file), loop }] : [],
     )
@@ -235,13 +190,6 @@ export class MountDevices {
     const found = (await this.#mapped()).find(({ volume }) => volume === text)
     if (found) return found
     throw new SheepfsError('not-found', `volume "${text}" of mount "${this.#mount.name}" is not mapped`)
-  }
-
-  /** As the kernel names it, without symbolic links. The mount itself is not touched: it may wait for its cluster. */
-  async #folder(): Promise<string> {
-    const { mountpoint } = this.#mount.config
-    const parent = await realpath(dirname(mountpoint)).catch(() => dirname(mountpoint))
-    return join(parent, basename(mountpoint), 'volume')
   }
 
   async #attachOpen(name: string, options: DevicePut, caller: Caller) {
