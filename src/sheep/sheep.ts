@@ -236,7 +236,8 @@ export class Sheep {
     const { outage, log } = this.#context
     outage.noteSilence(addressText(this.address), false)
     this.#onLost(this)
-    if (!this.#destroyed) log.warn({ sheep: addressText(this.address) }, `lost a sheep: ${error.message}`)
+    if (this.#destroyed) return
+    log.warn({ sheep: addressText(this.address), code: error.code }, `lost a sheep: ${error.message}`)
   }
 
   #settle(): void {

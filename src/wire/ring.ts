@@ -188,7 +188,8 @@ function* firstPlaces(words: Uint32Array, shift: number, mask: number): Generato
     if (at % SLICE === SLICE - 1) yield
   }
   let sum = 0
-  for (const [digit, count] of places.entries()) {
+  for (let digit = 0; digit <= mask; digit++) {
+    const count = places[digit] ?? 0
     places[digit] = sum
     sum += count
   }

@@ -8,6 +8,7 @@ import { readLoops } from '../../src/daemon/device/loop-table.ts'
 import { EXIT } from '../../src/cli/exit-code.ts'
 import { findMount } from '../../src/fuse/mount-table.ts'
 import { addressText } from '../../src/sheep/address.ts'
+import { detachWhileSame } from './stage/loop.ts'
 import { missing } from './stage/ability.ts'
 import { end, run, start, succeed } from './stage/program.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
@@ -58,7 +59,7 @@ describe('the file system on a loop device over a volume that nobody serves any 
     succeed('env', command('mount-sheepfs', source, directory), { limitMs: 100_000 })
   const mountByHand = async (path: string, directory: string): Promise<string> => {
     const device = (await succeed('losetup', ['--find', '--show', '--direct-io=on', path])).trim()
-    stage.defer(() => run('losetup', ['--detach', device]))
+    stage.defer(await detachWhileSame(device))
     await succeed('mount', [device, directory])
     return device
   }

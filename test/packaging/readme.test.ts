@@ -93,7 +93,7 @@ test('README.md is read in one go', () => {
 })
 
 test('the lines for /etc/fstab are understood', () => {
-  const fstab = blocksOf('docs/volumes.md').find(({ text }) => text.includes('_netdev'))?.text ?? ''
+  const fstab = blocksOf('docs/volumes.md').find(({ text }) => text.includes('  sheepfs  '))?.text ?? ''
   const manual = readFileSync(join(ROOT, 'packaging/man/mount.sheepfs.8'), 'utf8')
   const lines = `${fstab}${manual}`.split('\n').filter((line) => line.endsWith(' 0 0'))
   assert.equal(lines.length, 8)

@@ -1,4 +1,4 @@
-import { silentLogger } from '../../src/log.ts'
+import type { Logger } from '../../src/log.ts'
 import { attachAtStart, locksAtStart } from '../../src/daemon/worker/attach-at-start.ts'
 import type { MountState } from '../../src/daemon/worker-protocol.ts'
 import { withGateway } from '../../src/daemon/worker/remembered-gateways.ts'
@@ -17,7 +17,6 @@ import { Host } from './host.ts'
 import type { Network } from './network.ts'
 import type { InodeIdentity } from '../../src/volume/inode-identity.ts'
 
-const log = silentLogger()
 /** How soon a supervisor starts another worker, ms. */
 const RESTART_MS = { least: 10, spread: 400 } as const
 const KILLED = Symbol('killed')
@@ -47,6 +46,7 @@ export class Mount {
   readonly plan: MountPlan
   readonly #network: Network
   readonly #random: Random
+  readonly #log: Logger
   #generation = 0
   #worker: Worker | undefined
   #starting: Host | undefined
@@ -62,10 +62,11 @@ export class Mount {
   #locks: readonly BookedLock[] = []
   #isEnded = false
 
-  constructor(plan: MountPlan, network: Network, random: Random) {
+  constructor(plan: MountPlan, { network, random, log }: { network: Network; random: Random; log: Logger }) {
     this.plan = plan
     this.#network = network
     this.#random = random
+    this.#log = log
     this.#addresses = plan.addresses
   }
 
@@ -152,6 +153,7 @@ export class Mount {
 
   async #start(): Promise<void> {
     const { plan } = this
+    const log = this.#log
     const generation = ++this.#generation
     const host = new Host(plan.name, this.#network, new Random(this.#random.below(2 ** 31)))
     this.#starting = host

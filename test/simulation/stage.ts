@@ -1,5 +1,4 @@
 import { errorText, isSheepfsError } from '../../src/errors.ts'
-import { silentLogger } from '../../src/log.ts'
 import type { Address } from '../../src/sheep/address.ts'
 import { Cluster } from '../../src/sheep/cluster.ts'
 import { Random } from '../sheep/random.ts'
@@ -7,6 +6,7 @@ import { Agenda } from './agenda.ts'
 import { WriteIds, type Contents, type Span } from './contents.ts'
 import { Finding } from './finding.ts'
 import { Host } from './host.ts'
+import { listeningLog } from './listening-log.ts'
 import { Mount, type MountPlan } from './mount.ts'
 import { Network } from './network.ts'
 import { SimulatedCluster, type ClusterPlan } from './simulated-cluster.ts'
@@ -44,6 +44,9 @@ export class Stage {
   /** What a VDI reads as; undefined once that is not known any more. */
   readonly contents = new Map<string, Contents>()
   readonly #random: Random
+  readonly #log = listeningLog((text) => {
+    this.report('a sheep is not understood', text)
+  })
   readonly #calls = new Set<Call>()
   readonly #troubles = new Map<string, number>()
   readonly #clients: { readonly cluster: Cluster; readonly host: Host }[] = []
@@ -76,7 +79,7 @@ export class Stage {
   }
 
   addMount(plan: MountPlan, random: Random): Mount {
-    const mount = new Mount(plan, this.network, random)
+    const mount = new Mount(plan, { network: this.network, random, log: this.#log })
     this.mounts.push(mount)
     return mount
   }
@@ -84,7 +87,7 @@ export class Stage {
   /** An open client of its own, for what is done once. */
   async openClient(name: string, addresses: readonly Address[], random: Random): Promise<Cluster> {
     const host = new Host(name, this.network, random)
-    const cluster = new Cluster({ addresses, log: silentLogger(), world: host.world })
+    const cluster = new Cluster({ addresses, log: this.#log, world: host.world })
     for (;;) {
       try {
         await cluster.open()

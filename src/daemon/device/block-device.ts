@@ -103,12 +103,12 @@ export async function checkUnused(loop: LoopState): Promise<void> {
 }
 
 /** A device that nobody uses goes at once, any other with its last user. Errors: io. */
-export async function dropDevice(loop: LoopState): Promise<void> {
+export async function dropDevice(loop: Pick<LoopState, 'path' | 'file'>): Promise<void> {
   await detachOpen(loop, await open(loop.path))
 }
 
 /** As long as somebody has it open, its number is not given to another file. */
-async function detachOpen({ path, file }: LoopState, holder: FileHandle): Promise<void> {
+async function detachOpen({ path, file }: Pick<LoopState, 'path' | 'file'>, holder: FileHandle): Promise<void> {
   try {
     if ((await backingFile(path)) === file) await change('losetup', '--detach', path)
   } finally {

@@ -5,10 +5,10 @@ import { errorText } from '../../errors.ts'
 import { findMount, isWithin, MOUNT_TYPE, type MountEntry, readMountTable } from '../../fuse/mount-table.ts'
 import { detachPath } from '../../fuse/unmount.ts'
 import type { Logger } from '../../log.ts'
+import { dropDevice } from '../device/block-device.ts'
 import { type LoopState, readLoops, sysfsFolders } from '../device/loop-table.ts'
 import { askProgram } from './bounded-program.ts'
 import { listMounts, type MountedAt } from './remembered-mounts.ts'
-import { runSystemProgram } from './system-program.ts'
 
 /*
  * A mount that has ended in the kernel is dead for ever: a tree says ENOTCONN, and a loop device that has a volume of it open
@@ -71,7 +71,7 @@ export async function takeDown({ device, file, mounts, holders, isGoing }: DeadL
       const isOnTop = (await findMount(target))?.source === source
       if (isOnTop) await detachPath(target)
     }
-    await runSystemProgram('losetup', ['--detach', device])
+    await dropDevice({ path: device, file }) // its number may be another's by now
   } catch (error) {
     const isThere = (await readLoops()).some((loop) => loop.path === device && loop.file === file)
     if (isThere)

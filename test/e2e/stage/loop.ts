@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { findMount } from '../../../src/fuse/mount-table.ts'
 import { run, succeed } from './program.ts'
 import type { Stage } from './stage.ts'
@@ -19,6 +21,15 @@ export async function attachLoop(stage: Stage, file: string): Promise<Loop> {
   }
   stage.defer(detach)
   return { device, detach }
+}
+
+/** Detaches a device, unless it has gone and its number was given to another one: tests run side by side. */
+export async function detachWhileSame(device: string): Promise<() => Promise<void>> {
+  const serial = (): Promise<string> => readFile(`/sys/block/${basename(device)}/diskseq`, 'utf8')
+  const own = await serial()
+  return async () => {
+    if ((await serial()) === own) await run('losetup', ['--detach', device])
+  }
 }
 
 /** Mounts the file system of a device on a new directory. */
