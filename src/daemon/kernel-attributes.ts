@@ -39,15 +39,17 @@ export interface AttributeOrder {
 export class KernelAttributes {
   readonly #mount: () => ToldMount
   readonly #log: Logger
+  readonly #limitMs: number
   /** By volume, in the order in which they changed. */
   readonly #changes = new Map<string, AttributeChange>()
   #telling: Promise<void> | undefined
   #child: ChildProcess | undefined
 
   /** @param mount what it is when the kernel is told */
-  constructor(mount: () => ToldMount, log: Logger) {
+  constructor(mount: () => ToldMount, log: Logger, limitMs = LIMIT_MS) {
     this.#mount = mount
     this.#log = log
+    this.#limitMs = limitMs
   }
 
   /** Never fails, and does not wait for it. */
@@ -63,7 +65,7 @@ export class KernelAttributes {
   /** Resolves when the kernel was told of all that was set, or will not listen. */
   async whenTold(): Promise<void> {
     let limit: NodeJS.Timeout | undefined
-    const late = new Promise<void>((resolve) => (limit = setTimeout(resolve, LIMIT_MS).unref()))
+    const late = new Promise<void>((resolve) => (limit = setTimeout(resolve, this.#limitMs).unref()))
     await Promise.race([this.#telling, late])
     clearTimeout(limit)
   }
@@ -81,7 +83,7 @@ export class KernelAttributes {
     this.#telling ??= this.#tellAll()
   }
 
-  /** One process at a time; never rejects. */
+  /** One process at a time; never rejects. One that is killed ends when the tree answers it. */
   async #tellAll(): Promise<void> {
     await Promise.resolve() // what is set in the same turn goes together
     while (this.#changes.size > 0) {
@@ -89,22 +91,32 @@ export class KernelAttributes {
       for (const { volume } of changes) this.#changes.delete(volume)
       const { mountpoint, minor } = this.#mount()
       if (minor === undefined) continue
-      const complaint = await this.#run({ mountpoint, minor, changes }).catch(errorText)
-      if (complaint !== '') this.#log.warn(`the kernel does not know all sizes and times: ${complaint}`)
+      const outcome = await this.#run({ mountpoint, minor, changes }).catch(errorText)
+      if (outcome === 'late') this.#setAgain(changes)
+      else if (outcome !== '') this.#log.warn(`the kernel does not know all sizes and times: ${outcome}`)
     }
     this.#telling = undefined
   }
 
+  /** Nothing that has changed since. */
+  #setAgain(changes: readonly AttributeChange[]): void {
+    this.#log.warn(`the kernel did not take sizes and times within ${this.#limitMs / 1000} s: it is told again`)
+    for (const change of changes) {
+      this.#changes.set(change.volume, { ...change, ...this.#changes.get(change.volume) })
+    }
+  }
+
   /**
    * A process of its own: who serves the mount would answer itself, and no thread of this one may hang in it. Resolves with
-   * what it complains of.
+   * what it complains of; 'late': it took too long.
    */
   #run(order: AttributeOrder): Promise<string> {
     return new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [PROGRAM], { env: {}, stdio: ['pipe', 'ignore', 'pipe'] })
       child.once('error', reject)
       if (child.pid === undefined) return // it has no streams then
-      const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS).unref()
+      let isLate = false
+      const limit = setTimeout(() => (isLate = child.kill('SIGKILL')), this.#limitMs).unref()
       let complaint = ''
       child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text))
       child.stdin.on('error', () => undefined) // it has ended, and its status says how
@@ -112,7 +124,8 @@ export class KernelAttributes {
         clearTimeout(limit)
         const isStopped = this.#child !== child
         this.#child = undefined
-        resolve(status === 0 || isStopped ? '' : complaint.trim() || `not within ${LIMIT_MS / 1000} s`)
+        if (status === 0 || isStopped) resolve('')
+        else resolve(isLate ? 'late' : complaint.trim() || 'its process was killed')
       })
       child.stdin.end(JSON.stringify(order))
       this.#child = child

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { open, readFile, stat, symlink, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { KernelAttributes } from '../../src/daemon/kernel-attributes.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { KernelAttributes, type ToldMount } from '../../src/daemon/kernel-attributes.ts'
 import { silentLogger } from '../../src/log.ts'
 import { succeed } from '../e2e/stage/program.ts'
 import { WITH_MOUNT } from '../fuse/kernel/memory-mount.ts'
@@ -115,4 +116,24 @@ test('a tree that does not answer keeps nobody waiting, and its process goes wit
   kernel.stop()
   await tree.stage.close()
   await kernel.whenTold()
+})
+
+test('what the kernel could not be told while a tree did not answer, it is told afterwards', WITH_MOUNT, async (t) => {
+  const [silent, tree] = [await mountHostile(t), await mountHostile(t)]
+  silent.silence.add('test')
+  const volume = join(tree.path, 'volume', 'test')
+  assert.equal((await stat(volume)).size, 1 << 20)
+  tree.tree.volume.content = Buffer.alloc(2 << 20)
+  let attempts = 0
+  const told = (): ToldMount => {
+    const { path: mountpoint, minor } = attempts++ === 0 ? silent : tree
+    return { mountpoint, minor }
+  }
+  const kernel = new KernelAttributes(told, silentLogger(), 500)
+  kernel.setSize('test', 2 << 20)
+  while (!silent.heard.has('test')) await new Promise(setImmediate)
+  await kernel.whenTold()
+  assert.equal(attempts, 1)
+  await silent.stage.close()
+  while ((await stat(volume)).size !== 2 << 20) await pause(20)
 })

@@ -8,16 +8,19 @@ const TELLING_LIMIT_MS = 2000
 /** By then whoever truncates has taken the answer. */
 const TAKEN_MS = 100
 
-type Lost = Pick<File, 'id' | 'noteSize'>
+type Lost = Pick<File, 'id' | 'noteSize' | 'tellSize'>
 
 /** A volume that the kernel takes to be empty. */
 interface Loss {
+  readonly file: Lost
   readonly size: number
   /** Resolves when the kernel knows the size, or will not be told it. */
   readonly over: Promise<void>
   readonly end: () => void
   /** The file handles by which it is told. */
   readonly fhs: Set<number | undefined>
+  /** Resolves when no STORE is under way. */
+  stored: Promise<void>
 }
 
 /**
@@ -55,7 +58,7 @@ export class LostSizes {
     }
     let end = (): void => undefined
     const over = new Promise<void>((resolve) => (end = resolve))
-    const loss: Loss = { size, over, end, fhs: new Set() }
+    const loss: Loss = { file, size, over, end, fhs: new Set(), stored: Promise.resolve() }
     this.#losses.set(node, loss)
     const limit = setTimeout(() => void this.overstate(node).then(end), TELLING_LIMIT_MS).unref()
     void over.then(() => {
@@ -75,7 +78,10 @@ export class LostSizes {
   /** A handle was closed: the kernel has taken the answers to all it was used for. */
   closed(node: number, fh: number): void {
     const loss = this.#losses.get(node)
-    if (loss?.fhs.has(fh) === true) loss.end()
+    if (loss?.fhs.has(fh) !== true) return
+    void loss.stored.then(() => {
+      if (loss.fhs.has(fh)) loss.end()
+    })
   }
 
   /** Whether the kernel would give a wrong size of a node. */
@@ -91,7 +97,13 @@ export class LostSizes {
   /** Makes the kernel take the file for one byte too long, for who cannot wait: it may have locked the file. */
   async overstate(node: number): Promise<void> {
     const loss = this.#losses.get(node)
-    if (loss?.fhs.size === 0) await this.#store(node, loss.size)
+    if (loss?.fhs.size !== 0) return
+    loss.stored = this.#store(node, loss.size).then(() => {
+      if (loss.fhs.size === 0) return
+      loss.fhs.clear() // what the kernel was told meanwhile may be a byte too long now
+      loss.file.tellSize?.()
+    })
+    await loss.stored
   }
 
   /** Resolves when nothing is being written to the device any more. */

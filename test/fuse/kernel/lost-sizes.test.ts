@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { deferred } from '../../../src/fuse/kernel/deferred.ts'
 import { LostSizes } from '../../../src/fuse/kernel/lost-sizes.ts'
 import { silentLogger } from '../../../src/log.ts'
 import { notifyStoreZero } from '../../../src/wire/fuse-notify.ts'
@@ -14,9 +15,9 @@ function lose(t: TestContext, { isWrittenBack }: { readonly isWrittenBack: boole
   const device = new FakeDevice()
   const sizes = new LostSizes(device, { isWrittenBack: () => isWrittenBack, log: silentLogger() })
   const noted: boolean[] = []
-  const file = { id: NODE, noteSize: (isKnown: boolean) => noted.push(isKnown) }
-  sizes.restore(file, SIZE)
-  return { device, sizes, noted }
+  const tellSize = t.mock.fn()
+  sizes.restore({ id: NODE, noteSize: (isKnown: boolean) => noted.push(isKnown), tellSize }, SIZE)
+  return { device, sizes, noted, tellSize }
 }
 
 /** Whether a promise has settled when all that is ready has run. */
@@ -67,6 +68,24 @@ test('a kernel that writes back and is not told gets a byte too many, at once wh
   t.mock.timers.tick(1)
   await known
   assert.deepEqual(device.sent, [STORE])
+})
+
+test('a size that the kernel is told while a byte too many is on its way to it is told again', async (t) => {
+  const { device, sizes, tellSize } = lose(t, { isWrittenBack: true })
+  const taken = deferred<undefined>()
+  device.aside = () => taken.promise
+  const overstated = sizes.overstate(NODE)
+  sizes.told(NODE, 3)
+  sizes.closed(NODE, 3)
+  const known = sizes.whenKnown(NODE)
+  taken.resolve(undefined)
+  await overstated
+  assert.equal(tellSize.mock.callCount(), 1)
+  assert.equal(await isSettled(known), false)
+  sizes.told(NODE, 4)
+  sizes.closed(NODE, 4)
+  await known
+  assert.equal(tellSize.mock.callCount(), 1)
 })
 
 test('a STORE that the kernel refuses holds up nobody', async (t) => {
