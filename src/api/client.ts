@@ -240,14 +240,17 @@ export class ControlClient {
     }
   }
 
-  /** Where too many wait to be accepted, connect(2) says EAGAIN to who does not wait in it; then nothing was sent. */
+  /**
+   * In a crowd: where too many wait to be accepted, connect(2) says EAGAIN to who does not wait in it, and who has not asked
+   * yet makes room for a new one (Clients). Nothing was sent then.
+   */
   async #request(socketPath: string, wanted: Wanted): Promise<IncomingMessage> {
     for (const until = performance.now() + CROWD_LIMIT_MS; ;) {
       try {
         return await this.#requestOnce(socketPath, wanted)
       } catch (cause) {
         const { code } = cause as NodeJS.ErrnoException
-        if (code !== 'EAGAIN' || performance.now() > until) throw connectError(socketPath, cause as Error)
+        if (!isUnsent(code, wanted.method) || performance.now() > until) throw connectError(socketPath, cause as Error)
         await setTimeout(CROWD_PAUSE_MS)
       }
     }
@@ -271,6 +274,11 @@ export class ControlClient {
       request.end(text)
     })
   }
+}
+
+/** Whether nobody has acted on a request: it did not leave, or, closed before it was read, does no more than look. */
+function isUnsent(code: string | undefined, method: string): boolean {
+  return code === 'EAGAIN' || code === 'EPIPE' || (code === 'ECONNRESET' && method === 'GET')
 }
 
 /** A path with its variable parts percent-encoded. */

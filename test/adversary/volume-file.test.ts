@@ -5,6 +5,7 @@ import { test, type TestContext } from 'node:test'
 import { holdVolume, overVolume } from '../../src/daemon/device/volume-file.ts'
 import { isSheepfsError } from '../../src/errors.ts'
 import { missing } from '../e2e/stage/ability.ts'
+import { detachWhileSame } from '../e2e/stage/loop.ts'
 import { run, succeed } from '../e2e/stage/program.ts'
 import { mountHostile, type HostileTree } from './hostile-tree.ts'
 
@@ -31,7 +32,7 @@ async function setUp(context: TestContext, volume: string, file: string): Promis
   return overVolume(volume, SIGNAL, {
     make: async () => {
       const device = await losetup(file)
-      context.after(() => run('losetup', ['--detach', device]))
+      context.after(await detachWhileSame(device))
       return device
     },
     deviceOf: (device) => device,

@@ -101,6 +101,29 @@ test('errors of the daemon arrive with their code and words', async (t) => {
   assert.deepEqual((await client.attach('cluster1', 'web01', {})).isNew, false)
 })
 
+/** Answers the third connection; those before are closed when a request has come, which nobody has read. */
+async function crowd(t: TestContext): Promise<{ readonly path: string; readonly count: () => number }> {
+  const path = join(await folder(t), 'control.sock')
+  let count = 0
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
+    socket.on('error', () => undefined)
+    if (++count > 2) socket.end('HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n')
+    else setTimeout(() => socket.destroy(), 50)
+  })
+  await once(server.listen(path), 'listening')
+  t.after(() => server.close())
+  return { path, count: () => count }
+}
+
+test('who had to make room in a crowd looks again, and does nothing twice', { timeout: 20_000 }, async (t) => {
+  const looked = await crowd(t)
+  await assert.rejects(new ControlClient(looked.path).status(), { message: /the daemon is ending/ })
+  assert.equal(looked.count(), 3)
+  const changed = await crowd(t)
+  await assert.rejects(new ControlClient(changed.path).reload(), { code: 'closed', message: /did not answer/ })
+  assert.equal(changed.count(), 1)
+})
+
 test('events reach every reader, with signs of life, and end with the daemon', { timeout: 20_000 }, async (t) => {
   const path = join(await folder(t), 'control.sock')
   const supervisor = new FakeSupervisor()

@@ -5,6 +5,7 @@ import { basename, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Device } from '../../src/api/schema/device.ts'
+import { readLoops } from '../../src/daemon/device/loop-table.ts'
 import { diskOf } from '../daemon/device/gpt-disk.ts'
 import { missing } from './stage/ability.ts'
 import { mountDevice } from './stage/loop.ts'
@@ -260,6 +261,9 @@ describe('a volume as a block device', { skip: missing('fuse', 'root', 'loop', '
     await assert.rejects(daemon.client.removeMount('own', false), { code: 'busy', message: /is in use by .*node/ })
     await holder.close()
     await daemon.client.removeMount('own', false)
-    assert.equal((await run('losetup', [device.path])).status, 1)
+    assert.deepEqual(
+      (await readLoops()).filter(({ file }) => file.startsWith(own.mountpoint)),
+      [],
+    )
   })
 })

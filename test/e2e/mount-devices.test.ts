@@ -8,6 +8,7 @@ import type { ManagedMount } from '../../src/daemon/supervisor/managed-mount.ts'
 import { MountDevices, type MountOfDevices } from '../../src/daemon/supervisor/mount-devices.ts'
 import { silentLogger } from '../../src/log.ts'
 import { missing } from './stage/ability.ts'
+import { detachWhileSame } from './stage/loop.ts'
 import { run, succeed } from './stage/program.ts'
 import { startLamb } from './stage/sheep.ts'
 import { startSheepfs } from './stage/sheepfs.ts'
@@ -54,11 +55,7 @@ async function stage(t: TestContext, count: number, configured = 0) {
 /** A loop device over the beginning of a file, which goes once: its number may be somebody else's afterwards. */
 async function deviceOverPart(stage: Stage, file: string): Promise<{ path: string; detach: () => Promise<void> }> {
   const path = (await succeed('losetup', ['--find', '--show', '--sizelimit', '4096', file])).trim()
-  let isThere = true
-  const detach = async (): Promise<void> => {
-    if (isThere) await succeed('losetup', ['--detach', path])
-    isThere = false
-  }
+  const detach = await detachWhileSame(path)
   stage.defer(detach)
   return { path, detach }
 }

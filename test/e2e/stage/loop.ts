@@ -13,12 +13,7 @@ export interface Loop {
 /** Takes a loop device with direct I/O: else the kernel would keep the data twice. */
 export async function attachLoop(stage: Stage, file: string): Promise<Loop> {
   const device = (await succeed('losetup', ['--find', '--show', '--direct-io=on', file])).trim()
-  let isAttached = true
-  const detach = async (): Promise<void> => {
-    if (!isAttached) return
-    isAttached = false
-    await succeed('losetup', ['--detach', device])
-  }
+  const detach = await detachWhileSame(device)
   stage.defer(detach)
   return { device, detach }
 }
@@ -28,7 +23,7 @@ export async function detachWhileSame(device: string): Promise<() => Promise<voi
   const serial = (): Promise<string> => readFile(`/sys/block/${basename(device)}/diskseq`, 'utf8')
   const own = await serial()
   return async () => {
-    if ((await serial()) === own) await run('losetup', ['--detach', device])
+    if ((await serial()) === own) await succeed('losetup', ['--detach', device])
   }
 }
 
