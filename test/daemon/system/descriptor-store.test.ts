@@ -13,7 +13,7 @@ function notAsked(): never {
 describe('the descriptor store', () => {
   const sent: unknown[] = []
   const libc: Libc = {
-    sendDescriptors: (...message) => void sent.push(message),
+    sendDatagram: (...message) => void sent.push(message),
     prctl: () => undefined,
   }
 
@@ -45,7 +45,7 @@ describe('the descriptor store', () => {
   test('that cannot be reached does not end the daemon', () => {
     const broken: Libc = {
       ...libc,
-      sendDescriptors: () => {
+      sendDatagram: () => {
         throw new Error('ECONNREFUSED')
       },
     }
