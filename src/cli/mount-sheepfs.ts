@@ -18,7 +18,7 @@ import { UndoList } from './mount/undo-list.ts'
 import { isDeadMount } from '../daemon/system/dead-mount.ts'
 import { findMountAt, type MountedAt, recordedSource, resolveMountpoint } from '../daemon/system/remembered-mounts.ts'
 import { runSystemProgram } from '../daemon/system/system-program.ts'
-import { programVersion } from '../daemon/program-version.ts'
+import { versionLine } from '../program-version.ts'
 
 async function mount(args: MountArguments, signal: AbortSignal): Promise<void> {
   const source = parseMountSource(args.source)
@@ -103,7 +103,7 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 try {
   const args = parseMountArguments(process.argv.slice(2))
   if (args === 'help') process.stdout.write(MOUNT_USAGE)
-  else if (args === 'version') process.stdout.write(`mount.sheepfs ${programVersion()}\n`)
+  else if (args === 'version') process.stdout.write(versionLine('mount.sheepfs'))
   else await mount(args, interrupted.signal)
 } catch (error) {
   const isInterrupted = interrupted.signal.aborted

@@ -4,7 +4,7 @@ import { runSheepfs } from '../daemon/standalone/sheepfs-process.ts'
 import { errorText, isSheepfsError } from '../errors.ts'
 import { tellError } from '../journal.ts'
 import { startInBackground } from './background.ts'
-import { programVersion } from '../daemon/program-version.ts'
+import { versionLine } from '../program-version.ts'
 import { parseSheepfsOptions, SHEEPFS_USAGE, type SheepfsOptions } from './sheepfs-options.ts'
 
 const FAILURE = 1
@@ -36,5 +36,5 @@ async function mount(options: SheepfsOptions): Promise<void> {
 
 const options = readOptions()
 if (options === 'help') process.stdout.write(SHEEPFS_USAGE)
-else if (options === 'version') process.stdout.write(`sheepfs ${programVersion()}\n`)
+else if (options === 'version') process.stdout.write(versionLine('sheepfs'))
 else if (options) await mount(options)

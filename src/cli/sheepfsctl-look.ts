@@ -19,13 +19,14 @@ export const LOOK_COMMANDS: readonly Command[] = [
       const all = await call.client.status()
       const mounts = call.chosen(all.mounts)
       const status = { ...all, mounts }
-      const { instance, state, pid, version, memory } = all
+      const { instance, state, pid, version, node, memory } = all
       const others = mounts.flatMap(({ name, worker }) =>
         worker?.version === undefined || worker.version === version
           ? []
           : [`the worker of ${name} is sheepfs ${worker.version}\n`],
       )
-      const own = `${instance} is ${state}: sheepfs ${version}, pid ${pid}, ${byteSizeText(memory)} of memory\n`
+      const versions = `sheepfs ${version}${node === undefined ? '' : `, Node.js ${node}`}`
+      const own = `${instance} is ${state}: ${versions}, pid ${pid}, ${byteSizeText(memory)} of memory\n`
       const head = own + others.join('') + deadText(all.dead_file_systems) + lackText(all.lacks)
       call.print(status, () => (mounts.length === 0 ? head : `${head}\n${mountTable(mounts)}`))
       return EXIT.done

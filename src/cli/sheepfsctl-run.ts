@@ -4,7 +4,7 @@ import { errorText } from '../errors.ts'
 import { printable, printableValue } from '../printable.ts'
 import { EXIT, exitCodeOf } from './exit-code.ts'
 import { chooseInstance } from './instance-choice.ts'
-import { programVersion } from '../daemon/program-version.ts'
+import { versionLine } from '../program-version.ts'
 import { parseCommandLine } from './sheepfsctl-arguments.ts'
 import { Call, type Values } from './sheepfsctl-command.ts'
 import { showWait } from './wait-display.ts'
@@ -47,7 +47,7 @@ async function run(
 ): Promise<number> {
   const line = parseCommandLine(args)
   if (line.kind === 'help') write(line.text)
-  if (line.kind === 'version') write(`sheepfsctl ${programVersion()}\n`)
+  if (line.kind === 'version') write(versionLine('sheepfsctl'))
   if (line.kind !== 'command') return EXIT.done
   const { command, values } = line
   const environment = readEnvironment(variables)

@@ -4,7 +4,7 @@ import { errorText, isSheepfsError, SheepfsError } from '../errors.ts'
 import { tellError } from '../journal.ts'
 import { printable } from '../printable.ts'
 import { parseOptions } from './parse-options.ts'
-import { programVersion } from '../daemon/program-version.ts'
+import { programVersion, versionLine } from '../program-version.ts'
 
 const USAGE = `Usage: sheepfsd [OPTION]... [INSTANCE]
        sheepfsd --check [INSTANCE|FILE]...
@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   } as const
   const { values, positionals } = parseOptions(process.argv.slice(2), options)
   if (values.help === true) process.stdout.write(USAGE)
-  else if (values.version === true) process.stdout.write(`sheepfsd ${programVersion()}\n`)
+  else if (values.version === true) process.stdout.write(versionLine('sheepfsd'))
   else if (values.check === true) {
     const { checkInstances } = await import('./sheepfsd-check.ts')
     process.exitCode = await checkInstances(positionals, process.env, (text) => process.stdout.write(printable(text)))

@@ -8,7 +8,7 @@ import { backingFile, goesWithUser } from '../daemon/device/loop-table.ts'
 import { findMountAt, listMounts, recordedVolume, resolveMountpoint } from '../daemon/system/remembered-mounts.ts'
 import { runSystemProgram } from '../daemon/system/system-program.ts'
 import { parseUmountArguments, UMOUNT_USAGE, type UmountArguments } from './mount/umount-arguments.ts'
-import { programVersion } from '../daemon/program-version.ts'
+import { versionLine } from '../program-version.ts'
 
 /** How long the kernel may take to free a loop device after its last unmount. */
 const FREE_LIMIT_MS = 10_000
@@ -37,7 +37,7 @@ async function umount({ directory, flags }: UmountArguments): Promise<void> {
 try {
   const args = parseUmountArguments(process.argv.slice(2))
   if (args === 'help') process.stdout.write(UMOUNT_USAGE)
-  else if (args === 'version') process.stdout.write(`umount.sheepfs ${programVersion()}\n`)
+  else if (args === 'version') process.stdout.write(versionLine('umount.sheepfs'))
   else await umount(args)
 } catch (error) {
   tellError(`umount.sheepfs: ${errorText(error).replace(/^umount: /, '')}\n`)

@@ -1,8 +1,7 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { errorText, isSheepfsError } from '../errors.ts'
 import { createLogger } from '../log.ts'
+import { versionLine } from '../program-version.ts'
 import { HELP, parseArguments } from './arguments.ts'
 import { Lamb } from './server.ts'
 
@@ -12,7 +11,7 @@ const EXIT_USAGE = 2
 async function main(args: readonly string[]): Promise<void> {
   const command = parseArguments(args)
   if (command.command === 'help') process.stdout.write(HELP)
-  else if (command.command === 'version') process.stdout.write(`lamb ${version()}\n`)
+  else if (command.command === 'version') process.stdout.write(versionLine('lamb'))
   else {
     const lamb = new Lamb({ ...command.options, logger: createLogger({ name: 'lamb', level: 'warn' }) })
     command.setFaults(lamb.faults)
@@ -20,11 +19,6 @@ async function main(args: readonly string[]): Promise<void> {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void lamb.close())
     process.stdout.write(`lamb listens on ${host.includes(':') ? `[${host}]` : host}:${port}\n`)
   }
-}
-
-function version(): string {
-  const path = join(import.meta.dirname, '../../../package.json')
-  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version
 }
 
 try {

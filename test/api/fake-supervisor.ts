@@ -92,6 +92,7 @@ export class FakeSupervisor implements Supervisor {
     return {
       instance: 'cluster1',
       version: '0.1.0',
+      node: '24.22.3',
       state: 'running',
       pid: 4242,
       started_at: TIME,

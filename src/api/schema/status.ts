@@ -30,6 +30,9 @@ export type Lack = Static<typeof Lack>
 export const Status = Type.Object({
   instance: Name,
   version: Type.String(),
+  node: Type.Optional(
+    Type.String({ description: 'the version of Node.js that runs the daemon. Version 0.1.0 does not say' }),
+  ),
   state: InstanceState,
   pid: Type.Integer(),
   started_at: Time,

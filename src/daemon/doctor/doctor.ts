@@ -6,10 +6,11 @@ import { checkAccess } from './check-access.ts'
 import { checkKernel } from './check-kernel.ts'
 import { checkMounts } from './check-mounts.ts'
 import { checkClusters, type ClusterUse } from './check-sheep.ts'
+import { checkRuntime } from './check-runtime.ts'
 import { checkStart } from './check-start.ts'
 import { ok, problem, warning, type Finding } from './finding.ts'
 import { gatherAccessFacts, gatherKernelFacts, gatherLacks, gatherMountFacts } from './gather-facts.ts'
-import { programVersion } from '../program-version.ts'
+import { programVersion } from '../../program-version.ts'
 import { configuredVolumes } from '../config/configured-volumes.ts'
 import { readEnvironment } from '../config/environment.ts'
 import { findDeadLoops } from '../system/dead-mount.ts'
@@ -29,11 +30,12 @@ export async function examine({ instance, variables, status }: Patient): Promise
       ? { config: undefined, environment: readEnvironment(variables), findings: [unnamed()] }
       : await checkStart({ instance, variables })
   const { config, environment } = start
-  const mounts = status instanceof Error ? [] : status.mounts
+  const { mounts, node: ofDaemon } = status instanceof Error ? { mounts: [], node: undefined } : status
   const present = mounts.map(({ sheep }) => ({ sheep, volumes: [] })) // other sheep than configured, or another mount
   const wantsAllowOther = config?.mount.some((mount) => mount.allow_other) ?? false
   return [
     ...checkKernel(gatherKernelFacts()),
+    checkRuntime({ version: process.versions.node, path: process.execPath, ofDaemon }, instance),
     ...checkAccess(await gatherAccessFacts(environment.workerUser, wantsAllowOther)),
     ...start.findings,
     checkDaemon(instance, status, config?.socket_group),

@@ -52,6 +52,7 @@ export class InstanceControl implements Supervisor {
     return {
       instance: name,
       version: this.#facts.version,
+      node: process.versions.node,
       state,
       pid: process.pid,
       started_at: this.#startedAt,

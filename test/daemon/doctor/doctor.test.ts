@@ -9,6 +9,7 @@ import { checkAccess, type AccessFacts } from '../../../src/daemon/doctor/check-
 import { checkKernel } from '../../../src/daemon/doctor/check-kernel.ts'
 import { checkMounts, type MountFacts } from '../../../src/daemon/doctor/check-mounts.ts'
 import { parseEnvironmentFile } from '../../../src/daemon/config/environment-file.ts'
+import { checkRuntime } from '../../../src/daemon/doctor/check-runtime.ts'
 import { checkStart } from '../../../src/daemon/doctor/check-start.ts'
 import { checkClusters } from '../../../src/daemon/doctor/check-sheep.ts'
 import { examine } from '../../../src/daemon/doctor/doctor.ts'
@@ -38,6 +39,21 @@ test('a kernel is judged by its version and its settings', () => {
     detail: 'the kernel aborts a mount when a request takes 120 s',
     mend: 'sysctl -w fs.fuse.max_request_timeout=0',
   })
+})
+
+test('a Node.js that gets no fixes any more is found, and a daemon that goes on with the one before', () => {
+  const runtime = (version: string, ofDaemon?: string) =>
+    checkRuntime({ version, path: '/usr/lib/sheepfs/node', ofDaemon }, 'cluster1')
+  assert.deepEqual(runtime('24.22.3', '24.22.3'), {
+    check: 'Node.js',
+    status: 'ok',
+    detail: '24.22.3 at /usr/lib/sheepfs/node',
+  })
+  assert.equal(runtime('22.23.5').status, 'ok')
+  assert.match(runtime('20.20.2', '20.20.2').mend ?? '', /^install Node\.js 22 or 24/)
+  const replaced = runtime('24.22.3', '24.21.0')
+  assert.equal(replaced.detail, '24.21.0 runs the daemon, 24.22.3 is at /usr/lib/sheepfs/node')
+  assert.equal(replaced.mend, 'systemctl restart sheepfs@cluster1')
 })
 
 test('root needs the device and the user of the workers, others need fusermount', () => {
