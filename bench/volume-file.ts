@@ -16,7 +16,7 @@ export async function sheepfsTarget(
   const name = await options.sheep.createVdi(size)
   const sheepfs = await startSheepfs(stage, { ...options, attach: [name] })
   const target = await fileTarget(label, sheepfs.volume(name), size)
-  return { ...target, peakMemory: () => peakMemory(sheepfs.child.pid ?? 0) }
+  return { ...target, peakMemory: async () => peakMemory(await sheepfs.workerPid()) }
 }
 
 /** Any file of at least `size` bytes; its data is overwritten, so that all of it is there when it is measured. */

@@ -38,6 +38,7 @@ Mounts a Sheepdog cluster: its volumes as files, and its state.
 
 With the mount at MNT, "echo VDI > MNT/vdi/mount" attaches a VDI as MNT/volume/VDI,
 "echo VDI > MNT/vdi/unmount" detaches it. Unmount with umount(8) or fusermount -u.
+Root's mount is served by the user SHEEPFS_WORKER_USER (default: sheepfs, else nobody).
 `
 
 const OPTIONS = {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { resolve } from 'node:path'
-import { runSheepfs } from '../daemon/standalone/sheepfs-process.ts'
 import { errorText, isSheepfsError } from '../errors.ts'
+import type { SheepfsRequest } from '../daemon/standalone/sheepfs-process.ts'
 import { tellError } from '../journal.ts'
 import { startInBackground } from './background.ts'
 import { versionLine } from '../program-version.ts'
@@ -27,11 +27,16 @@ function readOptions(): SheepfsOptions | 'help' | 'version' | undefined {
 async function mount(options: SheepfsOptions): Promise<void> {
   const request = { ...options, mountpoint: resolve(options.mountpoint) }
   try {
-    if (options.foreground) await runSheepfs(request, () => undefined)
-    else await startInBackground(request)
+    await (options.foreground ? serveHere(request) : startInBackground(request))
   } catch (error) {
     fail(isSheepfsError(error, 'invalid') ? USAGE_FAILURE : FAILURE, errorText(error))
   }
+}
+
+/** Loaded only here: it takes longer than what else the command does. */
+async function serveHere(request: SheepfsRequest): Promise<void> {
+  const { runSheepfs } = await import('../daemon/standalone/sheepfs-process.ts')
+  await runSheepfs(request, () => undefined)
 }
 
 const options = readOptions()

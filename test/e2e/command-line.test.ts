@@ -7,7 +7,7 @@ import { missing, TESTED_ENGINES } from './stage/ability.ts'
 import { findMount } from '../../src/fuse/mount-table.ts'
 import { run, succeed, type Outcome } from './stage/program.ts'
 import { startSheep, type Sheep } from './stage/sheep.ts'
-import { removeMount, SHEEPFS, sheepfsArguments, startSheepfs } from './stage/sheepfs.ts'
+import { removeMount, rightsFor, SHEEPFS, sheepfsArguments, startSheepfs } from './stage/sheepfs.ts'
 import { Stage } from './stage/stage.ts'
 
 describe('sheepfs', { skip: missing('fuse', 'root'), timeout: 120_000 }, () => {
@@ -74,7 +74,8 @@ describe('sheepfs', { skip: missing('fuse', 'root'), timeout: 120_000 }, () => {
       const mountpoint = await stage.mountpoint()
       stage.defer(() => removeMount(mountpoint))
       const name = await sheep.createVdi(2 ** 22)
-      await succeed(process.execPath, [...sheepfsArguments({ sheep, engine, attach: [name] }), mountpoint])
+      const command = [process.execPath, ...sheepfsArguments({ sheep, engine, attach: [name] }), mountpoint]
+      await succeed('env', [...rightsFor(engine), ...command])
       assert.equal((await stat(join(mountpoint, 'volume', name))).size, 2 ** 22)
       const [pid] = await servantsOf(mountpoint)
       assert.ok(pid)

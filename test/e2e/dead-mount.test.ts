@@ -141,7 +141,7 @@ describe('the file system on a loop device over a volume that nobody serves any 
       const stray = await startStray(volumes[1])
       const device = await mountByHand(stray.volume(volumes[1]), web)
       assert.equal((await daemon.client.health()).status, 'ok')
-      stray.child.kill('SIGKILL')
+      await stray.kill()
       await isDead(web)
       assert.equal((await daemon.client.health()).status, 'ok') // of somebody else
       await succeed('umount', ['-i', '-l', stray.mountpoint])

@@ -42,7 +42,7 @@ describe('16 jobs of verified random I/O', { skip: missing('fuse', 'root', 'fio'
           '--minimal',
         ]
         await succeed('fio', [...file, ...JOBS, ...way.args, ...verify], { limitMs: 120_000 })
-        assert.ok((await peakMemory(sheepfs.child.pid ?? 0)) < MEMORY_LIMIT, 'sheepfs uses less than 200 MiB')
+        assert.ok((await peakMemory(await sheepfs.workerPid())) < MEMORY_LIMIT, 'sheepfs uses less than 200 MiB')
         await sheepfs.stop()
       })
     }

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { missing } from './stage/ability.ts'
 import { EXIT } from '../../src/cli/exit-code.ts'
@@ -33,9 +32,7 @@ describe('the lock of an attached VDI', { skip: missing('fuse', 'root'), timeout
     const first = await startSheepfs(stage, { sheep, attach: [name] })
     assert.ok((await second()).includes(owner))
 
-    const killed = once(first.child, 'exit')
-    first.child.kill('SIGKILL')
-    await killed
+    await first.kill()
     await removeMount(first.mountpoint)
     const advice = await second()
     assert.ok(advice.includes(owner) && advice.includes('--break-lock'))
@@ -66,9 +63,7 @@ describe('the lock of an attached VDI', { skip: missing('fuse', 'root'), timeout
   test('is broken by the option of sheepfsctl that its refusal names', async () => {
     const name = await sheep.createVdi(MIB)
     const owner = await startSheepfs(stage, { sheep, attach: [name] })
-    const killed = once(owner.child, 'exit')
-    owner.child.kill('SIGKILL')
-    await killed
+    await owner.kill()
     await removeMount(owner.mountpoint)
     const daemon = await startSheepfsd(stage, { mounts: [await tableOf(stage, 'm', sheep, [])] })
     const attach = async (...options: readonly string[]): Promise<{ code: number; complaint: string }> => {

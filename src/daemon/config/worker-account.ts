@@ -10,6 +10,21 @@ export interface WorkerAccount {
   readonly gid: number
 }
 
+/** Of the packages; and the one that every system has, which owns nothing. */
+const USUAL = ['sheepfs', 'nobody'] as const
+
+/**
+ * Whom the worker of a mount without an instance becomes: whom is asked for, else the first usual one that this system has.
+ * Errors: as `findWorkerAccount`.
+ */
+export async function usualWorkerAccount(asked = ''): Promise<WorkerAccount> {
+  for (const name of asked === '' ? USUAL : []) {
+    const account = await findWorkerAccount(name).catch(() => undefined)
+    if (account) return account
+  }
+  return findWorkerAccount(asked === '' ? USUAL[0] : asked)
+}
+
 /**
  * The account of that name, of whatever database the system has. Errors: invalid when there is none; when it is root's under
  * another name.

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readEnvironment } from '../config/environment.ts'
 import { isSheepfsError, SheepfsError } from '../../errors.ts'
 import { HeldProgram } from '../system/held-program.ts'
 
@@ -19,6 +18,8 @@ export async function withVolumeLock<T>(
   signal: AbortSignal,
   work: (file: string) => Promise<T>,
 ): Promise<T> {
+  // its schema takes longer to load than a process that maps nothing to start
+  const { readEnvironment } = await import('../config/environment.ts')
   const { runtimeDirectory } = readEnvironment(process.env)
   await mkdir(runtimeDirectory, { recursive: true, mode: 0o755 })
   await mkdir(join(runtimeDirectory, DIRECTORY), { recursive: true, mode: 0o700 })

@@ -1,23 +1,19 @@
-import { type Engine, type Mounted, requireCapability } from '../../fuse/engine.ts'
-import { checkMountpoint } from '../../fuse/mountpoint.ts'
-import type { Logger } from '../../log.ts'
-import type { Address } from '../../sheep/address.ts'
-import { Cluster } from '../../sheep/cluster.ts'
-import { ClusterTree } from '../../tree/cluster-tree.ts'
-import type { TreeChange } from '../../tree/node.ts'
-import type { VolumeFile } from '../../tree/volume-file.ts'
-import { parseVolumeName } from '../../tree/volume-name.ts'
-import { openVolume } from '../../volume/open-volume.ts'
-import { factsOf } from '../../tree/cluster-facts.ts'
+import type { MountConfig } from '../../api/schema/config.ts'
+import { errorText, SheepfsError } from '../../errors.ts'
+import type { EngineName } from '../../fuse/engine.ts'
+import { deferred } from '../../fuse/kernel/deferred.ts'
+import type { Logger, LogLevel } from '../../log.ts'
+import { addressText, type Address } from '../../sheep/address.ts'
+import type { WorkerAccount } from '../config/worker-account.ts'
 import { ownAccount } from '../control-owner.ts'
-import { KernelAttributes } from '../kernel-attributes.ts'
-import { realWorld } from '../real-world.ts'
+import { ManagedMount } from '../supervisor/managed-mount.ts'
 
 /** What a mount shall be. */
 export interface MountSpec {
   readonly addresses: readonly Address[]
+  /** As `checkMountpoint` gives it. */
   readonly mountpoint: string
-  readonly engine: Engine
+  readonly engine: EngineName
   readonly pageCache: boolean
   readonly objectCache: boolean
   readonly allowOther: boolean
@@ -27,119 +23,116 @@ export interface MountSpec {
   readonly breakLock: boolean
   /** Shown by mount(8). */
   readonly source: string
+  /** Whom the worker becomes; undefined: it stays what this process is. */
+  readonly account: WorkerAccount | undefined
+  readonly logLevel: LogLevel
   readonly log: Logger
 }
 
-/** Once the service is told to stop, the cluster is waited for only as long as this. */
-const STOP_IO_TIMEOUT_MS = 10_000
-
-/** A cluster's tree, mounted and served by this process. */
+/** A cluster's tree, mounted and supervised by this process, and served by a worker of it. */
 export class ServedMount {
   readonly mountpoint: string
-  readonly #cluster: Cluster
-  readonly #tree: ClusterTree
-  readonly #mounted: Mounted
-  readonly #kernel: KernelAttributes
+  readonly #spec: MountSpec
+  readonly #mount: ManagedMount
+  readonly #ended = deferred<undefined>()
+  #isGivenUp = false
 
-  private constructor(spec: MountSpec, cluster: Cluster, tree: ClusterTree, mounted: Mounted) {
+  constructor(spec: MountSpec) {
+    this.#spec = spec
     this.mountpoint = spec.mountpoint
-    this.#cluster = cluster
-    this.#tree = tree
-    this.#mounted = mounted
-    const told = { mountpoint: spec.mountpoint, minor: mounted.minor }
-    this.#kernel = new KernelAttributes(() => told, spec.log)
-    if (spec.engine.capabilities.writeBack && spec.pageCache) {
-      tree.watch((change) => {
-        this.#tellKernel(change)
-      })
-    }
-  }
-
-  /** What a kernel that owns sizes and times does not know. */
-  #tellKernel(change: TreeChange): void {
-    const find = (node: number): VolumeFile | undefined => this.#tree.attachments.node(node)
-    if (change.kind === 'attributes') {
-      const file = find(change.node)
-      if (file?.isDetached === false) this.#kernel.setSize(file.name, change.size)
-    }
-    if (change.kind !== 'times') return
-    for (const { node, untoldMs } of change.nodes) {
-      const file = find(node)
-      if (file?.isDetached === false && untoldMs !== undefined) this.#kernel.setModified(file.name, untoldMs)
-    }
-  }
-
-  /** Resolves when the mount serves requests; otherwise nothing is left. Errors: of the cluster, VDIs and the engine. */
-  static async start(spec: MountSpec): Promise<ServedMount> {
-    const mountpoint = await checkMountpoint(spec.mountpoint)
-    const cluster = new Cluster({
-      world: realWorld,
-      addresses: spec.addresses,
-      objectCache: spec.objectCache,
+    this.#mount = new ManagedMount({
+      instance: '',
+      config: toConfig(spec),
+      engine: spec.engine,
+      isConfigured: true,
+      volumes: [],
+      keeping: undefined,
+      workerAccount: spec.account,
+      logLevel: spec.logLevel,
       log: spec.log,
+      emit: () => undefined,
+      onChange: () => {
+        this.#look()
+      },
     })
-    const tree = newTree(cluster, spec)
+    this.#ended.promise.catch(() => undefined) // whoever waits for it sees the failure
+  }
+
+  /** Resolves when the mount serves requests; otherwise nothing is left. Errors: of the mount, the cluster and VDIs. */
+  async start(): Promise<void> {
+    const { volumes, breakLock, log } = this.#spec
+    const caller = { waits: false, gone: new AbortController().signal }
     try {
-      await cluster.open()
+      await this.#mount.keeper.start()
       await Promise.all(
-        spec.volumes.map((name) => tree.attachments.attach(parseVolumeName(name), { breakLock: spec.breakLock })),
+        volumes.map((name) => this.#mount.ask(caller, 'attach', name, breakLock ? { break_lock: true } : {})),
       )
-      const mounted = await spec.engine.mount(tree, {
-        mountpoint,
-        source: spec.source,
-        allowOther: spec.allowOther,
-        caching: spec.pageCache ? 'cached' : 'direct',
-        writeBack: spec.pageCache,
-        log: spec.log,
-      })
-      tree.start()
-      return new ServedMount({ ...spec, mountpoint }, cluster, tree, mounted)
     } catch (error) {
-      await tree.close().catch((cause: unknown) => {
-        spec.log.error({ err: cause }, 'a volume could not be closed')
+      await this.abort().catch((cause: unknown) => {
+        log.error({ err: cause }, 'a volume could not be closed')
       })
-      cluster.close()
       throw error
     }
   }
 
-  /** Resolves when the mount has ended, by `stop` or by umount(8), and its volumes are closed. */
-  async ended(): Promise<void> {
-    try {
-      await this.#mounted.ended
-    } finally {
-      this.#kernel.stop()
-      this.#cluster.ioTimeoutMs = Math.min(this.#cluster.ioTimeoutMs, STOP_IO_TIMEOUT_MS)
-      await this.#tree.close().finally(() => {
-        this.#cluster.close()
-      })
-    }
+  /**
+   * Resolves when the mount has ended, by `unmount`, `abort` or umount(8), and its volumes are closed. Errors: no worker can
+   * serve it any more; it has ended then.
+   */
+  ended(): Promise<undefined> {
+    return this.#ended.promise
   }
 
-  /** Unmounts. Errors: busy, naming who holds it; the mount goes on then. */
+  /** Unmounts, also what does not serve yet. Errors: busy, naming who holds it; the mount goes on then. */
   async unmount(): Promise<void> {
-    await this.#kernel.whenTold() // whoever tells it has a file open
-    await this.#mounted.unmount()
+    await this.#mount.kernelKnowsSizes() // whoever tells it has a file open
+    await this.#mount.keeper.stop({ force: false })
   }
 
   /** Ends the mount now; what is in flight fails. */
   abort(): Promise<void> {
-    return this.#mounted.abort()
+    return this.#mount.keeper.stop({ force: true })
+  }
+
+  #look(): void {
+    const { state, minor, isStarted, reason } = this.#mount.keeper
+    if (state === 'ended' && !this.#isGivenUp) this.#ended.resolve(undefined)
+    // a mount that is there is served again and again; what was lost with its worker is not to be mounted again
+    if (state === 'failed' && isStarted && minor === undefined && !this.#isGivenUp) this.#giveUp(reason)
+  }
+
+  #giveUp(reason = 'it cannot be served'): void {
+    this.#isGivenUp = true
+    const error = new SheepfsError('io', `the mount at "${this.mountpoint}" has ended: ${reason}`)
+    this.abort().then(
+      () => {
+        this.#ended.reject(error)
+      },
+      (cause: unknown) => {
+        this.#spec.log.error(errorText(cause))
+        this.#ended.reject(error)
+      },
+    )
   }
 }
 
-function newTree(cluster: Cluster, spec: MountSpec): ClusterTree {
-  return new ClusterTree({
-    clock: cluster.clock,
-    facts: factsOf(cluster),
-    openVolume: (vdi, how) => openVolume(cluster, vdi, { ...how, log: spec.log }),
-    owner: ownAccount(),
-    cache: {
-      pageCache: spec.pageCache,
-      beforePageCache: () => {
-        requireCapability(spec.engine, 'switchCaching')
-      },
-    },
-    log: spec.log,
-  })
+function toConfig(spec: MountSpec): MountConfig {
+  const { uid, gid } = ownAccount()
+  return {
+    name: spec.source,
+    mountpoint: spec.mountpoint,
+    sheep: spec.addresses.map(addressText),
+    engine: spec.engine,
+    page_cache: spec.pageCache,
+    object_cache: spec.objectCache,
+    write_back: true,
+    networks: [],
+    volumes: [],
+    devices: [],
+    allow_other: spec.allowOther,
+    uid,
+    gid,
+    mode: '0600',
+    io_timeout: 'forever',
+  }
 }

@@ -32,6 +32,14 @@ export interface Keeping {
   readonly directory: string
 }
 
+export interface KeptMountOptions {
+  readonly log: Logger
+  /** undefined: nowhere, nor does anything prove that this process is the only one that has mounts of that name. */
+  readonly keeping: Keeping | undefined
+  /** Mounted by a predecessor of this process. */
+  readonly left: LeftMount | undefined
+}
+
 /** What can be unmounted: by this process, or by the worker that mounted. */
 interface Endable {
   unmount(): Promise<void>
@@ -45,12 +53,15 @@ interface Endable {
 export class KeptMount implements MountDevice {
   readonly #workers: MountWorkers
   readonly #log: Logger
-  readonly #keeping: Keeping
+  readonly #keeping: Keeping | undefined
   #recordFd: number | undefined
+  /** The record is one; otherwise what is written there is lost. */
+  #isRecorded = false
+  /** What is mounted there is ours: a worker has served it. */
+  #hasServed = false
   #mounted: Mounted | undefined
 
-  /** `left`: mounted by a predecessor of this process. */
-  constructor(workers: MountWorkers, options: { log: Logger; keeping: Keeping; left: LeftMount | undefined }) {
+  constructor(workers: MountWorkers, options: KeptMountOptions) {
     this.#workers = workers
     this.#log = options.log
     this.#keeping = options.keeping
@@ -76,7 +87,7 @@ export class KeptMount implements MountDevice {
   /** In place of what a dead predecessor of this daemon has left. */
   async make(): Promise<boolean> {
     const { spec } = this.#workers
-    await clearStaleMount(spec, this.#log)
+    if (this.#keeping) await clearStaleMount(spec, this.#log)
     if (spec.engine !== 'kernel') return false
     await this.#mount()
     return true
@@ -100,6 +111,7 @@ export class KeptMount implements MountDevice {
 
   /** What the kernel takes only once a worker has answered INIT. */
   async tune(): Promise<void> {
+    this.#hasServed = true
     await this.#mounted?.mount.raiseReadAhead(this.#log)
   }
 
@@ -131,7 +143,7 @@ export class KeptMount implements MountDevice {
     await this.#sweep()
     this.#closeRecord()
     if (!mounted) return
-    this.#keeping.store.drop(mounted.key)
+    this.#keeping?.store.drop(mounted.key)
     closeDevice(mounted.fd)
     const isDead = await mounted.mount.isMounted() // somebody else has aborted it
     const loops = isDead ? await findLoopsOn(mounted.mount).catch(() => []) : []
@@ -161,6 +173,7 @@ export class KeptMount implements MountDevice {
   #adopt({ name, key, deviceFd: fd, recordFd, entry, connection }: LeftMount): void {
     const mount = new KernelMount(entry, connection, () => this.#workers.openers())
     this.#recordFd = recordFd
+    this.#isRecorded = true
     this.#mounted = { fd, mount, key, isKept: true }
     mount.watch(this.#log)
     this.#log.info({ mountpoint: entry.mountpoint }, `mount ${name} is taken over as it is`)
@@ -168,31 +181,34 @@ export class KeptMount implements MountDevice {
 
   /** From here on it outlives this process, where anything does. */
   #keep(key: string, fd: number): boolean {
-    const { store } = this.#keeping
+    const store = this.#keeping?.store
     const { record } = this.fds
-    if (store.lack !== undefined || record === undefined) return false
+    if (!store || store.lack !== undefined || record === undefined || !this.#isRecorded) return false
     new MountRecord(record).begin(this.#workers.beginning())
     store.keep(key, [fd, record])
     return true
   }
 
   /** Has no name once it is open: only who was given it can read or change it. */
-  #openRecord(): number | undefined {
+  #openRecord(): number {
+    if (!this.#keeping) return openSync('/dev/null', 'r+')
     const path = join(this.#keeping.directory, `${this.#workers.spec.mount}.record`)
     try {
       rmSync(path, { force: true })
       const fd = openSync(path, 'wx+', 0o600)
       rmSync(path)
+      this.#isRecorded = true
       return fd
     } catch (error) {
       this.#log.error({ err: error }, `${path} cannot be made: the mount ends with this process`)
-      return undefined
+      return openSync('/dev/null', 'r+')
     }
   }
 
   #closeRecord(): void {
     if (this.#recordFd !== undefined) closeSync(this.#recordFd)
     this.#recordFd = undefined
+    this.#isRecorded = false
   }
 
   /** What cannot be unmounted in order is aborted. */
@@ -217,7 +233,7 @@ export class KeptMount implements MountDevice {
   /** Takes away what an engine that mounts by itself has left behind when its worker died. */
   async #sweep(): Promise<void> {
     const { spec } = this.#workers
-    if (spec.engine === 'kernel') return
+    if (spec.engine === 'kernel' || !(this.#keeping || this.#hasServed)) return
     await takeAway(spec, this.#log).catch((error: unknown) => {
       this.#log.warn({ err: error }, 'the mount of the dead worker cannot be taken away')
     })

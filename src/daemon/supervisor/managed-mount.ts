@@ -84,7 +84,7 @@ export interface ManagedMountOptions {
   readonly isConfigured: boolean
   /** Attached by the predecessor of this daemon. */
   readonly volumes: readonly SavedVolume[]
-  readonly keeping: Keeping
+  readonly keeping: Keeping | undefined
   /** Mounted by the predecessor of this daemon, and to be served on. */
   readonly left?: LeftMount | undefined
   readonly workerAccount: WorkerAccount | undefined

@@ -16,7 +16,7 @@ export type KeeperState = 'starting' | 'serving' | 'restarting' | 'failed' | 'st
 export interface KeeperOptions {
   readonly log: Logger
   readonly watcher: KeeperWatcher
-  readonly keeping: Keeping
+  readonly keeping: Keeping | undefined
   /** Mounted by a predecessor of this process. */
   readonly left: LeftMount | undefined
 }

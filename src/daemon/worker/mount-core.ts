@@ -22,7 +22,6 @@ import { realWorld } from '../real-world.ts'
 import { attachAtStart, attachLocked, locksAtStart } from './attach-at-start.ts'
 import { MOST_FROM_WORKER } from '../ipc/worker-channel.ts'
 import { withGateway } from './remembered-gateways.ts'
-import { loadEngine } from '../choose-engine.ts'
 import type { FromWorker, MountState, WorkerStart } from '../worker-protocol.ts'
 
 /** The device of the mount, inherited from the supervisor. */
@@ -277,7 +276,7 @@ export class MountCore {
     const { spec, state, generation } = this.start
     const { tree, log } = this
     if (spec.engine !== 'kernel') {
-      const engine = await loadEngine(spec.engine)
+      const { fuseNativeEngine: engine } = await import('../../fuse/native/fuse-native-engine.ts')
       const { mountpoint, allowOther, writeBack, mount } = spec
       const caching = state.pageCache ? 'cached' : 'direct'
       const mounted = await engine.mount(tree, { mountpoint, source: mount, allowOther, writeBack, caching, log })

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
+import { SheepfsError } from '../../errors.ts'
 import { createLogger, type Logger } from '../../log.ts'
 import type { WorkerAccount } from '../config/worker-account.ts'
 import type { FrameChannel } from '../ipc/frame-channel.ts'
@@ -54,10 +55,15 @@ function becomeLikelierVictim(log: Logger): void {
 }
 
 /** Gives up root for good; descriptors that are open stay usable (the device of the mount needs no privilege). */
-function become({ uid, gid }: WorkerAccount): void {
-  process.setgroups?.([])
-  process.setgid?.(gid)
-  process.setuid?.(uid)
+function become({ name, uid, gid }: WorkerAccount): void {
+  try {
+    process.setgroups?.([])
+    process.setgid?.(gid)
+    process.setuid?.(uid)
+  } catch (cause) {
+    const expected = 'expected a user of this user namespace in SHEEPFS_WORKER_USER'
+    throw new SheepfsError('not-permitted', `the worker cannot become "${name}": ${expected}`, { cause })
+  }
 }
 
 /** A worker that hands its mount over because the supervisor died may take so long to answer what it has taken. */

@@ -36,14 +36,6 @@ export interface HandleKeeper {
   closed(handle: Pick<OpenHandle, 'fh' | 'node'>): void
 }
 
-/** Keeps what is open in `handles`, by fh. */
-export function keeperOf(handles: Map<number, OpenHandle>): HandleKeeper {
-  return {
-    opened: (handle) => handles.set(handle.fh, handle),
-    closed: ({ fh }) => handles.delete(fh),
-  }
-}
-
 /** Who opened what is open, a thread for each. */
 export function openersOf(handles: ReadonlyMap<number, OpenHandle>): readonly number[] {
   return [...handles.values()].map(({ pid }) => pid)

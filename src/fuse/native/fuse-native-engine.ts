@@ -10,7 +10,6 @@ import { checkPrerequisites } from './preflight.ts'
  */
 export const fuseNativeEngine: Engine = {
   name: 'fuse-native',
-  capabilities: { switchCaching: false, writeBack: false, discard: false },
 
   async mount(tree, options) {
     const resolved = { ...options, mountpoint: await checkMountpoint(options.mountpoint) }

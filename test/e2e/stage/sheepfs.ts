@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findMount } from '../../../src/fuse/mount-table.ts'
 import { end, run, textOf } from './program.ts'
@@ -25,10 +25,17 @@ export interface SheepfsOptions {
   readonly prefix?: readonly string[]
 }
 
+/** The sheep may be whatever has the address of one. */
+type AnySheep = Omit<SheepfsOptions, 'sheep'> & { readonly sheep: Pick<Sheep, 'address'> }
+
 /** A running `sheepfs -f`. */
 export interface Sheepfs {
   readonly mountpoint: string
   readonly child: ChildProcess
+  /** The process that serves the mount. */
+  workerPid(): Promise<number>
+  /** Kills all that is of it, at one moment: what it has locked stays locked, and the mount is dead. */
+  kill(): Promise<void>
   /** The path below the mountpoint. */
   path(...names: string[]): string
   /** The path of an attached volume. */
@@ -37,17 +44,30 @@ export interface Sheepfs {
   stop(): Promise<void>
 }
 
+/** What root has to say for an engine that serves with its rights; nothing to others. */
+export function rightsFor(engine: SheepfsOptions['engine']): string[] {
+  return engine === 'fuse-native' ? ['SHEEPFS_WORKER_USER=root'] : []
+}
+
 /** The arguments of `options` up to the mountpoint. */
-export function sheepfsArguments(options: SheepfsOptions): string[] {
+export function sheepfsArguments(options: AnySheep): string[] {
   const { sheep, engine = 'kernel', attach = [], args = [] } = options
   const volumes = attach.flatMap((name) => ['--attach', name])
   return [SHEEPFS, '-a', sheep.address.host, '-p', String(sheep.address.port), '--engine', engine, ...volumes, ...args]
 }
 
 /** Starts `sheepfs -f` and resolves when it is mounted. */
-export async function startSheepfs(stage: Stage, options: SheepfsOptions): Promise<Sheepfs> {
+export async function startSheepfs(stage: Stage, options: AnySheep): Promise<Sheepfs> {
   const mountpoint = options.mountpoint ?? (await stage.mountpoint())
-  const command = [...(options.prefix ?? []), process.execPath, ...sheepfsArguments(options), '-f', mountpoint]
+  const rights = rightsFor(options.engine)
+  const command = [
+    ...rights,
+    ...(options.prefix ?? []),
+    process.execPath,
+    ...sheepfsArguments(options),
+    '-f',
+    mountpoint,
+  ]
   const child = stage.start('env', command)
   const output = textOf(child.stderr)
   textOf(child.stdout)
@@ -57,13 +77,31 @@ export async function startSheepfs(stage: Stage, options: SheepfsOptions): Promi
   }
   stage.defer(stop)
   await isServing(child, output)
+  const workerPid = async (): Promise<number> => {
+    const [pid] = await workersOf(child.pid ?? 0)
+    if (pid === undefined) throw new Error(`sheepfs has no worker: ${output()}`)
+    return pid
+  }
+  const kill = async (): Promise<void> => {
+    const killed = once(child, 'exit')
+    for (const pid of [child.pid ?? 0, await workerPid()]) process.kill(pid, 'SIGKILL')
+    await killed
+  }
   return {
-    mountpoint,
-    child,
+    ...{ mountpoint, child, workerPid, kill },
     path: (...names) => join(mountpoint, ...names),
     volume: (name) => join(mountpoint, 'volume', name),
     stop,
   }
+}
+
+/** Its children that are workers. */
+export async function workersOf(pid: number): Promise<number[]> {
+  const tasks = await readdir(`/proc/${pid}/task`)
+  const lists = await Promise.all(tasks.map((task) => readFile(`/proc/${pid}/task/${task}/children`, 'utf8')))
+  const children = lists.join('').trim().split(' ').map(Number)
+  const titles = await Promise.all(children.map((child) => readFile(`/proc/${child}/comm`, 'utf8').catch(() => '')))
+  return children.filter((_, at) => titles[at]?.startsWith('sheepfs-worker'))
 }
 
 /** Resolves when the log says that it is mounted: from then on signals unmount it. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { open, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { kernelEngine } from '../../../src/fuse/kernel/kernel-engine.ts'
+import { kernelEngine } from './kernel-engine.ts'
 import { ConnectionControl } from '../../../src/fuse/abort-connection.ts'
 import { KernelMount } from '../../../src/fuse/kernel/kernel-mount.ts'
 import { findMount } from '../../../src/fuse/mount-table.ts'
@@ -95,7 +95,7 @@ test('a process that mounted and unmounted exits by itself', WITH_MOUNT, async (
   const path = await stage.mountpoint()
   const source = new URL('../../../src', import.meta.url).pathname
   const program = `
-    import { kernelEngine } from '${source}/fuse/kernel/kernel-engine.js'
+    import { kernelEngine } from '${new URL('kernel-engine.js', import.meta.url).pathname}'
     import { silentLogger } from '${source}/log.js'
     import { MemoryTree } from '${new URL('../memory-tree.js', import.meta.url).pathname}'
     const mounted = await kernelEngine.mount(new MemoryTree(4096), {

@@ -1,14 +1,13 @@
-import type { Tree } from '../../tree/node.ts'
-import type { Engine, Mounted, MountOptions } from '../engine.ts'
-import { mountDevice, type KernelMount } from './kernel-mount.ts'
-import { closeDevice, openDevice, serveDevice } from './open-device.ts'
-import { keeperOf, openersOf, type OpenHandle } from './open-files.ts'
-import { Session } from './session.ts'
+import type { Engine, Mounted, MountOptions } from '../../../src/fuse/engine.ts'
+import { mountDevice, type KernelMount } from '../../../src/fuse/kernel/kernel-mount.ts'
+import { closeDevice, openDevice, serveDevice } from '../../../src/fuse/kernel/open-device.ts'
+import { openersOf, type HandleKeeper, type OpenHandle } from '../../../src/fuse/kernel/open-files.ts'
+import { Session } from '../../../src/fuse/kernel/session.ts'
+import type { Tree } from '../../../src/tree/node.ts'
 
-/** Speaks the kernel's protocol over /dev/fuse, in one process that mounts and serves. */
+/** Mounts and serves in one process, where the programs have a supervisor and a worker for it. */
 export const kernelEngine: Engine = {
   name: 'kernel',
-  capabilities: { switchCaching: true, writeBack: true, discard: true },
 
   async mount(tree: Tree, options: MountOptions): Promise<Mounted> {
     const fd = await openDevice()
@@ -46,7 +45,6 @@ function mounted(mount: KernelMount, session: Session, fd: number): Mounted {
   ended.catch(() => undefined) // whoever waits for it sees the failure
   return {
     ended,
-    minor: mount.minor,
     async unmount() {
       await mount.unmount()
       await ended
@@ -55,5 +53,13 @@ function mounted(mount: KernelMount, session: Session, fd: number): Mounted {
       await mount.abort()
       await ended
     },
+  }
+}
+
+/** Keeps what is open in `handles`, by fh. */
+function keeperOf(handles: Map<number, OpenHandle>): HandleKeeper {
+  return {
+    opened: (handle) => handles.set(handle.fh, handle),
+    closed: ({ fh }) => handles.delete(fh),
   }
 }
