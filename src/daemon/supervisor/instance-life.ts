@@ -127,8 +127,8 @@ async function stopMount(
       ])
       if (isDone) return
       gentle.catch(() => undefined)
-      const why = inUse === '' ? 'not unmounted in time' : `still in use: ${inUse}`
-      log.error({ mount: mount.name }, `ended by force, what was not flushed is lost: ${why}`)
+      const late = 'not unmounted in time, ended by force: what was not flushed is lost'
+      log.error({ mount: mount.name }, inUse === '' ? late : `still in use, ended by force: ${inUse}`)
       break
     } catch (error) {
       if (!isSheepfsError(error, 'busy')) {
