@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { OperationCounts } from '../operation-counts.ts'
-import { LATENCY_BOUNDS_S, type MountMetrics } from './mount-metrics.ts'
+import { LATENCY_BOUNDS_S, type MountMetrics, type VolumeMetrics } from './mount-metrics.ts'
 import { MountState } from './schema/mount.ts'
 
 /** The content-type of `renderMetrics`. */
@@ -38,11 +38,32 @@ const MOUNT_COUNTERS: readonly Row<MountMetrics>[] = [
   { name: 'worker_restarts_total', help: 'Workers that were replaced', value: (m) => m.workerRestarts },
 ]
 
+const VOLUME_GAUGES: readonly Row<VolumeMetrics>[] = [
+  { name: 'volume_size_bytes', help: 'Size of the volume', value: (v) => v.size },
+  { name: 'volume_locked', help: "1 while the lock of the volume's VDI is held", value: (v) => Number(v.isLocked) },
+  {
+    name: 'volume_stale',
+    help: '1 when the VDI was deleted or rolled back, or somebody else has its lock: nothing is read or written',
+    value: (v) => Number(v.isStale),
+  },
+]
+
 const OPERATION_COUNTERS: readonly Row<OperationCounts>[] = [
   { name: 'requests_total', help: 'Requests of the kernel that were answered', value: (o) => o.count },
   { name: 'request_errors_total', help: 'Requests of the kernel answered with an error', value: (o) => o.errors },
   { name: 'request_bytes_total', help: 'Bytes read and written', value: (o) => o.bytes },
 ]
+
+const IN_FLIGHT: Row<OperationCounts> = {
+  name: 'requests_in_flight',
+  help: 'Requests of the kernel that are being served',
+  value: (o) => o.inFlight,
+}
+const WAITING: Row<OperationCounts> = {
+  name: 'requests_waiting',
+  help: 'Requests of the kernel that have had no answer for a second',
+  value: (o) => o.waiting,
+}
 
 /** The text that Prometheus scrapes; `version` is that of the supervisor. */
 export async function renderMetrics(mounts: readonly MountMetrics[], version: string): Promise<string> {
@@ -57,7 +78,9 @@ export async function renderMetrics(mounts: readonly MountMetrics[], version: st
     for (const mount of mounts) counter.inc({ mount: mount.mount }, value(mount))
   }
   addStates(mounts, registers)
-  addOperations(mounts, registers)
+  const ofMounts = mounts.flatMap(({ mount, operations }) => measuredOperations({ mount }, operations))
+  addOperations({ prefix: 'sheepfs_', labelNames: ['mount', 'operation'], gauges: [IN_FLIGHT] }, ofMounts, registers)
+  addVolumes(mounts, registers)
   const texts = await Promise.all(registers.map((registry) => registry.metrics()))
   return texts.join('')
 }
@@ -83,42 +106,82 @@ function addStates(mounts: readonly MountMetrics[], registers: Registry[]): void
   }
 }
 
-function addOperations(mounts: readonly MountMetrics[], registers: Registry[]): void {
-  const labelNames = ['mount', 'operation']
-  const measured = mounts.flatMap(({ mount, operations }) =>
-    operations.map((metrics) => ({ labels: { mount, operation: metrics.operation }, metrics })),
+/** Of volumes that are attached now: the series of one end when it is detached. */
+function addVolumes(mounts: readonly MountMetrics[], registers: Registry[]): void {
+  const volumes = mounts.flatMap(({ mount, perVolume }) =>
+    perVolume.map((metrics) => ({ labels: { mount, volume: metrics.volume }, metrics })),
   )
-  for (const { name, help, value } of OPERATION_COUNTERS) {
-    const counter = new Counter({ name: `sheepfs_${name}`, help, labelNames, registers })
-    for (const { labels, metrics } of measured) counter.inc(labels, value(metrics))
+  for (const { name, help, value } of VOLUME_GAUGES) {
+    const gauge = new Gauge({ name: `sheepfs_${name}`, help, labelNames: ['mount', 'volume'], registers })
+    for (const { labels, metrics } of volumes) gauge.set(labels, value(metrics))
   }
-  const help = 'Requests of the kernel that are being served'
-  const gauge = new Gauge({ name: 'sheepfs_requests_in_flight', help, labelNames, registers })
-  for (const { labels, metrics } of measured) gauge.set(labels, metrics.inFlight)
-  registers[0]?.registerMetric(new LatencyHistogram(measured))
+  const help = 'Open files of the volume, direct or cached'
+  const labelNames = ['mount', 'volume', 'caching']
+  const openFiles = new Gauge({ name: 'sheepfs_volume_open_files', help, labelNames, registers })
+  for (const { labels, metrics } of volumes) {
+    openFiles.set({ ...labels, caching: 'direct' }, metrics.openDirect)
+    openFiles.set({ ...labels, caching: 'cached' }, metrics.openCached)
+  }
+  const measured = volumes.flatMap(({ labels, metrics }) => measuredOperations(labels, metrics.operations))
+  const series = { labelNames: ['mount', 'volume', 'operation'], gauges: [IN_FLIGHT, WAITING] }
+  addOperations({ prefix: 'sheepfs_volume_', ...series }, measured, registers)
 }
 
-type MeasuredOperation = Readonly<{ labels: { mount: string; operation: string }; metrics: OperationCounts }>
+interface MeasuredOperation {
+  readonly labels: Readonly<Record<string, string>>
+  readonly metrics: OperationCounts
+}
 
-const LATENCY = { name: 'sheepfs_request_duration_seconds', help: 'How long requests of the kernel took' }
+function measuredOperations(
+  of: Readonly<Record<string, string>>,
+  operations: readonly OperationCounts[],
+): MeasuredOperation[] {
+  return operations.map((metrics) => ({ labels: { ...of, operation: metrics.operation }, metrics }))
+}
+
+interface OperationSeries {
+  readonly prefix: string
+  readonly labelNames: string[]
+  readonly gauges: readonly Row<OperationCounts>[]
+}
+
+function addOperations(
+  { prefix, labelNames, gauges }: OperationSeries,
+  measured: readonly MeasuredOperation[],
+  registers: Registry[],
+): void {
+  for (const { name, help, value } of OPERATION_COUNTERS) {
+    const counter = new Counter({ name: `${prefix}${name}`, help, labelNames, registers })
+    for (const { labels, metrics } of measured) counter.inc(labels, value(metrics))
+  }
+  for (const { name, help, value } of gauges) {
+    const gauge = new Gauge({ name: `${prefix}${name}`, help, labelNames, registers })
+    for (const { labels, metrics } of measured) gauge.set(labels, value(metrics))
+  }
+  registers[0]?.registerMetric(new LatencyHistogram(`${prefix}request_duration_seconds`, measured))
+}
 
 /** A histogram whose buckets were counted elsewhere: prom-client's own can only observe one value at a time. */
-class LatencyHistogram extends Histogram<'mount' | 'operation'> {
+class LatencyHistogram extends Histogram {
+  readonly #about: { readonly name: string; readonly help: string }
   readonly #measured: readonly MeasuredOperation[]
 
-  constructor(measured: readonly MeasuredOperation[]) {
-    super({ ...LATENCY, labelNames: ['mount', 'operation'], registers: [] })
+  constructor(name: string, measured: readonly MeasuredOperation[]) {
+    const about = { name, help: 'How long requests of the kernel took' }
+    super({ ...about, registers: [] })
+    this.#about = about
     this.#measured = measured
   }
 
   /** What the registry calls of a Histogram, though prom-client's types do not tell. */
   getForPromString() {
-    return Promise.resolve({ ...LATENCY, type: 'histogram', values: this.#measured.flatMap(histogramValues) })
+    const { name } = this.#about
+    const values = this.#measured.flatMap((measured) => histogramValues(name, measured))
+    return Promise.resolve({ ...this.#about, type: 'histogram', values })
   }
 }
 
-function histogramValues({ labels, metrics }: MeasuredOperation) {
-  const { name } = LATENCY
+function histogramValues(name: string, { labels, metrics }: MeasuredOperation) {
   let cumulated = 0
   const buckets = [...LATENCY_BOUNDS_S, '+Inf' as const].map((le, i) => {
     cumulated += metrics.latencyCounts[i] ?? 0

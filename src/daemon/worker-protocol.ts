@@ -1,4 +1,4 @@
-import type { MountMetrics } from '../api/mount-metrics.ts'
+import type { MountMetrics, VolumeMetrics } from '../api/mount-metrics.ts'
 import type { ClusterInfo, Node } from '../api/schema/cluster.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../api/schema/vdi.ts'
 import type { Volume, VolumePut } from '../api/schema/volume.ts'
@@ -96,6 +96,7 @@ export interface WorkerReport {
 /** What a worker measures; the supervisor knows the rest of `MountMetrics`. */
 export type WorkerMetrics = Pick<
   MountMetrics,
+  | 'measuredAtS'
   | 'operations'
   | 'openFiles'
   | 'sheepInFlight'
@@ -112,6 +113,8 @@ export interface WorkerMethods {
   ping(): Promise<void>
   report(): Promise<WorkerReport>
   metrics(): Promise<WorkerMetrics>
+  /** Apart from those of the mount, because they may be many. */
+  volumeMetrics(): Promise<VolumeMetrics[]>
   volumes(): Promise<Volume[]>
   attach(volume: string, options: VolumePut, waiter: Waiter): Promise<{ volume: Volume; isNew: boolean }>
   detach(volume: string, options: DetachOptions, waiter: Waiter): Promise<void>

@@ -59,13 +59,32 @@ describe('what a worker sends', () => {
       errors: 0,
       bytes: 1,
       inFlight: 0,
+      waiting: 0,
       latencySumS: 0,
       latencyCounts: [],
     }
-    const metrics = { operations: [operation], openFiles: 0, sheepInFlight: 0, reconnects: 0, retries: 0 }
+    const metrics = {
+      measuredAtS: 1.5,
+      operations: [operation],
+      openFiles: 0,
+      sheepInFlight: 0,
+      reconnects: 0,
+      retries: 0,
+    }
     const rest = { resentRequests: 0, waitingRequests: 0, workerMemory: 1 }
     assert.deepEqual(ANSWERS.metrics({ ...metrics, ...rest }), { ...metrics, ...rest })
     assert.throws(() => ANSWERS.metrics({ ...metrics, ...rest, retries: -1 }))
+    assert.throws(() => ANSWERS.metrics({ ...metrics, ...rest, operations: [operation, operation] }), /"read" twice/)
+    const volume = { volume: 'a', measuredAtS: 1, operations: [operation], openDirect: 0, openCached: 1, size: 512 }
+    const locked = { ...volume, isLocked: true, isStale: false }
+    assert.deepEqual(ANSWERS.volumeMetrics([locked]), [locked])
+    for (const bad of [
+      { volume: '../x' },
+      { operations: [{ ...operation, operation: 'getattr' }] },
+      { operations: Array.from({ length: 5 }, () => operation) },
+      { isLocked: 1 },
+    ])
+      assert.throws(() => ANSWERS.volumeMetrics([{ ...locked, ...bad }]), JSON.stringify(bad))
     for (const bad of [
       { count: NaN },
       { errors: -1 },

@@ -1,17 +1,30 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { renderMetrics } from '../../src/api/metrics.ts'
-import { LATENCY_BOUNDS_S, type MountMetrics } from '../../src/api/mount-metrics.ts'
+import { LATENCY_BOUNDS_S, type MountMetrics, type VolumeMetrics } from '../../src/api/mount-metrics.ts'
 
 const latencyCounts = [3, 2, ...LATENCY_BOUNDS_S.slice(2).map(() => 0), 1]
+const read = { operation: 'read', count: 6, errors: 1, bytes: 4096, inFlight: 2, waiting: 1 }
+const volume: VolumeMetrics = {
+  volume: 'db/1@daily',
+  measuredAtS: 12.5,
+  operations: [{ ...read, latencySumS: 61.5, latencyCounts }],
+  openDirect: 1,
+  openCached: 2,
+  size: 1_048_576,
+  isLocked: true,
+  isStale: false,
+}
 const mount: MountMetrics = {
   mount: 'cluster1',
   state: 'waiting',
   operations: [
-    { operation: 'read', count: 6, errors: 1, bytes: 4096, inFlight: 2, latencySumS: 61.5, latencyCounts },
-    { operation: 'write', count: 0, errors: 0, bytes: 0, inFlight: 0, latencySumS: 0, latencyCounts: [] },
+    { ...read, latencySumS: 61.5, latencyCounts },
+    { operation: 'write', count: 0, errors: 0, bytes: 0, inFlight: 0, waiting: 0, latencySumS: 0, latencyCounts: [] },
   ],
+  measuredAtS: 12.5,
   volumes: 2,
+  perVolume: [volume],
   openFiles: 3,
   pageCache: true,
   objectCache: false,
@@ -38,6 +51,16 @@ test('everything measured of a mount is in the text that Prometheus reads', asyn
     'sheepfs_request_bytes_total{mount="cluster1",operation="read"} 4096',
     'sheepfs_requests_in_flight{mount="cluster1",operation="read"} 2',
     'sheepfs_volumes{mount="cluster1"} 2',
+    'sheepfs_volume_requests_total{mount="cluster1",volume="db/1@daily",operation="read"} 6',
+    'sheepfs_volume_request_errors_total{mount="cluster1",volume="db/1@daily",operation="read"} 1',
+    'sheepfs_volume_request_bytes_total{mount="cluster1",volume="db/1@daily",operation="read"} 4096',
+    'sheepfs_volume_requests_in_flight{mount="cluster1",volume="db/1@daily",operation="read"} 2',
+    'sheepfs_volume_requests_waiting{mount="cluster1",volume="db/1@daily",operation="read"} 1',
+    'sheepfs_volume_open_files{mount="cluster1",volume="db/1@daily",caching="direct"} 1',
+    'sheepfs_volume_open_files{mount="cluster1",volume="db/1@daily",caching="cached"} 2',
+    'sheepfs_volume_size_bytes{mount="cluster1",volume="db/1@daily"} 1048576',
+    'sheepfs_volume_locked{mount="cluster1",volume="db/1@daily"} 1',
+    'sheepfs_volume_stale{mount="cluster1",volume="db/1@daily"} 0',
     'sheepfs_open_files{mount="cluster1"} 3',
     'sheepfs_page_cache{mount="cluster1"} 1',
     'sheepfs_object_cache{mount="cluster1"} 0',
@@ -68,6 +91,18 @@ test('latencies are a cumulated histogram', async () => {
   assert.match(series('sum', 'operation="read"') ?? '', / 61\.5$/)
   assert.match(series('count', 'operation="read"') ?? '', / 6$/)
   assert.match(series('count', 'operation="write"') ?? '', / 0$/)
+})
+
+test('latencies of a volume tell 100 microseconds from a millisecond', async () => {
+  const lines = (await renderMetrics([mount], '1.0.0')).split('\n')
+  const bounds = lines.flatMap((line) => {
+    const [, le] = /^sheepfs_volume_request_duration_seconds_bucket\{.*operation="read",le="([0-9.]+)"/.exec(line) ?? []
+    return le === undefined ? [] : [Number(le)]
+  })
+  assert.deepEqual(
+    bounds.filter((bound) => bound >= 0.0001 && bound <= 0.001),
+    [0.0001, 0.00025, 0.0005, 0.001],
+  )
 })
 
 test('without mounts there is nothing but the descriptions', async () => {

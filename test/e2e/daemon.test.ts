@@ -95,6 +95,30 @@ describe('sheepfsd with three mounts of two clusters', { skip: missing('fuse', '
     assert.deepEqual((await daemon.client.mount(mount)).volumes, [volume])
   })
 
+  test('measures each volume for as long as it is attached', async () => {
+    const [volume = '', path] = [volumes[2], join(tables[2]?.mountpoint ?? '', 'volume', volumes[2] ?? '')]
+    const file = await open(path, 'r+')
+    await file.write(Buffer.alloc(8192, 1), 0, 8192, 0)
+    await file.read(Buffer.alloc(4096), 0, 4096, 0)
+    await file.sync()
+    const labels = (rest: string) => `{mount="c",volume="${volume}",${rest}}`
+    const lines = (await daemon.client.metrics()).split('\n')
+    for (const line of [
+      `sheepfs_volume_request_bytes_total${labels('operation="write"')} 8192`,
+      `sheepfs_volume_request_bytes_total${labels('operation="read"')} 4096`,
+      `sheepfs_volume_request_duration_seconds_count${labels('operation="fsync"')} 1`,
+      `sheepfs_volume_request_errors_total${labels('operation="write"')} 0`,
+      `sheepfs_volume_open_files${labels('caching="direct"')} 1`,
+      `sheepfs_volume_open_files${labels('caching="cached"')} 0`,
+    ])
+      assert.ok(lines.includes(line), `${line} in\n${lines.join('\n')}`)
+    await file.close()
+    await daemon.client.detach('c', volume, false)
+    assert.doesNotMatch(await daemon.client.metrics(), new RegExp(`volume="${volume}"`))
+    await daemon.client.attach('c', volume, {})
+    assert.doesNotMatch(await daemon.client.metrics(), new RegExp(`_total\\{mount="c",volume="${volume}"`))
+  })
+
   test('is driven with curl as well', async () => {
     const socket = join(daemon.place.runtimeDirectory, 'test', 'control.sock')
     const curl = async (path: string, ...args: readonly string[]): Promise<[status: string, body: string]> => {

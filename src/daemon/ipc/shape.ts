@@ -67,6 +67,16 @@ export function list<T>(of: Shape<T>, most: number): Shape<T[]> {
   }
 }
 
+/** A list in which none has the key of another. */
+export function distinct<T>(of: Shape<T[]>, keyOf: (item: T) => string): Shape<T[]> {
+  return (value) => {
+    const items = of(value)
+    const twice = items.find((item, at) => items.findIndex((first) => keyOf(first) === keyOf(item)) < at)
+    if (twice === undefined) return items
+    throw new SheepfsError('protocol', `"${keyOf(twice)}" twice, expected each once`)
+  }
+}
+
 /** Every key of `T` has a shape, so that none is forgotten; what is undefined is left out. */
 export function object<T>(shapes: { readonly [K in keyof T]-?: Shape<T[K]> }): Shape<T> {
   const entries = Object.entries<Shape<unknown>>(shapes)

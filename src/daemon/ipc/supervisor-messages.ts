@@ -26,6 +26,7 @@ const ARGUMENTS: { readonly [M in MethodName]: ArgumentShapes<Arguments<M>> } = 
   ping: [],
   report: [],
   metrics: [],
+  volumeMetrics: [],
   volumes: [],
   attach: [
     words,

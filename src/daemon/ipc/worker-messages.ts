@@ -1,9 +1,10 @@
+import type { VolumeMetrics } from '../../api/mount-metrics.ts'
 import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
 import type { Vdi } from '../../api/schema/vdi.ts'
 import type { Volume } from '../../api/schema/volume.ts'
 import { SheepfsError, type ErrorCode } from '../../errors.ts'
 import type { OpenHandle } from '../../fuse/kernel/open-files.ts'
-import type { OperationCounts } from '../../operation-counts.ts'
+import { VOLUME_OPERATIONS, type OperationCounts } from '../../operation-counts.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
 import { isErrorCode } from '../wire-error.ts'
 import type {
@@ -16,7 +17,20 @@ import type {
   WorkerMetrics,
   WorkerReport,
 } from '../worker-protocol.ts'
-import { count, duration, flag, integer, line, list, message, nothing, object, oneOf, optional } from './shape.ts'
+import {
+  count,
+  distinct,
+  duration,
+  flag,
+  integer,
+  line,
+  list,
+  message,
+  nothing,
+  object,
+  oneOf,
+  optional,
+} from './shape.ts'
 import { patience, pattern, text, time, type Shape } from './shape.ts'
 import type { InodeIdentity } from '../../volume/inode-identity.ts'
 
@@ -152,14 +166,25 @@ const node = object<Node>({
 
 const report = object<WorkerReport>({ openFiles: count, gateway: optional(address) })
 
-const operation = object<OperationCounts>({
-  ...{ operation: pattern('an operation', /^[a-z0-9_]{1,40}$/), count, errors: count, bytes: count, inFlight: count },
-  ...{ latencySumS: duration, latencyCounts: list(count, 100) },
-})
+/** Each operation once: series that come twice spoil all metrics of the instance. */
+function operations(name: Shape<string>, most: number): Shape<OperationCounts[]> {
+  const operation = object<OperationCounts>({
+    ...{ operation: name, count, errors: count, bytes: count, inFlight: count, waiting: count },
+    ...{ latencySumS: duration, latencyCounts: list(count, 100) },
+  })
+  return distinct(list(operation, most), (counts) => counts.operation)
+}
 
 const metrics = object<WorkerMetrics>({
-  ...{ operations: list(operation, 100), openFiles: count, sheepInFlight: count, reconnects: count, retries: count },
+  ...{ measuredAtS: duration, operations: operations(pattern('an operation', /^[a-z0-9_]{1,40}$/), 100) },
+  ...{ openFiles: count, sheepInFlight: count, reconnects: count, retries: count },
   ...{ resentRequests: count, waitingRequests: count, workerMemory: count },
+})
+
+const volumeMetrics = object<VolumeMetrics>({
+  ...{ volume: volumeName, measuredAtS: duration },
+  operations: operations(oneOf(...VOLUME_OPERATIONS), VOLUME_OPERATIONS.length),
+  ...{ openDirect: count, openCached: count, size: count, isLocked: flag, isStale: flag },
 })
 
 type Answer<M extends MethodName> = Awaited<ReturnType<WorkerMethods[M]>>
@@ -169,6 +194,7 @@ export const ANSWERS: { readonly [M in MethodName]: Shape<Answer<M>> } = {
   ping: nothing,
   report,
   metrics,
+  volumeMetrics: list(volumeMetrics, MANY),
   volumes: list(volume, MANY),
   attach: object<Answer<'attach'>>({ volume, isNew: flag }),
   detach: nothing,

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { MountMetrics } from '../../api/mount-metrics.ts'
+import type { MountMetrics, VolumeMetrics } from '../../api/mount-metrics.ts'
 import type { Event } from '../../api/schema/event.ts'
 import type { MountConfig } from '../../api/schema/config.ts'
 import type { Mount } from '../../api/schema/mount.ts'
@@ -34,6 +34,7 @@ import type {
 
 /** Of a mount without a worker that answers. */
 const NOTHING_MEASURED: WorkerMetrics = {
+  measuredAtS: 0,
   operations: [],
   openFiles: 0,
   sheepInFlight: 0,
@@ -51,6 +52,7 @@ const AGAIN = {
   ping: true,
   report: true,
   metrics: true,
+  volumeMetrics: true,
   volumes: true,
   attach: true,
   detach: true,
@@ -271,13 +273,14 @@ export class ManagedMount {
   /** Counters of the worker start at 0 with each. */
   async metrics(): Promise<MountMetrics> {
     const { keeper } = this
-    const measured = await keeper.metrics()
+    const [measured, perVolume = []] = await Promise.all([keeper.metrics(), keeper.volumeMetrics()])
     const { mountState, restarts, waitingSinceMs } = keeper
     return {
       ...(measured ?? { ...NOTHING_MEASURED, openFiles: keeper.openFiles }),
       mount: this.name,
       state: this.state,
       volumes: mountState.volumes.length,
+      perVolume: attachedOnly(perVolume, mountState.volumes),
       pageCache: mountState.pageCache,
       objectCache: mountState.objectCache,
       workerRestarts: restarts,
@@ -303,6 +306,12 @@ export class ManagedMount {
     const { reason } = this.keeper
     this.#options.emit({ type: 'mount-state', mount: this.name, state, ...(reason === undefined ? {} : { reason }) })
   }
+}
+
+/** Of each volume once: series that come twice spoil all metrics of the instance. */
+function attachedOnly(measured: readonly VolumeMetrics[], attached: readonly AttachedVolume[]): VolumeMetrics[] {
+  const byName = new Map(measured.map((metrics) => [metrics.volume, metrics]))
+  return attached.flatMap(({ name }) => byName.get(name) ?? [])
 }
 
 /** Milliseconds; Infinity for "forever". */

@@ -1,3 +1,4 @@
+import type { VolumeMetrics } from '../../api/mount-metrics.ts'
 import { isSheepfsError, SheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Waiter } from '../../sheep/waiter.ts'
@@ -192,6 +193,11 @@ export class MountKeeper {
   /** As `report`. */
   async metrics(): Promise<WorkerMetrics | undefined> {
     return this.state === 'serving' ? this.#workers.metrics() : undefined
+  }
+
+  /** As `report`. */
+  async volumeMetrics(): Promise<readonly VolumeMetrics[] | undefined> {
+    return this.state === 'serving' ? this.#workers.volumeMetrics() : undefined
   }
 
   /** The worker, for a call. Errors: closed while there is none. */

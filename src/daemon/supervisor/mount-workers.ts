@@ -1,3 +1,4 @@
+import type { VolumeMetrics } from '../../api/mount-metrics.ts'
 import { SheepfsError } from '../../errors.ts'
 import { openersOf, type OpenHandle } from '../../fuse/kernel/open-files.ts'
 import type { Logger } from '../../log.ts'
@@ -43,6 +44,7 @@ export class MountWorkers {
   readonly #pulse: WorkerPulse
   readonly #report: WorkerQuestion<'report'>
   readonly #metrics: WorkerQuestion<'metrics'>
+  readonly #volumeMetrics: WorkerQuestion<'volumeMetrics'>
   #worker: WorkerClient | undefined
   #generation = 0
   #waiting: Waiting | undefined
@@ -71,6 +73,7 @@ export class MountWorkers {
     }
     this.#report = new WorkerQuestion('report', onSilence)
     this.#metrics = new WorkerQuestion('metrics', onSilence)
+    this.#volumeMetrics = new WorkerQuestion('volumeMetrics', onSilence)
   }
 
   get worker(): WorkerClient | undefined {
@@ -84,7 +87,7 @@ export class MountWorkers {
 
   /** Requests of the present worker wait for the cluster, or it does not answer itself. */
   get waiting(): Waiting | undefined {
-    return this.#waiting ?? this.#report.silence ?? this.#metrics.silence
+    return this.#waiting ?? this.#report.silence ?? this.#metrics.silence ?? this.#volumeMetrics.silence
   }
 
   /** undefined: there is no worker, or it does not answer. */
@@ -95,6 +98,11 @@ export class MountWorkers {
   /** As `report`. */
   async metrics(): Promise<WorkerMetrics | undefined> {
     return this.#worker && this.#metrics.ask(this.#worker)
+  }
+
+  /** As `report`. */
+  async volumeMetrics(): Promise<readonly VolumeMetrics[] | undefined> {
+    return this.#worker && this.#volumeMetrics.ask(this.#worker)
   }
 
   /** False when the worker has not given a sign of life for too long. */

@@ -11,7 +11,7 @@ export interface Waiting {
   readonly reason: string
 }
 
-type Method = 'report' | 'metrics'
+type Method = 'report' | 'metrics' | 'volumeMetrics'
 type Answer<M extends Method> = Awaited<ReturnType<WorkerMethods[M]>>
 
 interface Asked<T> {

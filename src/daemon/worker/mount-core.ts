@@ -226,6 +226,8 @@ export class MountCore {
       this.#tellTimes(change.nodes)
       return
     }
+    if (change.kind === 'entry-added') this.meter.addVolume(change.node)
+    if (change.kind === 'entry-removed') this.meter.removeVolume(change.node)
     this.publish()
     if (change.kind !== 'attributes') return
     const volume = this.tree.attachments.node(change.node)?.name

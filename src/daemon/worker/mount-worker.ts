@@ -1,3 +1,4 @@
+import type { VolumeMetrics } from '../../api/mount-metrics.ts'
 import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
 import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
 import type { DetachOptions } from '../../api/supervisor.ts'
@@ -11,7 +12,7 @@ import { parseVolumeName } from '../../tree/volume-name.ts'
 import type { OnProgress } from '../../volume/manage/delete-vdi.ts'
 import { ClusterService } from './cluster-service.ts'
 import { MountCore, type WorkerSurroundings } from './mount-core.ts'
-import { presentVolume } from './present-volume.ts'
+import { measuredVolume, presentVolume } from './present-volume.ts'
 import { Turns } from './turns.ts'
 import type { WorkerMethods, WorkerMetrics, WorkerReport, WorkerStart } from '../worker-protocol.ts'
 
@@ -54,7 +55,8 @@ export class MountWorker implements WorkerMethods {
     const { cluster, meter } = this.#core
     const { openFiles } = await this.report()
     return {
-      operations: meter.counts(),
+      measuredAtS: performance.now() / 1000,
+      operations: meter.counts().mount,
       openFiles,
       sheepInFlight: cluster.inFlight,
       reconnects: cluster.reconnects,
@@ -63,6 +65,12 @@ export class MountWorker implements WorkerMethods {
       waitingRequests: cluster.state.kind === 'waiting' ? cluster.state.requests : 0,
       workerMemory: process.memoryUsage.rss(),
     }
+  }
+
+  volumeMetrics(): Promise<VolumeMetrics[]> {
+    const { tree, meter } = this.#core
+    const { volumes } = meter.counts()
+    return Promise.resolve(tree.attachments.list().map((file) => measuredVolume(file, volumes.get(file.id) ?? [])))
   }
 
   volumes(): Promise<Volume[]> {

@@ -1,5 +1,7 @@
 import { join } from 'node:path'
+import type { VolumeMetrics } from '../../api/mount-metrics.ts'
 import type { Volume } from '../../api/schema/volume.ts'
+import type { OperationCounts } from '../../operation-counts.ts'
 import type { VolumeFile } from '../../tree/volume-file.ts'
 import { Volume as OpenVolume } from '../../volume/volume.ts'
 
@@ -20,5 +22,21 @@ export function presentVolume(file: VolumeFile, mountpoint: string): Volume {
     stale: facts?.isStale ?? false,
     configured: false,
     temporary: false,
+  }
+}
+
+/** What is measured of an attached volume. */
+export function measuredVolume(file: VolumeFile, operations: readonly OperationCounts[]): VolumeMetrics {
+  const { name, volume, handles } = file
+  const facts = volume instanceof OpenVolume ? volume : undefined
+  return {
+    volume: name,
+    measuredAtS: performance.now() / 1000,
+    operations,
+    openDirect: handles.direct.count,
+    openCached: handles.cached.count,
+    size: volume.size,
+    isLocked: facts?.isLocked ?? false,
+    isStale: facts?.isStale ?? false,
   }
 }

@@ -231,8 +231,7 @@ export class Session {
   }
 
   async #run(operation: Operation, request: Request): Promise<void> {
-    const meter = this.#meter?.operation(operation.name)
-    const since = meter?.begin() ?? 0
+    const measured = this.#meter?.begin(operation.name, request.nodeid)
     if (this.#meter && request.isResent) this.#meter.resent++
     let reply: Reply
     try {
@@ -241,7 +240,7 @@ export class Session {
     } catch (error) {
       reply = errnoOf(error, operation.name, this.#log)
     }
-    meter?.end(since, payloadBytes(request, reply), typeof reply === 'number' && reply !== 0)
+    if (measured) this.#meter?.end(measured, payloadBytes(request, reply), typeof reply === 'number' && reply !== 0)
     this.#answer(request, reply)
   }
 
