@@ -3,7 +3,9 @@ import { mayAppear, resultError } from '../../sheep/result-error.ts'
 import type { Address } from '../../sheep/address.ts'
 import { writeIndex } from '../../wire/object-ops.ts'
 import { Result } from '../../wire/sd-proto.ts'
+import { EntryTable } from './entry-table.ts'
 import { isSnapshotInode, readEntries, readEntryReplicas, type EntryReplica, type InodePlace } from './index-entries.ts'
+import { INDEX_MEMORY } from './index-memory.ts'
 import { Missing } from '../missing.ts'
 import type { VolumeIndex } from './volume-index.ts'
 
@@ -30,71 +32,61 @@ interface Doubt {
 /** Entries of one index update at most: 16 KiB. */
 const MAX_RUN = 4096
 
-/** The array in an inode: 4 bytes an object, kept in memory. */
+/** The array in an inode: 4 bytes an object. */
 export class ArrayIndex implements VolumeIndex {
   readonly #cluster: Cluster
   readonly #inode: InodePlace
   /** Entries whose publish has failed and may have been executed, by some replicas or all. */
   readonly #doubts = new Map<number, Doubt>()
-  #entries: Uint32Array
-  #allocated = 0
+  readonly #entries: EntryTable
   #queued: Publish[] = []
 
-  private constructor(cluster: Cluster, inode: InodePlace, entries: Uint32Array) {
+  private constructor(cluster: Cluster, inode: InodePlace, entries: EntryTable) {
     this.#cluster = cluster
     this.#inode = inode
     this.#entries = entries
-    for (const entry of entries) if (entry !== 0) this.#allocated++
   }
 
   /** Reads the part of the array that a volume of `objectCount` objects uses. Errors: stale. */
-  static async load(cluster: Cluster, inode: InodePlace, objectCount: number): Promise<ArrayIndex> {
-    return new ArrayIndex(cluster, inode, await readEntries(cluster, inode.vid, 0, objectCount))
+  static async load(
+    cluster: Cluster,
+    inode: InodePlace,
+    objectCount: number,
+    memory = INDEX_MEMORY,
+  ): Promise<ArrayIndex> {
+    const read = (first: number, count: number): Promise<Uint32Array> => readEntries(cluster, inode.vid, first, count)
+    return new ArrayIndex(cluster, inode, new EntryTable(await read(0, objectCount), { read, memory }))
   }
 
   get objectCount(): number {
-    return this.#entries.length
+    return this.#entries.count
   }
 
   get allocated(): number {
-    return this.#allocated
+    return this.#entries.allocated
   }
 
   owner(index: number): number | Promise<number> {
     const doubt = this.#doubts.size > 0 ? this.#doubts.get(index) : undefined
     if (doubt) return doubt.reading ?? this.#resolveDoubt(index, doubt)
-    return this.#entries[index] ?? 0
+    return this.#entries.get(index)
   }
 
   next(from: number, wanted: 'data' | 'hole'): number | Promise<number> {
-    return this.#doubts.size > 0 ? this.#nextWithoutDoubt(from, wanted) : this.#next(from, wanted)
+    return this.#doubts.size > 0 ? this.#nextWithoutDoubt(from, wanted) : this.#entries.next(from, wanted)
   }
 
   async #nextWithoutDoubt(from: number, wanted: 'data' | 'hole'): Promise<number> {
     for (const index of [...this.#doubts.keys()]) if (index >= from) await this.owner(index)
-    return this.#next(from, wanted)
+    return this.#entries.next(from, wanted)
   }
 
-  #next(from: number, wanted: 'data' | 'hole'): number {
-    const isWanted = wanted === 'data' ? (entry: number) => entry !== 0 : (entry: number) => entry === 0
-    let index = from
-    while (index < this.#entries.length && !isWanted(this.#entries[index] ?? 0)) index++
-    return Math.min(index, this.#entries.length)
-  }
-
-  async reread(first: number, count: number): Promise<void> {
-    const read = await readEntries(this.#cluster, this.#inode.vid, first, Math.min(count, this.#entries.length - first))
-    for (const [at, entry] of read.entries()) {
-      const before = this.#entries[first + at] ?? 0
-      this.#allocated += Number(entry !== 0) - Number(before !== 0)
-      this.#entries[first + at] = entry
-    }
+  reread(first: number, count: number): Promise<void> {
+    return this.#entries.reread(first, count)
   }
 
   grow(objectCount: number): void {
-    const entries = new Uint32Array(Math.max(objectCount, this.#entries.length))
-    entries.set(this.#entries)
-    this.#entries = entries
+    this.#entries.grow(objectCount)
   }
 
   /** Publishes asked for in one turn leave together, adjacent entries in one update. */
@@ -181,8 +173,7 @@ export class ArrayIndex implements VolumeIndex {
 
   #record(index: number, vid: number): void {
     this.#doubts.delete(index)
-    this.#allocated += Number(vid !== 0) - Number(this.#entries[index] !== 0)
-    this.#entries[index] = vid
+    this.#entries.set(index, vid)
   }
 
   #resolveDoubt(index: number, doubt: Doubt): Promise<number> {

@@ -1,6 +1,7 @@
 import type { LeafEntries, LeafRef } from '../../wire/btree.ts'
 import { CAPACITY, leafPosition, positionToChange, type Capacity, type Leaf, type Tree } from './tree-shape.ts'
 import { planUpdate, type TreeUpdate } from './btree-update.ts'
+import { INDEX_MEMORY, type IndexMemory } from './index-memory.ts'
 import { LeafCache } from './leaf-cache.ts'
 import { countHeld, countOf, indexAt, placeOf, vidAt, vidOfIndex } from './leaf-entries.ts'
 import { TreeStore, type ObjectCalls } from './tree-store.ts'
@@ -9,12 +10,10 @@ import type { VolumeIndex } from './volume-index.ts'
 
 export interface BtreeIndexOptions {
   readonly capacity?: Capacity
-  /** Bytes of leaves kept in memory: 8 an allocated object. */
-  readonly cacheBytes?: number
+  /** For the leaves: 8 bytes an allocated object. */
+  readonly memory?: IndexMemory
 }
 
-/** All leaves of 32 TiB. */
-const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024
 /** Changes of one update, and leaves of up to 4 MiB that it rewrites. */
 const MAX_CHANGES = 8192
 const MAX_LEAVES = 8
@@ -41,7 +40,7 @@ interface Section {
 export class BtreeIndex implements VolumeIndex {
   readonly #store: TreeStore
   readonly #capacity: Capacity
-  readonly #cacheBytes: number
+  readonly #memory: IndexMemory
   #tree: Tree
   #leaves: LeafCache
   #objectCount: number
@@ -59,7 +58,7 @@ export class BtreeIndex implements VolumeIndex {
     this.#tree = tree
     this.#objectCount = objectCount
     this.#capacity = options.capacity ?? CAPACITY
-    this.#cacheBytes = options.cacheBytes ?? DEFAULT_CACHE_BYTES
+    this.#memory = options.memory ?? INDEX_MEMORY
     this.#leaves = this.#newCache()
   }
 
@@ -229,6 +228,7 @@ export class BtreeIndex implements VolumeIndex {
 
   async #reload(): Promise<void> {
     this.#tree = await this.#store.readTree()
+    this.#leaves.hold([])
     this.#leaves = this.#newCache()
     await this.#count()
     this.#isUncertain = false
@@ -254,7 +254,7 @@ export class BtreeIndex implements VolumeIndex {
   }
 
   #newCache(): LeafCache {
-    return new LeafCache(this.#cacheBytes, async (ref, floor) => {
+    return new LeafCache(this.#memory, async (ref, floor) => {
       const leaf = await this.#store.readLeaf(ref, floor)
       return this.#hasFailed ? { ...leaf, isAsStored: false } : leaf
     })

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
 import { isSheepfsError, SheepfsError } from '../../../src/errors.ts'
+import { IndexMemory } from '../../../src/volume/index/index-memory.ts'
 import { BtreeIndex } from '../../../src/volume/index/btree-index.ts'
 import { BTREE_ROOT_OFFSET, encodeNode, type LeafEntries } from '../../../src/wire/btree.ts'
 import { btreeOid, dataOid, inodeOid, oidText } from '../../../src/wire/object-id.ts'
@@ -11,7 +12,8 @@ import { MemoryCluster, MemoryObjects, ReplicatedCluster } from './memory-object
 
 const VID = 0x54e456
 const TIMEOUT = 60_000
-const SMALL = { capacity: { leaf: 5, indirect: 1000 }, cacheBytes: 100 }
+const CAPACITY = { leaf: 5, indirect: 1000 }
+const small = () => ({ capacity: CAPACITY, memory: new IndexMemory(100) })
 const OBJECTS = 2 ** 22
 
 function hex(bytes: Uint8Array): string {
@@ -92,11 +94,11 @@ describe('a hyper volume with small nodes', { timeout: TIMEOUT }, () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 8 }), async (steps) => {
         const objects = new MemoryObjects(VID)
-        const index = await BtreeIndex.load(new MemoryCluster(objects), VID, 200, SMALL)
+        const index = await BtreeIndex.load(new MemoryCluster(objects), VID, 200, small())
         const model = new Map<number, number>()
         for (const changes of steps) await applyStep(index, model, changes)
         await assertHolds(index, model)
-        await assertHolds(await BtreeIndex.load(new MemoryCluster(objects), VID, 200, SMALL), model)
+        await assertHolds(await BtreeIndex.load(new MemoryCluster(objects), VID, 200, small()), model)
       }),
       { numRuns: 60 },
     )
@@ -112,11 +114,11 @@ describe('a hyper volume with small nodes', { timeout: TIMEOUT }, () => {
           const objects = new MemoryObjects(VID)
           const cluster = new MemoryCluster(objects)
           Object.assign(cluster, { dieAfter, isLastExecuted })
-          const index = await BtreeIndex.load(cluster, VID, 200, SMALL)
+          const index = await BtreeIndex.load(cluster, VID, 200, small())
           const model = new Map<number, number>()
           const unknown = new Set<number>()
           for (const changes of steps) await applyStep(index, model, changes, unknown)
-          const fresh = await BtreeIndex.load(new MemoryCluster(objects), VID, 200, SMALL)
+          const fresh = await BtreeIndex.load(new MemoryCluster(objects), VID, 200, small())
           await assertHolds(fresh, model, unknown)
           const more = [1, 50, 51, 52, 53, 54, 99, 150]
           for (const i of more) {
@@ -124,7 +126,7 @@ describe('a hyper volume with small nodes', { timeout: TIMEOUT }, () => {
             unknown.delete(i)
             model.set(i, VID)
           }
-          const again = await BtreeIndex.load(new MemoryCluster(objects), VID, 200, SMALL)
+          const again = await BtreeIndex.load(new MemoryCluster(objects), VID, 200, small())
           await assertHolds(again, model, unknown)
         },
       ),
@@ -142,7 +144,7 @@ describe('a hyper volume with small nodes', { timeout: TIMEOUT }, () => {
           const objects = new MemoryObjects(VID)
           const cluster = new MemoryCluster(objects)
           Object.assign(cluster, { dieAfter, isLastExecuted })
-          const index = await BtreeIndex.load(cluster, VID, 200, SMALL)
+          const index = await BtreeIndex.load(cluster, VID, 200, small())
           const model = new Map<number, number>()
           const unknown = new Set<number>()
           for (const changes of steps) {
@@ -153,7 +155,7 @@ describe('a hyper volume with small nodes', { timeout: TIMEOUT }, () => {
           await index.publish(199, VID)
           model.set(199, VID)
           await assertHolds(index, model, unknown)
-          const fresh = await BtreeIndex.load(new MemoryCluster(objects), VID, 200, SMALL)
+          const fresh = await BtreeIndex.load(new MemoryCluster(objects), VID, 200, small())
           for (let i = 0; i < 200; i++) assert.equal(await index.owner(i), await fresh.owner(i), `object ${i}`)
         },
       ),
@@ -165,7 +167,7 @@ describe('a hyper volume with small nodes', { timeout: TIMEOUT }, () => {
     const objects = new MemoryObjects(VID)
     const cluster = new MemoryCluster(objects)
     cluster.turns = 2
-    const index = await BtreeIndex.load(cluster, VID, 2000, { capacity: SMALL.capacity, cacheBytes: 0 })
+    const index = await BtreeIndex.load(cluster, VID, 2000, { capacity: CAPACITY, memory: new IndexMemory(0) })
     const acknowledged: number[] = []
     const remaining = Array.from({ length: 300 }, (_, k) => (k * 769) % 2000).values()
     const writer = async (): Promise<void> => {
@@ -194,7 +196,7 @@ describe('a hyper volume with small nodes', { timeout: TIMEOUT }, () => {
   test('an object that is given back is removed after its entry', async () => {
     const objects = new MemoryObjects(VID)
     const cluster = new MemoryCluster(objects)
-    const index = await BtreeIndex.load(cluster, VID, 200, SMALL)
+    const index = await BtreeIndex.load(cluster, VID, 200, small())
     objects.execute(createObject(dataOid(VID, 7), 0, new Uint8Array(4)))
     await publishAll(index, [3, 7])
     await index.publish(3, 0x111111)
@@ -222,7 +224,7 @@ describe('a hyper volume with small nodes', { timeout: TIMEOUT }, () => {
   test('a change of an entry in a leaf writes that entry, an append its entries and then their count', async () => {
     const objects = new MemoryObjects(VID)
     const cluster = new MemoryCluster(objects)
-    const index = await BtreeIndex.load(cluster, VID, 200, SMALL)
+    const index = await BtreeIndex.load(cluster, VID, 200, small())
     await publishAll(index, [0, 1, 2, 3, 4])
     await index.publish(5, VID)
     cluster.sent.length = 0
@@ -318,14 +320,14 @@ for (const count of [4, 9]) {
   test(`an update of ${count} objects that one replica has not taken does not mix them up`, async () => {
     const replicas = [new MemoryObjects(VID), new MemoryObjects(VID)] as const
     const cluster = new ReplicatedCluster(replicas)
-    const index = await BtreeIndex.load(cluster, VID, OBJECTS, SMALL)
+    const index = await BtreeIndex.load(cluster, VID, OBJECTS, small())
     for (let i = 0; i < count; i++) await index.publish(2 * i, VID)
     cluster.isSecondFull = true
     await assert.rejects(index.publish(2 * count - 5, VID), { code: 'no-space' })
     cluster.isSecondFull = false
     await index.publish(2 * count - 4, 0)
     for (const replica of replicas) {
-      const stored = await BtreeIndex.load(new MemoryCluster(replica), VID, OBJECTS, SMALL)
+      const stored = await BtreeIndex.load(new MemoryCluster(replica), VID, OBJECTS, small())
       const owners = await Promise.all(Array.from({ length: count }, async (_, i) => stored.owner(2 * i)))
       assert.deepEqual(
         owners,
@@ -338,7 +340,7 @@ for (const count of [4, 9]) {
 test('an update that fails is over before the next one begins', async () => {
   const objects = new MemoryObjects(VID)
   const cluster = new MemoryCluster(objects)
-  const index = await BtreeIndex.load(cluster, VID, OBJECTS, SMALL)
+  const index = await BtreeIndex.load(cluster, VID, OBJECTS, small())
   for (let i = 0; i < 9; i++) await index.publish(2 * i, VID)
   const change = cluster.change.bind(cluster)
   let changes = 0
@@ -357,6 +359,6 @@ test('an update that fails is over before the next one begins', async () => {
   )
   await index.publish(13, VID)
   await slow
-  const stored = await BtreeIndex.load(new MemoryCluster(objects), VID, OBJECTS, SMALL)
+  const stored = await BtreeIndex.load(new MemoryCluster(objects), VID, OBJECTS, small())
   assert.equal(await stored.owner(13), VID)
 })
