@@ -100,6 +100,9 @@ function installCode() {
 }
 
 function installModules() {
+  if (!existsSync(join(root, 'node_modules/sd-notify/build/Release/notify.node'))) {
+    throw new Error('sd-notify is not built: install libsystemd-dev and a C++ compiler, then npm ci')
+  }
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
   const licenses = []
   for (const [path, { dev, version, license }] of Object.entries(packages)) {
@@ -146,7 +149,8 @@ function isRuntime(path, file) {
   if (parts[0] === 'prebuilds') return isPrebuildOfThisMachine(parts)
   if (/^musl_/.test(parts[0])) return false // the library of another kind of system
   if (path === 'cnoke.cjs') return false // compiles, where there is no binary
-  if (DEVELOPERS_FOLDERS.test(parts[0])) return false
+  if (parts.includes('.deps')) return false // what make notes
+  if (DEVELOPERS_FOLDERS.test(parts[0]) || parts.includes('obj.target')) return false
   if (statSync(file).isDirectory()) return true
   if (/^libfuse\.so/.test(basename(path))) return true
   return RUNTIME_FILES.has(extname(file)) && !DEVELOPERS_FILES.test(basename(path))

@@ -7,6 +7,9 @@ import { delimiter, join } from 'node:path'
 const root = join(import.meta.dirname, '..')
 process.chdir(root)
 
+/** What npm compiles sd-notify with; without it that package is left out. */
+const SD_NOTIFY_HEADER = '/usr/include/systemd/sd-daemon.h'
+
 /** What is called from outside Node.js: where to find it, who needs it, and what is impossible without it. */
 const NEEDED = [
   { program: 'mount', debian: 'mount', for: ['test', 'demo'], without: 'the kernel engine cannot mount' },
@@ -39,6 +42,9 @@ const NEEDED = [
     without: 'names of block devices are not tested',
   },
   { program: 'partx', debian: 'util-linux', for: ['test'], without: 'partitions of a volume cannot be mounted' },
+  { file: SD_NOTIFY_HEADER, debian: 'libsystemd-dev', for: ['test', 'package'], without: 'sd-notify cannot be built' },
+  { program: 'c++', debian: 'g++ make python3', for: ['test', 'package'], without: 'sd-notify cannot be built' },
+  { program: 'rsync', debian: 'rsync', for: ['test'], without: 'copies by rsync are not tested' },
   { program: 'fio', debian: 'fio', for: ['test'], without: 'the load tests and the bench cannot run' },
 ]
 const PROGRAM_FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']
@@ -107,15 +113,20 @@ function packagesOf(needs) {
   return [...new Set(needs.flatMap((need) => need.debian.split(' ')))]
 }
 
-/** True when node_modules holds every package of the lock file in its version; optional ones may be for other machines. */
+/**
+ * True when node_modules holds every package of the lock file in its version. npm leaves optional ones out that it cannot
+ * compile: they are tried again when what they are compiled with has come since.
+ */
 function areModulesCurrent() {
   const installedList = 'node_modules/.package-lock.json'
   if (!existsSync(installedList)) return false
   const wanted = JSON.parse(readFileSync('package-lock.json', 'utf8')).packages
   const installed = JSON.parse(readFileSync(installedList, 'utf8')).packages
+  const cameMs = existsSync(SD_NOTIFY_HEADER) ? statSync(SD_NOTIFY_HEADER).ctimeMs : 0
+  const wasTried = cameMs < statSync(installedList).mtimeMs
   return Object.entries(wanted).every(
     ([path, { version, optional }]) =>
-      path === '' || (optional === true && !installed[path]) || installed[path]?.version === version,
+      path === '' || installed[path]?.version === version || (optional === true && wasTried),
   )
 }
 

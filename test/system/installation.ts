@@ -58,15 +58,15 @@ export function showInstallation(site: Site): void {
       assert.match(await site.sh('systemctl status sheepfs@cluster1'), /Status: ".*serv/)
     })
 
-    test('systemd is told too where koffi is not installed', async () => {
-      const module = '/usr/lib/sheepfs/node_modules/koffi'
+    test('systemd is told too when sd-notify was compiled for another Node.js', async () => {
+      const module = '/usr/lib/sheepfs/node_modules/sd-notify'
       await site.sh(`mv ${module} /run/ && systemctl restart sheepfs@cluster1 && cat ${TREE}/cluster/info`)
       await site.sh('systemctl reload sheepfs@cluster1 && systemctl is-active sheepfs@cluster1')
       assert.match(
         await site.sh('journalctl --unit sheepfs@cluster1'),
-        /told through systemd-notify: koffi cannot be loaded/,
+        /told through systemd-notify: the module sd-notify/,
       )
-      await site.sh(`mv /run/koffi ${module} && systemctl restart sheepfs@cluster1`)
+      await site.sh(`mv /run/sd-notify ${module}`)
     })
   })
 }

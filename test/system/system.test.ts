@@ -15,7 +15,7 @@ import { Site } from './stage/site.ts'
 
 const SET_UP = { timeout: 240_000 }
 
-describe('on a booted system', { skip: (await cannotBoot()) || missing('dh') }, () => {
+describe('on a booted system', { skip: (await cannotBoot()) || missing('dh', 'sdNotify') }, () => {
   const site = new Site()
   before(() => site.setUp(), SET_UP)
   after(() => site.destroy(), SET_UP)

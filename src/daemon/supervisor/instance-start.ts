@@ -9,7 +9,7 @@ import { readSavedState, SavedStateFile } from '../config/saved-state.ts'
 import { findWorkerAccount, type WorkerAccount } from '../config/worker-account.ts'
 import { openDescriptorStore } from '../system/descriptor-store.ts'
 import { becomeIoFlusher } from '../system/io-flusher.ts'
-import type { Libc } from '../system/libc.ts'
+import { libcOnDemand } from '../system/libc.ts'
 import { readServiceUnit } from '../system/service-unit.ts'
 import { Instance } from './instance.ts'
 import { type InstanceLock, takeInstanceLock } from './instance-lock.ts'
@@ -23,7 +23,6 @@ interface Given {
   readonly log: Logger
   /** What a predecessor has left, by name. */
   readonly inherited: ReadonlyMap<string, readonly number[]>
-  readonly getLibc: () => Libc
 }
 
 /** What a daemon begins with. */
@@ -55,11 +54,12 @@ export async function beginInstance(given: Given): Promise<Beginning> {
 }
 
 async function beginAlone(
-  { name, environment, log, inherited, getLibc }: Given,
+  { name, environment, log, inherited }: Given,
   { wanted, files }: Pick<Beginning, 'wanted' | 'files'>,
 ): Promise<Pick<Beginning, 'instance' | 'lacks'>> {
   const [saved, unit] = await Promise.all([readSavedState(files.state, log), readServiceUnit()])
   await setTimeout(await startPause(files.directory, { isRestarted: unit.restarts > 0, hasLeft: inherited.size > 0 }))
+  const getLibc = libcOnDemand()
   const unprotected = becomeIoFlusher(getLibc)
   const store = openDescriptorStore(process.env['NOTIFY_SOCKET'], unit.storeRoom, { getLibc, log })
   const lacks = [store.lack, unprotected].filter((lack) => lack !== undefined)

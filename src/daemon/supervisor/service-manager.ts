@@ -1,7 +1,13 @@
+import { createRequire } from 'node:module'
 import { errorText, plainLine } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
-import type { Libc } from '../system/libc.ts'
 import { notifyProgram } from './notify-program.ts'
+
+/** What is used of the package sd-notify, which has no types. */
+interface SdNotify {
+  /** Any state of sd_notify(3), lines of KEY=VALUE. */
+  sendState(text: string): void
+}
 
 /** What systemd is told of the life of the daemon; without systemd nobody is told anything. */
 export interface ServiceManager {
@@ -25,15 +31,11 @@ const NOBODY: ServiceManager = {
   watchdogIntervalMs: undefined,
 }
 
-/** The service manager that started the process with this environment (NOTIFY_SOCKET). */
-export function connectServiceManager(
-  env: NodeJS.ProcessEnv,
-  { getLibc, log }: { readonly getLibc: () => Libc; readonly log: Logger },
-): ServiceManager {
-  const socket = env['NOTIFY_SOCKET']
-  if (socket === undefined) return NOBODY
-  const send = senderTo(socket, getLibc, log)
-  const timeoutMs = Number(env['WATCHDOG_USEC'] ?? 0) / 1000
+/** The service manager that started this process (NOTIFY_SOCKET). */
+export function connectServiceManager(log: Logger): ServiceManager {
+  if (process.env['NOTIFY_SOCKET'] === undefined) return NOBODY
+  const send = loadSender(log)
+  const timeoutMs = Number(process.env['WATCHDOG_USEC'] ?? 0) / 1000
   return {
     ready: () => {
       send('READY=1\n')
@@ -55,20 +57,15 @@ export function connectServiceManager(
   }
 }
 
-/** Sends states of sd_notify(3), lines of KEY=VALUE: by itself, or through a program where there is no way to make the calls. */
-function senderTo(socket: string, getLibc: () => Libc, log: Logger): (state: string) => void {
-  let libc: Libc
+/** sd-notify is compiled for one version of Node.js: after an upgrade of that it is a program that tells systemd. */
+function loadSender(log: Logger): (state: string) => void {
   try {
-    libc = getLibc()
-  } catch (error) {
-    log.info(`systemd is told through systemd-notify: ${errorText(error)}`)
-    return notifyProgram(log)
-  }
-  return (state) => {
-    try {
-      libc.sendDatagram(socket, state, [])
-    } catch (error) {
-      log.error({ err: error, state }, 'systemd could not be told')
+    const notify = createRequire(import.meta.url)('sd-notify') as SdNotify
+    return (state) => {
+      notify.sendState(state)
     }
+  } catch (error) {
+    log.info(`systemd is told through systemd-notify: the module sd-notify cannot be loaded (${errorText(error)})`)
+    return notifyProgram(log)
   }
 }

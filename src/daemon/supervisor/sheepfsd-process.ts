@@ -9,7 +9,6 @@ import { checkSockets } from '../config/socket-group.ts'
 import type { Environment } from '../config/environment.ts'
 import { descriptorLimit } from '../system/descriptor-limit.ts'
 import { inheritedDescriptors } from '../system/descriptor-store.ts'
-import { type Libc, libcOnDemand } from '../system/libc.ts'
 import { readServiceUnit } from '../system/service-unit.ts'
 import type { Instance } from './instance.ts'
 import { InstanceControl } from './instance-control.ts'
@@ -30,10 +29,9 @@ const SHARE_OF_CLIENTS = 1 / 8
  */
 export async function runSheepfsd(name: string, environment: Environment, version: string): Promise<void> {
   const log = createLogger({ name: 'sheepfsd', level: environment.logLevel })
-  const getLibc = libcOnDemand()
-  const manager = connectServiceManager(process.env, { getLibc, log })
+  const manager = connectServiceManager(log)
   try {
-    await run({ name, environment, version, log, manager, getLibc })
+    await run({ name, environment, version, log, manager })
   } catch (error) {
     manager.status(`failed: ${errorText(error).replaceAll('\n', '; ')}`)
     throw error
@@ -46,17 +44,16 @@ interface RunOptions {
   readonly version: string
   readonly log: Logger
   readonly manager: ServiceManager
-  readonly getLibc: () => Libc
 }
 
-async function run({ name, environment, version, log, manager, getLibc }: RunOptions): Promise<void> {
+async function run({ name, environment, version, log, manager }: RunOptions): Promise<void> {
   const inherited = inheritedDescriptors(process.env, process.pid)
   const early = new AbortController()
   const release = onStopSignals(() => {
     if (inherited.size === 0) process.exit() // nothing has begun
     early.abort()
   })
-  const beginning = await beginInstance({ name, environment, log, inherited, getLibc })
+  const beginning = await beginInstance({ name, environment, log, inherited })
   release()
   const { stopTimeoutMs } = environment
   try {

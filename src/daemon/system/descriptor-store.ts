@@ -58,7 +58,7 @@ export function openDescriptorStore(
   if (socket === undefined || lack) return noStore(lack)
   const tell = (text: string, fds: readonly number[]): void => {
     try {
-      getLibc().sendDatagram(socket, text, fds)
+      getLibc().sendDescriptors(socket, text, fds)
     } catch (error) {
       log.error({ err: error, text }, 'the service manager could not be told of the descriptors of a mount')
     }

@@ -8,8 +8,8 @@ import { errorText } from '../../errors.ts'
 
 /** What is used of the C library. Errors: those of the system, with their `code`. */
 export interface Libc {
-  /** One datagram, with descriptors or none, to a unix socket: the path, or an abstract name that begins with "@". */
-  sendDatagram(socketName: string, text: string, fds: readonly number[]): void
+  /** One datagram with descriptors, to a unix socket: the path, or an abstract name that begins with "@". */
+  sendDescriptors(socketName: string, text: string, fds: readonly number[]): void
   /** prctl(2) with one argument. */
   prctl(option: number, argument: number): void
 }
@@ -84,7 +84,7 @@ export function loadLibc(): Libc {
     throw Object.assign(new Error(`${call}: ${code}`), { code })
   }
   return {
-    sendDatagram(socketName, text, fds) {
+    sendDescriptors(socketName, text, fds) {
       const name = socketAddress(socketName)
       const control = fds.length === 0 ? null : rights(fds)
       const base = Buffer.from(text)

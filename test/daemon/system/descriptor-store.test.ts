@@ -13,7 +13,7 @@ function notAsked(): never {
 describe('the descriptor store', () => {
   const sent: unknown[] = []
   const libc: Libc = {
-    sendDatagram: (...message) => void sent.push(message),
+    sendDescriptors: (...message) => void sent.push(message),
     prctl: () => undefined,
   }
 
@@ -45,7 +45,7 @@ describe('the descriptor store', () => {
   test('that cannot be reached does not end the daemon', () => {
     const broken: Libc = {
       ...libc,
-      sendDatagram: () => {
+      sendDescriptors: () => {
         throw new Error('ECONNREFUSED')
       },
     }

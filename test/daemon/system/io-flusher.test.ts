@@ -11,7 +11,7 @@ function notAsked(): never {
 
 test('a process that may becomes an I/O flusher', () => {
   const calls: number[][] = []
-  const libc = { sendDatagram: notAsked, prctl: (...call: number[]) => void calls.push(call) }
+  const libc = { sendDescriptors: notAsked, prctl: (...call: number[]) => void calls.push(call) }
   assert.equal(
     becomeIoFlusher(() => libc, CAP_SYS_RESOURCE),
     undefined,
@@ -30,7 +30,7 @@ test('one whose kernel refuses, or that has no library, says so', () => {
   const refused = (): never => {
     throw Object.assign(new Error('prctl: EPERM'), { code: 'EPERM' })
   }
-  const libc = { sendDatagram: notAsked, prctl: refused }
+  const libc = { sendDescriptors: notAsked, prctl: refused }
   assert.match(becomeIoFlusher(() => libc, EVERY)?.missing ?? '', /^PR_SET_IO_FLUSHER: prctl: EPERM/)
   const none = (): never => {
     throw new Error('koffi cannot be loaded: no such module')

@@ -1,8 +1,12 @@
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import type { EngineName } from '../../../src/fuse/engine.ts'
 
 /** The engines, each to be tested alike. */
 export const TESTED_ENGINES: readonly EngineName[] = ['kernel', 'fuse-native']
+
+/** Optional for npm, which leaves it out when it cannot be compiled. */
+const SD_NOTIFY = join(import.meta.dirname, '../../../../node_modules/sd-notify/build/Release/notify.node')
 
 export type Need = keyof typeof CHECKS
 
@@ -34,6 +38,7 @@ const CHECKS = {
   dh: () => program('dh'),
   curl: () => program('curl'),
   systemdAnalyze: () => program('systemd-analyze'),
+  sdNotify: () => (existsSync(SD_NOTIFY) ? undefined : 'no package can be built: sd-notify is not compiled'),
 } as const
 
 function program(name: string): string | undefined {
