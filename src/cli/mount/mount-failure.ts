@@ -1,6 +1,7 @@
 import { basename } from 'node:path'
 import { SheepfsError, errorText } from '../../errors.ts'
 import type { LoopDevice } from '../../daemon/device/loop-device.ts'
+import { runOnImage } from '../../daemon/device/image-program.ts'
 import { oneLine, runSystemProgram } from '../../daemon/system/system-program.ts'
 
 /** The kernel's clock of its messages and this process's may differ by so much. */
@@ -32,7 +33,7 @@ export async function mountFailure(
 async function reason(loop: LoopDevice, sinceS: number): Promise<string | undefined> {
   // status 2: nothing is known there
   const probe = ['--probe', '--match-tag', 'TYPE', '--output', 'value', loop.path]
-  const found = await runSystemProgram('blkid', probe).catch(() => '')
+  const found = await runOnImage('blkid', probe).catch(() => '')
   if (found.trim() === '') return 'no file system found: make one with mkfs, or name the partition that has it'
   const lines = kernelLines(await runSystemProgram('dmesg', []).catch(() => ''), basename(loop.path), sinceS)
   if (lines.length === 0) return undefined

@@ -1,5 +1,5 @@
 import { isSheepfsError, SheepfsError } from '../../errors.ts'
-import { runSystemProgram } from '../system/system-program.ts'
+import { runOnImage } from './image-program.ts'
 
 /** A part of a volume, in bytes; `size` 0: to its end. */
 export interface VolumeRange {
@@ -10,6 +10,9 @@ export interface VolumeRange {
 export const WHOLE_VOLUME: VolumeRange = { offset: 0, size: 0 }
 /** Of disks, smallest first. */
 const SECTOR_SIZES = [512, 4096] as const
+
+/** As many as Linux gives a disk. */
+const MOST_PARTITIONS = 256
 
 /**
  * Where a partition is in a volume. Read from its table, as not every kernel knows every kind of table. Errors: not-found,
@@ -35,8 +38,8 @@ export interface PartitionTable {
 export async function readPartitions(volume: string, signal?: AbortSignal): Promise<PartitionTable> {
   for (const sectorSize of SECTOR_SIZES) {
     const output = ['--bytes', '--noheadings', '--output', 'NR,START,SECTORS,SIZE']
-    const args = ['--show', '--sector-size', String(sectorSize), ...output, volume]
-    const table = await runSystemProgram('partx', args, signal && { signal }).catch((error: unknown) => {
+    const args = ['--show', '--nr', `1:${MOST_PARTITIONS}`, '--sector-size', String(sectorSize), ...output, volume]
+    const table = await runOnImage('partx', args, signal && { signal }).catch((error: unknown) => {
       if (isSheepfsError(error, 'io')) return '' // that is how it says that there is no table
       throw error
     })

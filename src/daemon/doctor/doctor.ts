@@ -5,7 +5,8 @@ import { isSheepfsError } from '../../errors.ts'
 import { checkAccess } from './check-access.ts'
 import { checkKernel } from './check-kernel.ts'
 import { checkMounts } from './check-mounts.ts'
-import { checkClusters, type ClusterUse } from './check-sheep.ts'
+import { askClusters } from './ask-clusters.ts'
+import type { ClusterUse } from './check-sheep.ts'
 import { checkRuntime } from './check-runtime.ts'
 import { checkStart } from './check-start.ts'
 import { ok, problem, warning, type Finding } from './finding.ts'
@@ -40,7 +41,7 @@ export async function examine({ instance, variables, status }: Patient): Promise
     ...start.findings,
     checkDaemon(instance, status, config?.socket_group),
     ...checkLacks(status instanceof Error ? await gatherLacks(instance) : status.lacks),
-    ...(await checkClusters([...usesOf(config), ...present])),
+    ...(await askClusters([...usesOf(config), ...present])),
     ...(await lookAtMounts(mounts.map(({ mountpoint }) => mountpoint))),
   ]
 }
@@ -52,7 +53,7 @@ export async function examineStart(instance: string, variables: NodeJS.ProcessEn
   return [
     ...checkAccess(await gatherAccessFacts(environment.workerUser, wantsAllowOther)),
     ...findings,
-    ...(await checkClusters(usesOf(config))),
+    ...(await askClusters(usesOf(config))),
   ]
 }
 

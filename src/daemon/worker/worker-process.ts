@@ -1,11 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { SheepfsError } from '../../errors.ts'
 import { createLogger, type Logger } from '../../log.ts'
-import type { WorkerAccount } from '../config/worker-account.ts'
 import type { FrameChannel } from '../ipc/frame-channel.ts'
 import { CHANNEL_FD, channelToSupervisor } from '../ipc/worker-channel.ts'
 import { MountRecord } from '../mount/mount-record.ts'
+import { become } from '../system/become.ts'
 import { CallAnswers } from './call-answers.ts'
 import { MountCore } from './mount-core.ts'
 import { MountWorker } from './mount-worker.ts'
@@ -51,18 +50,6 @@ function becomeLikelierVictim(log: Logger): void {
     writeFileSync(OOM_SCORE, String(Math.min(own + 100, 1000)))
   } catch (error) {
     log.debug({ err: error }, 'this process is as likely as its supervisor to be killed for want of memory')
-  }
-}
-
-/** Gives up root for good; descriptors that are open stay usable (the device of the mount needs no privilege). */
-function become({ name, uid, gid }: WorkerAccount): void {
-  try {
-    process.setgroups?.([])
-    process.setgid?.(gid)
-    process.setuid?.(uid)
-  } catch (cause) {
-    const expected = 'expected a user of this user namespace in SHEEPFS_WORKER_USER'
-    throw new SheepfsError('not-permitted', `the worker cannot become "${name}": ${expected}`, { cause })
   }
 }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { crc32 } from 'node:zlib'
 import { findPartition } from '../../../src/daemon/device/partition-table.ts'
 import { diskOf } from './gpt-disk.ts'
 
@@ -26,3 +27,19 @@ test(
     await assert.rejects(findPartition(empty, 1, signal), { code: 'not-found', message: /it has no partition table$/ })
   },
 )
+
+/** Who reads all of that table at once has 4 GiB in memory, after half a minute. */
+test('a table that was made to take all memory is none', { timeout: 20_000 }, async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'partition-'))
+  t.after(() => rm(directory, { recursive: true, force: true }))
+  const disk = diskOf(512)
+  const header = disk.subarray(512, 512 + 92)
+  header.writeUInt32LE(2 ** 25 - 1, 80) // entries
+  header.writeUInt32LE(0, 16)
+  header.writeUInt32LE(crc32(header), 16)
+  const path = join(directory, 'hostile')
+  await writeFile(path, disk)
+  await truncate(path, 6 * 2 ** 30)
+  const finding = findPartition(path, 1, new AbortController().signal)
+  await assert.rejects(finding, { code: 'not-found', message: /it has no partition table$/ })
+})

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict'
-import { createServer } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { usualWorkerAccount } from '../../../src/daemon/config/worker-account.ts'
 import { checkAccess, type AccessFacts } from '../../../src/daemon/doctor/check-access.ts'
 import { checkKernel } from '../../../src/daemon/doctor/check-kernel.ts'
 import { checkMounts, type MountFacts } from '../../../src/daemon/doctor/check-mounts.ts'
 import { parseEnvironmentFile } from '../../../src/daemon/config/environment-file.ts'
 import { checkRuntime } from '../../../src/daemon/doctor/check-runtime.ts'
 import { checkStart } from '../../../src/daemon/doctor/check-start.ts'
+import { askClusters } from '../../../src/daemon/doctor/ask-clusters.ts'
 import { checkClusters } from '../../../src/daemon/doctor/check-sheep.ts'
 import { examine } from '../../../src/daemon/doctor/doctor.ts'
 import type { Finding } from '../../../src/daemon/doctor/finding.ts'
@@ -18,6 +20,7 @@ import { gatherAccessFacts } from '../../../src/daemon/doctor/gather-facts.ts'
 import { SheepfsError } from '../../../src/errors.ts'
 import { Lamb } from '../../../src/lamb/server.ts'
 import { FakeSupervisor } from '../../api/fake-supervisor.ts'
+import { missing } from '../../e2e/stage/ability.ts'
 import { run } from '../../e2e/stage/program.ts'
 import { SHEEPFSD } from '../../e2e/stage/sheepfsd.ts'
 
@@ -248,4 +251,27 @@ describe('a look at what a start would refuse', { timeout: 60_000 }, () => {
     assert.match(stdout, /PROBLEM {2}mount cluster1: mountpoint ".*none" does not exist.*\n +-> mkdir -p /)
     assert.match(stdout, /\ncluster1: a start would be refused\n$/)
   })
+})
+
+/** The user that the other end of a connection on this host belongs to. */
+async function userOf({ remotePort = 0 }: Socket): Promise<number> {
+  const port = `:${remotePort.toString(16).toUpperCase().padStart(4, '0')}`
+  const lines = (await readFile('/proc/net/tcp', 'utf8')).split('\n').map((line) => line.trim().split(/\s+/))
+  return Number(lines.find(([, local]) => local?.endsWith(port))?.[7])
+}
+
+test('it is not root who asks clusters for root', { timeout: 60_000, skip: missing('root') }, async (t) => {
+  const users: Promise<number>[] = []
+  const sheep = createServer((socket) => {
+    users.push(userOf(socket).finally(() => socket.destroy()))
+    socket.on('error', () => undefined)
+  })
+  t.after(() => sheep.close())
+  await once(sheep.listen(0, '127.0.0.1'), 'listening')
+  const { port } = sheep.address() as { port: number }
+  const findings = await askClusters([{ sheep: [`127.0.0.1:${port}`], volumes: [] }])
+  assert.deepEqual(brief(findings), [`sheep 127.0.0.1:${port} problem`])
+  const { uid } = await usualWorkerAccount()
+  assert.deepEqual([...new Set(await Promise.all(users))], [uid])
+  assert.notEqual(uid, 0)
 })
