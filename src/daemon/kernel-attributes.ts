@@ -1,7 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { errorText } from '../errors.ts'
+import { inOwnScope } from '../fuse/own-scope.ts'
 import type { Logger } from '../log.ts'
+import { SYSTEM_ENVIRONMENT } from './system/system-program.ts'
 
 /** Volumes that are told of by one process. */
 const AT_ONCE = 256
@@ -112,7 +114,8 @@ export class KernelAttributes {
    */
   #run(order: AttributeOrder): Promise<string> {
     return new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [PROGRAM], { env: {}, stdio: ['pipe', 'ignore', 'pipe'] })
+      const { program, args } = inOwnScope(process.execPath, [PROGRAM])
+      const child = spawn(program, args, { env: SYSTEM_ENVIRONMENT, stdio: ['pipe', 'ignore', 'pipe'] })
       child.once('error', reject)
       if (child.pid === undefined) return // it has no streams then
       let isLate = false

@@ -14,6 +14,8 @@ const START_UDEV = 'systemctl daemon-reload && systemctl start systemd-udevd && 
 const RULES = ['60-sheepfs.rules', '99-systemd.rules']
 const RULE_FOLDER = '/lib/udev/rules.d'
 const LOOPS = `losetup --list --noheadings --output NAME,BACK-FILE | grep ${TREE}`
+/** systemd gives up on what does not end of a service after three minutes. */
+const START_LIMIT_MS = 90_000
 const IS_THERE = 'mountpoint -q /srv/db && test -e /srv/db/kept'
 
 /** The lines of fstab on the page for block devices that have no device between. */
@@ -76,6 +78,25 @@ export function showDevices(site: Site): void {
       await site.machine.eventually('test -e /run/written && systemctl is-active sheepfs@cluster1')
       assert.equal(await sh(LOOPS), before)
       assert.match(await sh('sheepfsctl mapped'), /db01.*the mount \/srv\/db/)
+    })
+
+    test('a service that is killed while a device is made starts again at once, and makes it when it is asked to', async () => {
+      const file = '/etc/sheepfs/cluster1.toml'
+      const before = await sh(`cat ${file}`)
+      await site.machine.write(file, `${before}\npage_cache = true\n`)
+      await sh('systemctl reload sheepfs@cluster1 && sheepfsctl vdi create made 16M')
+      const locks = '/run/sheepfs/mount:locks'
+      const lock = `${locks}/$(printf %s ${TREE}/volume/made | sha256sum | cut -d ' ' -f 1)`
+      await sh(`mkdir -p ${locks} && systemd-run --quiet --collect --unit=locker flock ${lock} sleep infinity`)
+      await site.machine.eventually(`! flock --nonblock ${lock} true`)
+      await sh('systemd-run --quiet --collect sheepfsctl map made')
+      // from here on it has the volume open, and to close a file asks who serves it
+      await site.machine.eventually("sheepfsctl volumes | grep -E '^made +16M +1 '")
+      await sh('systemctl kill -s KILL sheepfs@cluster1 && systemctl stop locker')
+      await site.machine.eventually('sheepfsctl map made', START_LIMIT_MS)
+      await sh('sheepfsctl unmap made && sheepfsctl vdi delete made')
+      await site.machine.write(file, before)
+      await sh('systemctl reload sheepfs@cluster1')
     })
 
     test('a boot completes without the cluster, and mounts what is on them once the cluster is back', async () => {

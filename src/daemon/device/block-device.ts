@@ -1,6 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import { errorText, SheepfsError } from '../../errors.ts'
+import { inOwnScope } from '../../fuse/own-scope.ts'
 import { runToEnd } from '../../fuse/run-to-end.ts'
 import { deviceUsers } from './device-users.ts'
 import { isLoopFreed, listLoops } from './loop-device.ts'
@@ -118,13 +119,14 @@ async function detachOpen({ path, file }: Pick<LoopState, 'path' | 'file'>, hold
 
 /** The size of the device becomes that of its file. */
 export async function takeFileSize(loop: LoopState): Promise<void> {
-  await change('losetup', '--set-capacity', loop.path)
+  const { program, args } = inOwnScope('losetup', ['--set-capacity', loop.path])
+  await change(program, ...args)
 }
 
 /** Also while the service is stopped, whose manager ends all that runs in it. It may wait for the cluster. */
-async function change(program: string, option: string, path: string): Promise<void> {
+async function change(program: string, ...args: readonly string[]): Promise<void> {
   try {
-    await runToEnd(program, [option, path], NO_LIMIT)
+    await runToEnd(program, args, NO_LIMIT)
   } catch (cause) {
     const complaint = cause instanceof Error && 'stderr' in cause ? oneLine(String(cause.stderr)) : ''
     throw new SheepfsError('io', complaint || errorText(cause), { cause })

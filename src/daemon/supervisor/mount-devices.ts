@@ -8,12 +8,11 @@ import { errorText, isSheepfsError, SheepfsError, type ErrorCode } from '../../e
 import type { Logger } from '../../log.ts'
 import { WAIT_LIMIT_MS, Waiter } from '../../sheep/waiter.ts'
 import { parseVolumeName } from '../../tree/volume-name.ts'
-import { checkUnused, dropDevice, isMapped, mapVolume, type MapOptions, unmapDevice } from '../device/block-device.ts'
+import { checkUnused, isMapped } from '../device/block-device.ts'
 import { deviceLink, namesOf, presentLink, type NamedTree } from '../device/device-link.ts'
+import { carryOut } from '../device/device-order.ts'
 import { deviceUsers } from '../device/device-users.ts'
 import { readLoops, type LoopState } from '../device/loop-table.ts'
-import { holdVolume, overVolume } from '../device/volume-file.ts'
-import { withVolumeLock } from '../device/volume-lock.ts'
 import { runSystemProgram } from '../system/system-program.ts'
 import { realWorld } from '../real-world.ts'
 import { volumeFolder } from './device-growth.ts'
@@ -67,16 +66,7 @@ export class MountDevices {
    */
   async map(name: string, options: DevicePut, caller: Caller): Promise<{ device: Device; isNew: boolean }> {
     const { text } = parseVolumeName(name)
-    const mapped = await this.#wait(caller, async (signal) => {
-      const { volume, held } = await this.#attachOpen(text, options, { ...caller, gone: signal })
-      const isReadOnly = options.read_only === true || volume.read_only
-      const how = { isReadOnly, sectorSize: options.sector_size, signal }
-      try {
-        return await withVolumeLock(volume.path, endless(), () => mapOver(volume.path, how)).catch(failureOf(text))
-      } finally {
-        await held.release()
-      }
-    })
+    const mapped = await this.#wait(caller, (signal) => this.#attachMap(text, options, { ...caller, gone: signal }))
     if (mapped.isNew) await udevIsDone()
     return { device: await this.#present({ volume: text, loop: mapped.loop }), isNew: mapped.isNew }
   }
@@ -128,8 +118,7 @@ export class MountDevices {
   /** Errors: not-found; as `unmapDevice`; as a `Waiter` when the caller waits no more. */
   async unmap(name: string, caller: Caller): Promise<void> {
     const mapped = await this.#find(name)
-    const path = this.#mount.pathOf(mapped.volume)
-    await this.#wait(caller, (signal) => withVolumeLock(path, endless(), () => unmapNamed(mapped, signal)))
+    await this.#wait(caller, (signal) => this.#unmap(mapped, signal))
     const detached = this.#mount.ask(caller, 'detach', mapped.volume, { force: false, temporary: true })
     await detached.catch((error: unknown) => {
       if (!isSheepfsError(error) || !LEFT_TO_THE_WORKER.has(error.code)) throw error
@@ -140,7 +129,7 @@ export class MountDevices {
   async unmapAll(): Promise<void> {
     const all = await this.#mapped()
     for (const { volume, loop } of all) await checkUnused(loop).catch(failureOf(volume))
-    for (const mapped of all) await unmapNamed(mapped, endless())
+    for (const mapped of all) await this.#unmap(mapped, endless())
   }
 
   /** What uses the devices loses them: for a mount that is ended by force. Never rejects. */
@@ -149,7 +138,7 @@ export class MountDevices {
     await Promise.all(
       all.map(async ({ volume, loop }) => {
         this.#log.warn({ volume }, `${loop.path} is taken away`)
-        await dropDevice(loop).catch((error: unknown) => {
+        await carryOut('drop', [this.#mount.pathOf(volume), loop], endless()).catch((error: unknown) => {
           this.#log.warn({ volume }, `${loop.path} is left: ${errorText(error)}`)
         })
       }),
@@ -192,16 +181,22 @@ export class MountDevices {
     throw new SheepfsError('not-found', `volume "${text}" of mount "${this.#mount.name}" is not mapped`)
   }
 
-  async #attachOpen(name: string, options: DevicePut, caller: Caller) {
+  /** Nothing holds a volume until its device is about to be made: one that has gone until then is attached again. */
+  async #attachMap(name: string, options: DevicePut, caller: Caller) {
     for (let tries = 1; ; tries++) {
       const volume = await this.#attach(name, options, caller)
+      const isReadOnly = options.read_only === true || volume.read_only
+      const how = { isReadOnly, sectorSize: options.sector_size }
       try {
-        return { volume, held: await holdVolume(volume.path, endless()) }
+        return await carryOut('map', [volume.path, how], caller.gone).catch(failureOf(name))
       } catch (error) {
-        caller.gone.throwIfAborted()
         if (!isSheepfsError(error, 'io') || tries === ATTACH_TRIES) throw error
       }
     }
+  }
+
+  #unmap({ volume, loop }: MappedVolume, signal: AbortSignal): Promise<null> {
+    return carryOut('unmap', [this.#mount.pathOf(volume), loop], signal).catch(failureOf(volume))
   }
 
   /** A device that only reads is content with a volume that is attached for writing. */
@@ -227,21 +222,6 @@ export class MountDevices {
       waiter.end()
     }
   }
-}
-
-/** As `mapVolume`, of what is a volume. */
-function mapOver(path: string, how: MapOptions): ReturnType<typeof mapVolume> {
-  return overVolume(path, how.signal, {
-    make: () => mapVolume(path, how),
-    deviceOf: ({ loop }) => loop.path,
-    takeBack: async ({ loop, isNew }) => {
-      if (isNew) await dropDevice(loop)
-    },
-  })
-}
-
-function unmapNamed({ volume, loop }: MappedVolume, signal: AbortSignal): Promise<void> {
-  return unmapDevice(loop, signal).catch(failureOf(volume))
 }
 
 /** Resolves when udev has given the names of what is there, or does not in time. Where none runs there is nothing to wait for. */
