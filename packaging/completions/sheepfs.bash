@@ -104,13 +104,13 @@ _sheepfsctl_word() {
   case "${command[*]}" in
     '') _sheepfs_offer < <(printf '%s\n' status mounts health metrics events doctor reload mount unmount restart \
       volumes attach detach cache sheep io-timeout map unmap mapped cluster nodes vdi snapshot clone resize) ;;
-    vdi) _sheepfs_offer < <(printf '%s\n' list create delete) ;;
+    vdi) _sheepfs_offer < <(printf '%s\n' list create delete info rollback) ;;
     unmount* | restart*) _sheepfs_offer < <(_sheepfs_ask name mounts) ;;
     unmap*) _sheepfs_offer < <(_sheepfs_ask volume mapped) ;;
     mapped*) ;;
     detach*) _sheepfs_offer < <(_sheepfs_ask name volumes) ;;
-    attach* | map* | 'vdi delete'* | snapshot | resize) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
-    clone) _sheepfs_offer < <(_sheepfs_ask volume vdi list | grep @) ;;
+    attach* | map* | 'vdi delete'* | 'vdi info' | snapshot | resize) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
+    clone | 'vdi rollback') _sheepfs_offer < <(_sheepfs_ask volume vdi list | grep @) ;;
     io-timeout) _sheepfs_offer < <(printf '%s\n' forever) ;;
     mount) _sheepfs_directories ;;
   esac

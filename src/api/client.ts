@@ -14,7 +14,15 @@ import { Cache, Mount, Sheep, type CachePatch, type MountPatch, type SheepPut } 
 import { Problem } from './schema/problem.ts'
 import { Reload } from './schema/reload.ts'
 import { Health, Status } from './schema/status.ts'
-import { Vdi, type CloneCreate, type Resize, type SnapshotCreate, type VdiCreate } from './schema/vdi.ts'
+import {
+  type CloneCreate,
+  type Resize,
+  Rollback,
+  type SnapshotCreate,
+  Vdi,
+  type VdiCreate,
+  VdiInfo,
+} from './schema/vdi.ts'
 import { Volume, type VolumePut } from './schema/volume.ts'
 
 /** One answer of the daemon. */
@@ -178,6 +186,10 @@ export class ControlClient {
     return this.#ask(Type.Array(Vdi), 'GET', path`/v1/mounts/${mount}/vdis`)
   }
 
+  vdi(mount: string, vdi: string): Promise<VdiInfo> {
+    return this.#ask(VdiInfo, 'GET', path`/v1/mounts/${mount}/vdis/${vdi}`)
+  }
+
   createVdi(mount: string, body: VdiCreate): Promise<Vdi> {
     return this.#ask(Vdi, 'POST', path`/v1/mounts/${mount}/vdis`, body)
   }
@@ -192,6 +204,10 @@ export class ControlClient {
 
   cloneVdi(mount: string, vdi: string, body: CloneCreate): Promise<Vdi> {
     return this.#ask(Vdi, 'POST', path`/v1/mounts/${mount}/vdis/${vdi}/clone`, body)
+  }
+
+  rollbackVdi(mount: string, snapshot: string): Promise<Rollback> {
+    return this.#ask(Rollback, 'POST', path`/v1/mounts/${mount}/vdis/${snapshot}/rollback`)
   }
 
   resizeVdi(mount: string, vdi: string, body: Resize): Promise<Vdi> {

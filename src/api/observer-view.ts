@@ -4,7 +4,7 @@ import type { Device } from './schema/device.ts'
 import type { Event } from './schema/event.ts'
 import type { Cache, Mount, Sheep } from './schema/mount.ts'
 import type { Status } from './schema/status.ts'
-import type { Vdi } from './schema/vdi.ts'
+import type { Vdi, VdiInfo } from './schema/vdi.ts'
 import type { Volume } from './schema/volume.ts'
 import { SharedQuestions } from './shared-questions.ts'
 import type { Caller, Looks } from './supervisor.ts'
@@ -77,6 +77,10 @@ export class ObserverView implements Looks {
 
   vdis(mount: string, caller: Caller): Promise<Vdi[]> {
     return this.#ask(['vdis', mount], caller, (instance, all) => instance.vdis(mount, all))
+  }
+
+  vdi(mount: string, vdi: string, caller: Caller): Promise<VdiInfo> {
+    return this.#ask(['vdi', mount, vdi], caller, (instance, all) => instance.vdi(mount, vdi, all))
   }
 
   #ask<T>(key: readonly string[], caller: Caller, question: (instance: Looks, all: Caller) => Promise<T>): Promise<T> {

@@ -7,7 +7,7 @@ import { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut, Worker } from '.
 import { Problem } from './schema/problem.ts'
 import { Reload, ReloadStep } from './schema/reload.ts'
 import { Health, Status } from './schema/status.ts'
-import { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from './schema/vdi.ts'
+import { CloneCreate, Resize, Rollback, SnapshotCreate, Vdi, VdiCreate, VdiInfo } from './schema/vdi.ts'
 import { Volume, VolumePut } from './schema/volume.ts'
 
 /** What the page names: generated clients have a type of that name. */
@@ -27,7 +27,8 @@ const COMPONENTS: Readonly<Record<string, TSchema>> = {
     Node,
     Problem,
   },
-  ...{ ReloadStep, Reload, Resize, SheepPut, Sheep, SnapshotCreate, Status, Vdi, VdiCreate, Volume, VolumePut, Worker },
+  ...{ ReloadStep, Reload, Resize, Rollback, SheepPut, Sheep, SnapshotCreate, Status },
+  ...{ Vdi, VdiCreate, VdiInfo, Volume, VolumePut, Worker },
 }
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }

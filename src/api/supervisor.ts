@@ -5,7 +5,7 @@ import type { Event } from './schema/event.ts'
 import type { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from './schema/mount.ts'
 import type { Reload } from './schema/reload.ts'
 import type { Status } from './schema/status.ts'
-import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from './schema/vdi.ts'
+import type { CloneCreate, Resize, Rollback, SnapshotCreate, Vdi, VdiCreate, VdiInfo } from './schema/vdi.ts'
 import type { Volume, VolumePut } from './schema/volume.ts'
 import type { MountMetrics } from './mount-metrics.ts'
 
@@ -30,6 +30,8 @@ export interface Looks {
   nodes(mount: string, caller: Caller): Promise<Node[]>
   /** By name, then snapshots by age. */
   vdis(mount: string, caller: Caller): Promise<Vdi[]>
+  /** Errors: not-found. */
+  vdi(mount: string, vdi: string, caller: Caller): Promise<VdiInfo>
 }
 
 /**
@@ -101,6 +103,11 @@ export interface VdiManagement {
   snapshotVdi(mount: string, vdi: string, body: SnapshotCreate, caller: Caller): Promise<Vdi>
   /** Makes a VDI of a snapshot. Errors: not-found, exists, invalid (a working VDI). */
   cloneVdi(mount: string, vdi: string, body: CloneCreate, caller: Caller): Promise<Vdi>
+  /**
+   * Goes back to a snapshot; what the VDI had is kept as another. Errors: not-found; invalid (no snapshot); busy while the
+   * working VDI is attached; locked; not-supported (hyper volumes).
+   */
+  rollbackVdi(mount: string, snapshot: string, caller: Caller): Promise<Rollback>
   /** Grows a VDI. Errors: not-found, not-permitted (shrink), too-large, read-only (a snapshot). */
   resizeVdi(mount: string, vdi: string, body: Resize, caller: Caller): Promise<Vdi>
 }

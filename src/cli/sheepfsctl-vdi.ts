@@ -1,4 +1,4 @@
-import type { Vdi, VdiCreate } from '../api/schema/vdi.ts'
+import type { Vdi, VdiCreate, VdiInfo } from '../api/schema/vdi.ts'
 import { SheepfsError } from '../errors.ts'
 import { byteSizeText, parseByteSize, wholeSectors } from './byte-size.ts'
 import { EXIT } from './exit-code.ts'
@@ -86,6 +86,24 @@ export const VDI_COMMANDS: readonly Command[] = [
     },
   },
   {
+    name: 'vdi info',
+    arguments: 'VDI',
+    summary: 'what a VDI or snapshot is, of which it was made, and who has its lock',
+    count: [1, 1],
+    run: async (call) => {
+      const vdi = await call.client.vdi(await call.mount(), call.argument(0))
+      call.print(vdi, () => infoText(vdi))
+      return EXIT.done
+    },
+  },
+  {
+    name: 'vdi rollback',
+    arguments: 'VDI@TAG',
+    summary: 'goes back to a snapshot; what the VDI has now is kept as another',
+    count: [1, 1],
+    run: rollback,
+  },
+  {
     name: 'snapshot',
     arguments: 'VDI TAG',
     summary: 'keeps the present content of a VDI as VDI@TAG',
@@ -118,10 +136,47 @@ export const VDI_COMMANDS: readonly Command[] = [
 ]
 
 function vdiRow(vdi: Vdi): string[] {
-  const kind = vdi.snapshot ? 'snapshot' : vdi.clone ? 'clone' : vdi.hyper ? 'hyper' : 'vdi'
-  const name = vdi.volume ?? JSON.stringify(vdi.name)
   const sizes = [vdi.size, vdi.used, vdi.shared].map(byteSizeText)
-  return [name, kind, ...sizes, vdi.copies, vdi.created_at.slice(0, 16).replace('T', ' ')]
+  return [vdiName(vdi), kindOf(vdi), ...sizes, vdi.copies, minuteText(vdi.created_at)]
+}
+
+function vdiName({ volume, name }: Vdi): string {
+  return volume ?? JSON.stringify(name)
+}
+
+function kindOf({ snapshot, clone, hyper }: Vdi): string {
+  return snapshot ? 'snapshot' : clone ? 'clone' : hyper ? 'hyper' : 'vdi'
+}
+
+function minuteText(time: string): string {
+  return time.slice(0, 16).replace('T', ' ')
+}
+
+function infoText(vdi: VdiInfo): string {
+  const lock = vdi.locked ? `by a client of sheep ${vdi.locked_through ?? '(several)'}` : 'no'
+  const lines = [
+    `volume       ${vdiName(vdi)}`,
+    `kind         ${kindOf(vdi)}`,
+    `size         ${byteSizeText(vdi.size)}`,
+    `used         ${byteSizeText(vdi.used)}, and ${byteSizeText(vdi.shared)} shared`,
+    `object size  ${byteSizeText(vdi.object_size)}`,
+    `copies       ${vdi.copies}`,
+    `made of      ${vdi.parent ?? '-'}`,
+    `snapshot id  ${vdi.snapshot ? vdi.snapshot_id : '-'}`,
+    `vid          ${vdi.vid}`,
+    `locked       ${lock}`,
+    `created      ${minuteText(vdi.created_at)} UTC`,
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+async function rollback(call: Call): Promise<number> {
+  const snapshot = call.argument(0)
+  const done = await call.client.rollbackVdi(await call.mount(), snapshot)
+  const { vdi, kept } = done
+  const former = kept === null ? '' : `; what it had is kept as ${vdiName(kept)}`
+  call.print(done, () => `${vdiName(vdi)} is what ${snapshot} is, ${byteSizeText(vdi.size)}${former}\n`)
+  return EXIT.done
 }
 
 function printVdi(call: Call, done: string, vdi: Vdi): number {

@@ -86,7 +86,7 @@ function stateJson(result: number): Pick<ClusterInfo, 'state' | 'state_text'> {
 }
 
 /** The name to attach it by: a snapshot's tag, or its id where it has none; null when a file cannot be named so. */
-function volumeTextOf({ name, tag, isSnapshot, snapId }: InodeHeader): string | null {
+export function volumeTextOf({ name, tag, isSnapshot, snapId }: InodeHeader): string | null {
   const snapshot = tag.length > 0 ? tag : Buffer.from(String(snapId))
   try {
     return volumeName(name, isSnapshot ? snapshot : undefined).text

@@ -1,6 +1,6 @@
 import type { MountMetrics, VolumeMetrics } from '../api/mount-metrics.ts'
 import type { ClusterInfo, Node } from '../api/schema/cluster.ts'
-import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../api/schema/vdi.ts'
+import type { CloneCreate, Resize, Rollback, SnapshotCreate, Vdi, VdiCreate, VdiInfo } from '../api/schema/vdi.ts'
 import type { Volume, VolumePut } from '../api/schema/volume.ts'
 import type { DetachOptions } from '../api/supervisor.ts'
 import type { ErrorCode } from '../errors.ts'
@@ -126,10 +126,12 @@ export interface WorkerMethods {
   cluster(waiter: Waiter): Promise<ClusterInfo>
   nodes(waiter: Waiter): Promise<Node[]>
   vdis(waiter: Waiter): Promise<Vdi[]>
+  vdi(vdi: string, waiter: Waiter): Promise<VdiInfo>
   createVdi(body: VdiCreate, waiter: Waiter): Promise<Vdi>
   deleteVdi(vdi: string, waiter: Waiter): Promise<void>
   snapshotVdi(vdi: string, body: SnapshotCreate, waiter: Waiter): Promise<Vdi>
   cloneVdi(vdi: string, body: CloneCreate, waiter: Waiter): Promise<Vdi>
+  rollbackVdi(snapshot: string, waiter: Waiter): Promise<Rollback>
   resizeVdi(vdi: string, body: Resize, waiter: Waiter): Promise<Vdi>
   /** Takes no more requests and answers those in flight, for a successor. */
   handOver(): Promise<void>

@@ -7,7 +7,7 @@ import type { Event } from '../../src/api/schema/event.ts'
 import type { Cache, CachePatch, Mount, MountPatch, Sheep } from '../../src/api/schema/mount.ts'
 import type { Reload } from '../../src/api/schema/reload.ts'
 import type { Status } from '../../src/api/schema/status.ts'
-import type { Vdi, VdiCreate } from '../../src/api/schema/vdi.ts'
+import type { Rollback, Vdi, VdiCreate, VdiInfo } from '../../src/api/schema/vdi.ts'
 import type { Volume, VolumePut } from '../../src/api/schema/volume.ts'
 import type { Force, Supervisor } from '../../src/api/supervisor.ts'
 
@@ -297,6 +297,11 @@ export class FakeSupervisor implements Supervisor {
     return [...this.vdiTable.values()]
   }
 
+  async vdi(mount: string, name: string): Promise<VdiInfo> {
+    await this.mount(mount)
+    return { ...this.#vdi(name), parent: 'db01@nightly', locked: true, locked_through: '10.0.0.1:7000' }
+  }
+
   async createVdi(mount: string, { name, size, hyper = false, copies = '2' }: VdiCreate): Promise<Vdi> {
     await this.mount(mount)
     if (this.vdiTable.has(name)) throw new SheepfsError('exists', `VDI "${name}": the name is taken`)
@@ -328,6 +333,16 @@ export class FakeSupervisor implements Supervisor {
     const clone = fakeVdi({ name, clone: true, used: 0, shared: base.used })
     this.vdiTable.set(name, clone)
     return clone
+  }
+
+  async rollbackVdi(mount: string, snapshot: string): Promise<Rollback> {
+    await this.mount(mount)
+    const base = this.#vdi(snapshot)
+    if (!base.snapshot) throw new SheepfsError('invalid', `VDI "${snapshot}" is no snapshot`)
+    const working = this.#vdi(base.name)
+    const kept = { ...working, volume: `${base.name}@2`, snapshot: true, snapshot_id: 2 }
+    this.vdiTable.set(kept.volume, kept)
+    return { vdi: working, kept }
   }
 
   async resizeVdi(mount: string, name: string, { size }: { size: number }): Promise<Vdi> {

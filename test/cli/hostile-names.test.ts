@@ -73,6 +73,8 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   'io-timeout': ['30'],
   'vdi create': ['new', '1G'],
   'vdi delete': ['web01', EVIL],
+  'vdi info': ['web01'],
+  'vdi rollback': ['db01@nightly'],
   snapshot: ['web01', 't'],
   clone: ['db01@nightly', 'c'],
   resize: ['web01', '8G'],

@@ -145,6 +145,21 @@ test('VDIs are created with sizes as people write them', limit, async (t) => {
   assert.equal((await ctl('clone', 'new@a', 'copy')).out, 'made copy, 4G\n')
 })
 
+test('a VDI is told of, and goes back to a snapshot', limit, async (t) => {
+  const ctl = await stage(t)
+  const { out } = await ctl('vdi', 'info', 'db01')
+  assert.match(out, /^volume +db01\nkind +vdi\nsize +4G\nused +12M, and 0 shared\n/)
+  assert.match(
+    out,
+    /\nmade of +db01@nightly\nsnapshot id +-\nvid +abc\nlocked +by a client of sheep 10\.0\.0\.1:7000\n/,
+  )
+  assert.equal(
+    (await ctl('vdi', 'rollback', 'db01@nightly')).out,
+    'db01 is what db01@nightly is, 4G; what it had is kept as db01@2\n',
+  )
+  assert.equal((await ctl('vdi', 'rollback', 'db01')).code, EXIT.usage)
+})
+
 test('a delete shows its progress', limit, async (t) => {
   const shown = new EventEmitter()
   /** Goes on when what it tells is shown. */

@@ -77,13 +77,14 @@ async function inBash(env: NodeJS.ProcessEnv, lines: readonly string[]): Promise
 test('bash is offered what runs, what is attached and what the cluster has', limit, async (t) => {
   const expected: readonly (readonly [string, readonly string[]])[] = [
     ['sheepfsctl det', ['detach']],
-    ['sheepfsctl vdi ', ['list', 'create', 'delete']],
+    ['sheepfsctl vdi ', ['list', 'create', 'delete', 'info', 'rollback']],
     ['sheepfsctl --instance ', ['cluster1']],
     ['sheepfsctl -i cluster1 restart cl', ['cluster1']],
     ['sheepfsctl -m cluster1 detach ', [String.raw`a\ \"b\"`]],
     ['sheepfsctl snapshot w', ['web01']],
     ['sheepfsctl clone ', ['db01@nightly']],
     ['sheepfsctl clone db01@n', ['nightly']],
+    ['sheepfsctl vdi rollback ', ['db01@nightly']],
     ['sheepfsctl cache --page ', ['on', 'off']],
     ['sheepfs --engine f', ['fuse-native']],
     ['sheepfsd --v', ['--version']],
@@ -114,7 +115,7 @@ test('zsh is offered the same', { ...limit, skip: missing('zsh') }, async (t) =>
   const env = await stage(t)
   const expected: readonly (readonly [string, readonly string[]])[] = [
     ['sheepfsctl det', ['detach']],
-    ['sheepfsctl vdi ', ['list', 'create', 'delete']],
+    ['sheepfsctl vdi ', ['list', 'create', 'delete', 'info', 'rollback']],
     ['sheepfsctl -i ', ['cluster1']],
     ['sheepfsctl restart ', ['cluster1']],
     ['sheepfsctl -m cluster1 detach ', ['a "b"']],

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import type { App } from '../app.ts'
 import { ClusterInfo, Node } from '../schema/cluster.ts'
 import { VolumeNameText } from '../schema/scalars.ts'
-import { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../schema/vdi.ts'
+import { CloneCreate, Resize, Rollback, SnapshotCreate, Vdi, VdiCreate, VdiInfo } from '../schema/vdi.ts'
 import type { Looks, VdiManagement } from '../supervisor.ts'
 import { callerOf } from '../caller.ts'
 import { answers, MountParams, NoContent, WaitQuery } from './answers.ts'
@@ -51,6 +51,19 @@ export function addVdiReads(app: App, supervisor: Looks): void {
       },
     },
     (request, reply) => supervisor.vdis(request.params.mount, callerOf(request.query, reply)),
+  )
+  app.get(
+    '/v1/mounts/:mount/vdis/:vdi',
+    {
+      schema: {
+        operationId: 'vdi',
+        summary: 'a VDI or a snapshot',
+        params: VdiParams,
+        querystring,
+        response: answers({ 200: VdiInfo }),
+      },
+    },
+    ({ params, query }, reply) => supervisor.vdi(params.mount, params.vdi, callerOf(query, reply)),
   )
 }
 
@@ -116,6 +129,19 @@ export function addVdiChanges(app: App, supervisor: VdiManagement): void {
     },
     async ({ params, query, body }, reply) =>
       reply.code(201).send(await supervisor.cloneVdi(params.mount, params.vdi, body, callerOf(query, reply))),
+  )
+  app.post(
+    '/v1/mounts/:mount/vdis/:vdi/rollback',
+    {
+      schema: {
+        operationId: 'rollbackVdi',
+        summary: 'goes back to a snapshot; what the VDI had is kept as another; 409 while it is attached or locked',
+        params: VdiParams,
+        querystring,
+        response: answers({ 200: Rollback }),
+      },
+    },
+    ({ params, query }, reply) => supervisor.rollbackVdi(params.mount, params.vdi, callerOf(query, reply)),
   )
   app.post(
     '/v1/mounts/:mount/vdis/:vdi/resize',

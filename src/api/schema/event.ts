@@ -17,6 +17,7 @@ export const EventType = Type.Enum([
   'vdi-created', // also by clone
   'vdi-deleted',
   'vdi-snapshot',
+  'vdi-rolled-back', // vdi: the snapshot
   'vdi-resized',
   'progress', // operation, vdi, done of total
   'reloaded',

@@ -32,6 +32,28 @@ export const Vdi = Type.Object({
 })
 export type Vdi = Static<typeof Vdi>
 
+/** One VDI, with what a list has no room for. */
+export const VdiInfo = Type.Object({
+  ...Vdi.properties,
+  parent: Type.Union([VolumeNameText, Type.Null()], {
+    description: 'the snapshot that it was made of; null: of none, or of one that is deleted',
+  }),
+  locked: Type.Boolean({ description: 'whether a client has its lock; never, where the cluster keeps no locks' }),
+  locked_through: Type.Union([Type.String(), Type.Null()], {
+    description: 'the sheep through which it is locked; null: it is not, or several clients share the lock',
+  }),
+})
+export type VdiInfo = Static<typeof VdiInfo>
+
+/** What POST …/vdis/{vdi}/rollback has done. */
+export const Rollback = Type.Object({
+  vdi: Vdi,
+  kept: Type.Union([Vdi, Type.Null()], {
+    description: 'the snapshot that keeps what the VDI had until now; null: there was no working VDI',
+  }),
+})
+export type Rollback = Static<typeof Rollback>
+
 /** Body of POST …/vdis. */
 export const VdiCreate = Type.Object(
   {

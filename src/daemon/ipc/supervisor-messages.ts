@@ -40,6 +40,7 @@ const ARGUMENTS: { readonly [M in MethodName]: ArgumentShapes<Arguments<M>> } = 
   cluster: [],
   nodes: [],
   vdis: [],
+  vdi: [words],
   createVdi: [
     object<VdiCreate>({
       ...{ name: words, size: count, copies: optional(words), object_size_shift: optional(count) },
@@ -49,6 +50,7 @@ const ARGUMENTS: { readonly [M in MethodName]: ArgumentShapes<Arguments<M>> } = 
   deleteVdi: [words],
   snapshotVdi: [words, object<SnapshotCreate>({ tag: words })],
   cloneVdi: [words, object<CloneCreate>({ name: words })],
+  rollbackVdi: [words],
   resizeVdi: [words, object<Resize>({ size: count })],
   handOver: [],
   unmount: [],

@@ -1,6 +1,6 @@
 import type { VolumeMetrics } from '../../api/mount-metrics.ts'
 import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
-import type { Vdi } from '../../api/schema/vdi.ts'
+import type { Rollback, Vdi, VdiInfo } from '../../api/schema/vdi.ts'
 import type { Volume } from '../../api/schema/volume.ts'
 import { SheepfsError, type ErrorCode } from '../../errors.ts'
 import type { OpenHandle } from '../../fuse/kernel/open-files.ts'
@@ -143,10 +143,15 @@ function orNull<T>(of: Shape<T>): Shape<T | null> {
   return (value) => (value === null ? null : of(value))
 }
 
-const vdi = object<Vdi>({
+const vdiFields = {
   ...{ volume: orNull(volumeName), name: text(LONGEST_TEXT), tag: text(LONGEST_TEXT), snapshot_id: count },
   ...{ snapshot: flag, clone: flag, vid, size: duration, used: duration, shared: duration, object_size: count, copies },
   ...{ hyper: flag, created_at: dateText },
+}
+const vdi = object<Vdi>(vdiFields)
+const vdiInfo = object<VdiInfo>({
+  ...vdiFields,
+  ...{ parent: orNull(volumeName), locked: flag, locked_through: orNull(hostAndPort) },
 })
 
 const cluster = object<ClusterInfo>({
@@ -205,10 +210,12 @@ export const ANSWERS: { readonly [M in MethodName]: Shape<Answer<M>> } = {
   cluster,
   nodes: list(node, MANY),
   vdis: list(vdi, MANY),
+  vdi: vdiInfo,
   createVdi: vdi,
   deleteVdi: nothing,
   snapshotVdi: vdi,
   cloneVdi: vdi,
+  rollbackVdi: object<Rollback>({ vdi, kept: orNull(vdi) }),
   resizeVdi: vdi,
   handOver: nothing,
   unmount: nothing,

@@ -7,7 +7,7 @@ import type { Cache, CachePatch, Mount, MountPatch, Sheep, SheepPut } from '../.
 import type { Device, DevicePut } from '../../api/schema/device.ts'
 import type { Reload } from '../../api/schema/reload.ts'
 import type { Lack, Status } from '../../api/schema/status.ts'
-import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
+import type { CloneCreate, Resize, Rollback, SnapshotCreate, Vdi, VdiCreate, VdiInfo } from '../../api/schema/vdi.ts'
 import type { Volume, VolumePut } from '../../api/schema/volume.ts'
 import { SharedQuestions } from '../../api/shared-questions.ts'
 import type { Caller, DetachOptions, Force, Supervisor } from '../../api/supervisor.ts'
@@ -247,6 +247,10 @@ export class InstanceControl implements Supervisor {
     return this.#questions.ask(`vdis ${name}`, caller, (all) => this.instance.find(name).ask(all, 'vdis'))
   }
 
+  async vdi(name: string, vdi: string, caller: Caller): Promise<VdiInfo> {
+    return this.instance.find(name).ask(caller, 'vdi', vdi)
+  }
+
   async createVdi(name: string, body: VdiCreate, caller: Caller): Promise<Vdi> {
     const vdi = await this.instance.find(name).ask(caller, 'createVdi', body)
     this.instance.emit({ type: 'vdi-created', mount: name, vdi: vdi.name })
@@ -268,6 +272,12 @@ export class InstanceControl implements Supervisor {
     const clone = await this.instance.find(name).ask(caller, 'cloneVdi', vdi, body)
     this.instance.emit({ type: 'vdi-created', mount: name, vdi: clone.name })
     return clone
+  }
+
+  async rollbackVdi(name: string, snapshot: string, caller: Caller): Promise<Rollback> {
+    const rollback = await this.instance.find(name).ask(caller, 'rollbackVdi', snapshot)
+    this.instance.emit({ type: 'vdi-rolled-back', mount: name, vdi: snapshot })
+    return rollback
   }
 
   async resizeVdi(name: string, vdi: string, body: Resize, caller: Caller): Promise<Vdi> {

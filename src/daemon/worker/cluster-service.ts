@@ -1,17 +1,20 @@
 import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
-import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
-import { SheepfsError } from '../../errors.ts'
+import type { CloneCreate, Resize, Rollback, SnapshotCreate, Vdi, VdiCreate, VdiInfo } from '../../api/schema/vdi.ts'
+import { isSheepfsError, SheepfsError } from '../../errors.ts'
 import { readClusterStatus, readNodes, readStoreSpace } from '../../sheep/cluster-info.ts'
 import { askAll } from '../../sheep/map-in-order.ts'
 import type { Requests } from '../../sheep/requests.ts'
 import { listVdis, summarizeVdi } from '../../sheep/vdi-list.ts'
+import { readInodeHeader } from '../../sheep/vdi-lookup.ts'
 import { parseVolumeName, vdiSpecs } from '../../tree/volume-name.ts'
 import { createVdi, type Redundancy } from '../../volume/manage/create-vdi.ts'
 import { deleteVdi, type OnProgress } from '../../volume/manage/delete-vdi.ts'
+import { requireVdi } from '../../volume/manage/find-vdi.ts'
 import { resizeVdi } from '../../volume/manage/resize-vdi.ts'
+import { rollbackVdi } from '../../volume/manage/rollback-vdi.ts'
 import { cloneVdi, snapshotVdi } from '../../volume/manage/snapshot-vdi.ts'
 import type { InodeHeader } from '../../wire/inode.ts'
-import { clusterJson, compareVdis, nodeJson, vdiJson } from '../vdi-json.ts'
+import { clusterJson, compareVdis, nodeJson, vdiJson, volumeTextOf } from '../vdi-json.ts'
 
 /**
  * The cluster of a mount in the words of the control API, for one who asks. VDIs are named as volumes
@@ -37,6 +40,18 @@ export class ClusterService {
     return (await listVdis(this.#cluster)).map(vdiJson).sort(compareVdis)
   }
 
+  async vdi(vdi: string): Promise<VdiInfo> {
+    const header = await requireVdi(this.#cluster, vdiSpecs(parseVolumeName(vdi)))
+    const lock = this.#cluster.hasLocking ? (await this.#cluster.lockStates()).get(header.vdiId) : undefined
+    const parent = await this.#parentOf(header)
+    return {
+      ...(await this.#toJson(header)),
+      parent: parent === undefined ? null : volumeTextOf(parent),
+      locked: lock !== undefined,
+      locked_through: lock?.owner ?? null,
+    }
+  }
+
   async createVdi({ name, size, copies, object_size_shift, hyper }: VdiCreate): Promise<Vdi> {
     const redundancy = copies === undefined ? undefined : parseRedundancy(copies)
     const options = { name, size, redundancy, blockSizeShift: object_size_shift, isHyper: hyper }
@@ -59,8 +74,23 @@ export class ClusterService {
     return this.#toJson(await cloneVdi(this.#cluster, vdiSpecs(parseVolumeName(vdi)), name))
   }
 
+  async rollbackVdi(snapshot: string): Promise<Rollback> {
+    const { working, kept } = await rollbackVdi(this.#cluster, vdiSpecs(parseVolumeName(snapshot)))
+    return { vdi: await this.#toJson(working), kept: kept ? await this.#toJson(kept) : null }
+  }
+
   async resizeVdi(vdi: string, { size }: Resize): Promise<Vdi> {
     return this.#toJson(await resizeVdi(this.#cluster, vdiSpecs(parseVolumeName(vdi)), size))
+  }
+
+  /** Undefined: made of none, or of one that is deleted. */
+  async #parentOf({ parentVdiId }: InodeHeader): Promise<InodeHeader | undefined> {
+    if (parentVdiId === 0) return undefined
+    const parent = await readInodeHeader(this.#cluster, parentVdiId).catch((error: unknown) => {
+      if (isSheepfsError(error, 'stale')) return undefined
+      throw error
+    })
+    return parent && parent.name.length > 0 ? parent : undefined
   }
 
   async #toJson(header: InodeHeader): Promise<Vdi> {

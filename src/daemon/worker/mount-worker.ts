@@ -1,6 +1,6 @@
 import type { VolumeMetrics } from '../../api/mount-metrics.ts'
 import type { ClusterInfo, Node } from '../../api/schema/cluster.ts'
-import type { CloneCreate, Resize, SnapshotCreate, Vdi, VdiCreate } from '../../api/schema/vdi.ts'
+import type { CloneCreate, Resize, Rollback, SnapshotCreate, Vdi, VdiCreate, VdiInfo } from '../../api/schema/vdi.ts'
 import type { DetachOptions } from '../../api/supervisor.ts'
 import type { Volume, VolumePut } from '../../api/schema/volume.ts'
 import { SheepfsError } from '../../errors.ts'
@@ -8,7 +8,7 @@ import type { Mounted } from '../../fuse/engine.ts'
 import type { Address } from '../../sheep/address.ts'
 import type { Waiter } from '../../sheep/waiter.ts'
 import type { VolumeFile } from '../../tree/volume-file.ts'
-import { parseVolumeName } from '../../tree/volume-name.ts'
+import { parseVolumeName, volumeName } from '../../tree/volume-name.ts'
 import type { OnProgress } from '../../volume/manage/delete-vdi.ts'
 import { ClusterService } from './cluster-service.ts'
 import { MountCore, type WorkerSurroundings } from './mount-core.ts'
@@ -132,6 +132,10 @@ export class MountWorker implements WorkerMethods {
     return this.#ask(waiter, (service) => service.vdis())
   }
 
+  vdi(vdi: string, waiter: Waiter): Promise<VdiInfo> {
+    return this.#ask(waiter, (service) => service.vdi(vdi))
+  }
+
   createVdi(body: VdiCreate, waiter: Waiter): Promise<Vdi> {
     return this.#change(body.name, waiter, (service) => service.createVdi(body))
   }
@@ -152,6 +156,13 @@ export class MountWorker implements WorkerMethods {
 
   cloneVdi(vdi: string, body: CloneCreate, waiter: Waiter): Promise<Vdi> {
     return this.#change(body.name, waiter, (service) => service.cloneVdi(vdi, body))
+  }
+
+  rollbackVdi(snapshot: string, waiter: Waiter): Promise<Rollback> {
+    const working = volumeName(parseVolumeName(snapshot).vdi)
+    return this.#change(snapshot, waiter, (service) =>
+      this.#core.tree.attachments.whileDetached(working, waiter, () => service.rollbackVdi(snapshot)),
+    )
   }
 
   /** An attached volume has the new size when this resolves, and the supervisor has been told. */

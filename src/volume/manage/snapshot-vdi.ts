@@ -107,7 +107,7 @@ async function requireNoReturn(cluster: Requests, what: string, base: InodeHeade
     'stale',
     `${what}: another client took one at the same moment, and ${working} went back to what it was at the first: ` +
       `what was written between the two is in the snapshot ${holder}. Clone that, or detach ${working} everywhere and ` +
-      `go back to it with "dog vdi rollback -s ${lost.snapId} ${Buffer.from(base.name).toString()}"`,
+      `go back to it with "sheepfsctl vdi rollback ${Buffer.from(base.name).toString()}@${lost.snapId}"`,
   )
 }
 
@@ -140,24 +140,23 @@ export async function cloneVdi(cluster: Requests, specs: readonly VdiSpec[], nam
     () => basedOn(base, { name, isSnapshot: false }),
     () => findVdi(cluster, { name }),
   )
-  await requireWhole(cluster, what, clone, before)
-  return clone
-}
-
-/** Throws stale when the base was being deleted meanwhile: the clone has zeros where that had come to. */
-async function requireWhole(cluster: Requests, what: string, clone: InodeHeader, before: Uint32Array): Promise<void> {
-  const after = await readIndex(cluster, clone)
-  if (before.every((entry, index) => entry === 0 || after[index] !== 0)) return
+  if (await isWhole(cluster, clone, before)) return clone
   throw new SheepfsError(
     'stale',
     `${what}: what it is of was being deleted meanwhile, and parts are missing: delete it`,
   )
 }
 
+/** False when the base, which had the index `before`, was being deleted meanwhile: zeros are where that had come to. */
+export async function isWhole(cluster: Requests, made: InodeHeader, before: Uint32Array): Promise<boolean> {
+  const after = await readIndex(cluster, made)
+  return before.every((entry, index) => entry === 0 || after[index] !== 0)
+}
+
 /**
  * NEW_VDI takes everything from the request; other values than the base's would corrupt (docs/sheepdog-protocol.md#7).
  */
-function basedOn(base: InodeHeader, options: { name: Uint8Array; isSnapshot: boolean }): Message {
+export function basedOn(base: InodeHeader, options: { name: Uint8Array; isSnapshot: boolean }): Message {
   return newVdi({
     ...options,
     baseVid: base.vdiId,
@@ -173,7 +172,7 @@ function basedOn(base: InodeHeader, options: { name: Uint8Array; isSnapshot: boo
  * Their trees have no reference counts: a snapshot would share objects that the next delete removes
  * (docs/sheepdog-protocol.md#4.7).
  */
-function refuseHyper(what: string, { storePolicy }: InodeHeader): void {
+export function refuseHyper(what: string, { storePolicy }: InodeHeader): void {
   if (storePolicy === StorePolicy.ARRAY) return
   throw new SheepfsError('not-supported', `${what}: hyper volumes have no snapshots and no clones`)
 }

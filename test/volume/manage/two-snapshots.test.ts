@@ -107,7 +107,7 @@ test(
     before(lamb, Opcode.NEW_VDI, () => other.makeSnapshot('theirs'))
     await assert.rejects(snapshotVdi(cluster, name, 'ours'), (error: unknown) => {
       assert.ok(isSheepfsError(error, 'stale'), String(error))
-      assert.match(error.message, /in the snapshot VDI "v@2".*"dog vdi rollback -s 2 v"/)
+      assert.match(error.message, /in the snapshot VDI "v@2".*"sheepfsctl vdi rollback v@2"/)
       return true
     })
     assert.equal(await readText(cluster, spec, 0, 3), 'old')

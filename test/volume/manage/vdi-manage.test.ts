@@ -6,6 +6,7 @@ import { createVdi } from '../../../src/volume/manage/create-vdi.ts'
 import { deleteVdi } from '../../../src/volume/manage/delete-vdi.ts'
 import { findVdi } from '../../../src/volume/manage/find-vdi.ts'
 import { resizeVdi } from '../../../src/volume/manage/resize-vdi.ts'
+import { rollbackVdi } from '../../../src/volume/manage/rollback-vdi.ts'
 import { cloneVdi, snapshotVdi } from '../../../src/volume/manage/snapshot-vdi.ts'
 import { acquireVdiLock } from '../../../src/volume/vdi-lock.ts'
 import { Opcode } from '../../../src/wire/sd-proto.ts'
@@ -175,4 +176,40 @@ test('an answer that is lost is looked for, and nothing is done twice', limit, a
   assert.equal(await readText(cluster, spec, 0, 4), 'data')
   assert.equal(await readText(cluster, { name: Buffer.from('copy') }, 0, 4), 'data')
   assert.equal(await findVdi(cluster, { name, snapId: 1 }), undefined)
+})
+
+test('a rollback has the content of the snapshot, and keeps what there was', limit, async (t) => {
+  const { cluster, lamb } = await lambCluster(t, { format: { flags: 0x08 } })
+  await createVdi(cluster, { name: 'v', size: GiB })
+  await writeText(cluster, 'v', 0, 'old')
+  const base = await snapshotVdi(cluster, name, 'a')
+  await writeText(cluster, 'v', 0, 'new')
+  await resizeVdi(cluster, [spec], 2 * GiB)
+  const byTag = [{ name, tag: Buffer.from('a') }]
+  for (const action of ['drop-after', 'drop-before'] as const) {
+    lamb.faults.addRule({ action, opcode: Opcode.NEW_VDI, count: 1 })
+    const { working, kept } = await rollbackVdi(cluster, byTag)
+    assert.deepEqual([working.parentVdiId, working.vdiSize, kept?.isSnapshot], [base.vdiId, GiB, true])
+    assert.equal(await readText(cluster, spec, 0, 3), 'old')
+    assert.equal(await readText(cluster, { name, snapId: 2 }, 0, 3), 'new')
+    await writeText(cluster, 'v', 0, 'two')
+  }
+  await deleteVdi(cluster, [{ name, snapId: 2 }], quiet)
+  assert.equal(await readText(cluster, byTag[0] ?? spec, 0, 3), 'old')
+  await assert.rejects(rollbackVdi(cluster, [spec]), refused('invalid', /VDI "v": that is no snapshot/))
+  await assert.rejects(rollbackVdi(cluster, [{ name, snapId: 9 }]), refused('not-found', /VDI "v@9"/))
+  await acquireVdiLock(cluster, spec)
+  await assert.rejects(rollbackVdi(cluster, byTag), refused('locked', /VDI "v" is locked/))
+  assert.equal(await readText(cluster, spec, 0, 3), 'two')
+})
+
+test('a VDI that a rollback by deletion has left without a working VDI is made of its snapshot', limit, async (t) => {
+  const { cluster } = await lambCluster(t)
+  await createVdi(cluster, { name: 'v', size: GiB })
+  await writeText(cluster, 'v', 0, 'old')
+  await snapshotVdi(cluster, name, 'a')
+  await deleteVdi(cluster, [spec], quiet)
+  const { working, kept } = await rollbackVdi(cluster, [{ name, snapId: 1 }])
+  assert.deepEqual([working.isSnapshot, kept], [false, undefined])
+  assert.equal(await readText(cluster, spec, 0, 3), 'old')
 })
