@@ -1,5 +1,6 @@
-// Installs sheepfs into a directory, as packages do: node packaging/install.mjs DESTDIR [--unit-dir=DIR] [--zsh-dir=DIR]
+// Installs sheepfs into a directory, as packages do: node packaging/install.mjs DESTDIR [OPTION]...
 // Takes what is built (dist/) and installed (node_modules/) and leaves out what only developers need.
+import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
   copyFileSync,
@@ -17,6 +18,7 @@ import {
 import { basename, dirname, extname, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildSync } from 'esbuild'
+import { fetchRuntime } from './runtime.mjs'
 
 const root = join(import.meta.dirname, '..')
 const { values, positionals } = parseArgs({
@@ -24,15 +26,20 @@ const { values, positionals } = parseArgs({
   options: {
     'unit-dir': { type: 'string', default: '/usr/lib/systemd/system' },
     'zsh-dir': { type: 'string', default: '/usr/share/zsh/site-functions' },
+    package: { type: 'string', default: 'sheepfs' },
   },
 })
 const [destination] = positionals
 if (destination === undefined) {
-  console.error('usage: node packaging/install.mjs DESTDIR [--unit-dir=DIR] [--zsh-dir=DIR]')
+  console.error(
+    'usage: node packaging/install.mjs DESTDIR [--unit-dir=DIR] [--zsh-dir=DIR] [--package=sheepfs-bundled]',
+  )
   process.exit(2)
 }
 
 const HOME = '/usr/lib/sheepfs'
+const runtime = values.package === 'sheepfs-bundled' ? fetchRuntime() : undefined
+const NODE = runtime === undefined ? '/usr/bin/node' : `${HOME}/bin/node`
 const PROGRAMS = {
   '/usr/bin/sheepfs': 'cli/sheepfs',
   '/usr/bin/sheepfsd': 'cli/sheepfsd',
@@ -72,7 +79,7 @@ function installPage(page) {
   writeFileSync(place(`/usr/share/doc/sheepfs/${basename(page)}`), text)
 }
 
-/** Programs are executable and run the system's Node.js, not the first in somebody's PATH; the rest are only modules. */
+/** Programs are executable and run the Node.js of the system or of the package, not the first in somebody's PATH. */
 function installPrograms() {
   const modules = join(destination, HOME)
   for (const file of readdirSync(modules, { recursive: true }).filter((name) => name.endsWith('.js'))) {
@@ -84,7 +91,7 @@ function installPrograms() {
     const script = `${HOME}/dist/src/${program}.js`
     const file = join(destination, script)
     if (!existsSync(file)) throw new Error(`${program} is not built: npm run build`)
-    writeFileSync(file, `#!/usr/bin/node\n${readFileSync(file, 'utf8')}`)
+    writeFileSync(file, `#!${NODE}\n${readFileSync(file, 'utf8')}`)
     chmodSync(file, 0o755)
     symlinkSync(relative(dirname(path), script), place(path))
   }
@@ -96,7 +103,8 @@ function installCode() {
     filter: (path) => extname(path) === '' || path.endsWith('.js'),
   })
   const { name, version, type, license } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  writeFileSync(place(`${HOME}/package.json`), `${JSON.stringify({ name, version, type, license }, undefined, 2)}\n`)
+  const manifest = { name, version, type, license, package: values.package }
+  writeFileSync(place(`${HOME}/package.json`), `${JSON.stringify(manifest, undefined, 2)}\n`)
 }
 
 function installModules() {
@@ -106,13 +114,30 @@ function installModules() {
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
   const licenses = []
   for (const [path, { dev, version, license }] of Object.entries(packages)) {
-    if (path === '' || dev === true || !existsSync(join(root, path)) || isForOtherMachines(path)) continue
+    if (path === '' || dev === true || !existsSync(join(root, path)) || isForOthers(path)) continue
     const top = join(root, path)
     cpSync(top, place(`${HOME}/${path}`), { recursive: true, filter: (file) => isRuntime(relative(top, file), file) })
     licenses.push(`${path.slice(path.lastIndexOf('node_modules/') + 13)} ${version}: ${license}\n\n${licenseText(top)}`)
   }
+  if (runtime !== undefined) licenses.push(installRuntime(runtime))
   writeFileSync(place('/usr/share/doc/sheepfs/third-party-licenses.txt'), licenses.join(`\n${'-'.repeat(72)}\n\n`))
   removeEmptyFolders(join(destination, HOME, 'node_modules'))
+}
+
+function loadsInRuntime(path) {
+  const script = `require(${JSON.stringify(join(root, path))})`
+  const loads = spawnSync(join(runtime, 'bin/node'), ['--eval', script], { stdio: 'ignore' }).status === 0
+  if (!loads)
+    console.warn(`${path} is left out: it is not compiled for ${basename(runtime)}. systemd-notify(1) tells systemd`)
+  return loads
+}
+
+/** Byte for byte as it is published. Returns its licences: those of what it contains stand in its own. */
+function installRuntime(folder) {
+  const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  copyFileSync(join(folder, 'bin/node'), place(NODE))
+  chmodSync(join(destination, NODE), 0o755)
+  return `Node.js ${version} (${name}): MIT, and those of what it contains\n\n${licenseText(folder)}`
 }
 
 /** Puts typebox into as many files as it has entries: to find and load its 700 takes longer than all that a command does. */
@@ -156,8 +181,9 @@ function isRuntime(path, file) {
   return RUNTIME_FILES.has(extname(file)) && !DEVELOPERS_FILES.test(basename(path))
 }
 
-/** The library of fuse-native comes in a package for each kind of machine. */
-function isForOtherMachines(path) {
+/** The library of fuse-native comes in a package for each kind of machine; sd-notify is compiled for one Node.js. */
+function isForOthers(path) {
+  if (path === 'node_modules/sd-notify') return runtime !== undefined && !loadsInRuntime(path)
   const mine = process.arch === 'arm' ? 'linux-arm' : 'linux'
   return /fuse-shared-library-/.test(path) && !path.endsWith(`fuse-shared-library-${mine}`)
 }

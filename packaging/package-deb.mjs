@@ -1,16 +1,26 @@
-// Builds build/sheepfs_VERSION_ARCH.deb of what is built and installed here: npm run package:deb
+// Builds build/sheepfs_VERSION_ARCH.deb of what is built and installed here: npm run package:deb [DIR]
+// Or build/sheepfs-bundled_VERSION_ARCH.deb, which brings its own Node.js: npm run package:deb -- --bundled [DIR]
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
 
 const root = join(import.meta.dirname, '..')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-const source = join(root, 'build', `sheepfs-${version}`)
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { bundled: { type: 'boolean', default: false } },
+})
+const name = values.bundled ? 'sheepfs-bundled' : 'sheepfs'
+const source = join(resolve(positionals[0] ?? join(root, 'build')), `${name}-${version}`)
 
 rmSync(source, { recursive: true, force: true })
 mkdirSync(source, { recursive: true })
-for (const name of ['dist', 'node_modules']) symlinkSync(join(root, name), join(source, name))
-for (const name of [
+for (const folder of ['dist', 'node_modules']) symlinkSync(join(root, folder), join(source, folder))
+mkdirSync(join(root, 'build/runtime'), { recursive: true })
+mkdirSync(join(source, 'build'))
+symlinkSync(join(root, 'build/runtime'), join(source, 'build/runtime'))
+for (const part of [
   'packaging',
   'systemd',
   'etc',
@@ -20,10 +30,13 @@ for (const name of [
   'package-lock.json',
   'CHANGELOG.md',
 ]) {
-  cpSync(join(root, name), join(source, name), { recursive: true })
+  cpSync(join(root, part), join(source, part), { recursive: true })
 }
 cpSync(join(root, 'packaging/debian'), join(source, 'debian'), { recursive: true })
-const maintainer = /^Maintainer: (.*)$/m.exec(readFileSync(join(source, 'debian/control'), 'utf8'))?.[1]
+const [about, ...packages] = readFileSync(join(source, 'debian/control'), 'utf8').split('\n\n')
+const wanted = packages.find((stanza) => stanza.startsWith(`Package: ${name}\n`))
+writeFileSync(join(source, 'debian/control'), `${about}\n\n${wanted}\n`)
+const maintainer = /^Maintainer: (.*)$/m.exec(about)?.[1]
 const date = new Date().toUTCString().replace('GMT', '+0000')
 const entry = `sheepfs (${version}) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- ${maintainer}  ${date}\n`
 writeFileSync(join(source, 'debian/changelog'), entry)

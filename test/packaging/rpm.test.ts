@@ -41,7 +41,8 @@ describe('the RPM package', { ...limit, skip: missing('rpmbuild', 'sdNotify') },
   async function runScriptlet(tag: string, argument: string): Promise<Outcome & { calls: string }> {
     const [script, calls, bin] = [join(directory, tag), join(directory, 'calls'), join(directory, 'bin')]
     const installed = /\S*\/lib\/sheepfs\/restart-instances/g
-    await writeFile(script, (await query(`%{${tag}}`)).replaceAll(installed, join(PACKAGING, 'restart-instances')))
+    const text = (await query(`%{${tag}}`)).replaceAll(installed, join(PACKAGING, 'restart-instances'))
+    await writeFile(script, text.replaceAll('/usr/lib/sheepfs/package.json', join(directory, 'package.json')))
     await writeFile(calls, '')
     await mkdir(bin, { recursive: true })
     for (const [name, body] of Object.entries(STUBS)) {
@@ -102,12 +103,20 @@ describe('the RPM package', { ...limit, skip: missing('rpmbuild', 'sdNotify') },
       },
     )
 
-    test('refuse a removal while an instance runs, but no upgrade', limit, async () => {
-      const refused = await runScriptlet('PREUN', '0')
-      assert.equal(refused.status, 1)
-      assert.match(refused.stderr, /still running, with its mounts: sheepfs@cluster1\.service/)
-      const upgraded = await runScriptlet('PREUN', '1')
-      assert.deepEqual([upgraded.status, upgraded.calls], [0, ''])
-    })
+    test(
+      'refuse a removal while an instance runs, but no upgrade, nor the other package in its place',
+      limit,
+      async () => {
+        await writeFile(join(directory, 'package.json'), '  "package": "sheepfs"')
+        const refused = await runScriptlet('PREUN', '0')
+        assert.equal(refused.status, 1)
+        assert.match(refused.stderr, /still running, with its mounts: sheepfs@cluster1\.service/)
+        const upgraded = await runScriptlet('PREUN', '1')
+        assert.deepEqual([upgraded.status, upgraded.calls], [0, ''])
+        await writeFile(join(directory, 'package.json'), '  "package": "sheepfs-bundled"')
+        const replaced = await runScriptlet('PREUN', '0')
+        assert.deepEqual([replaced.status, replaced.calls], [0, ''])
+      },
+    )
   })
 })

@@ -7,12 +7,20 @@ import type { Machine } from './machine.ts'
 const ROOT = join(import.meta.dirname, '../../../..')
 const BUILD_LIMIT_MS = 200_000
 
-/** Builds the Debian package of what is here and resolves with its path. */
-export async function buildPackage(): Promise<string> {
-  await succeed(process.execPath, [join(ROOT, 'packaging/package-deb.mjs')], { limitMs: BUILD_LIMIT_MS })
-  const name = (await readdir(join(ROOT, 'build'))).find((file) => file.endsWith('.deb'))
-  if (name === undefined) throw new Error('package-deb.mjs has built no package')
-  return join(ROOT, 'build', name)
+/** Not small, but soon there. */
+const COMPRESSION = { DPKG_DEB_COMPRESSOR_TYPE: 'gzip', DPKG_DEB_COMPRESSOR_LEVEL: '1' }
+
+/** Builds a Debian package of what is here, below `folder`, and resolves with its path. */
+export async function buildPackage(name: 'sheepfs' | 'sheepfs-bundled', folder = join(ROOT, 'build')): Promise<string> {
+  const args = [join(ROOT, 'packaging/package-deb.mjs'), folder]
+  const isBundled = name === 'sheepfs-bundled'
+  await succeed(process.execPath, isBundled ? [...args, '--bundled'] : args, {
+    limitMs: BUILD_LIMIT_MS,
+    env: isBundled ? { ...process.env, ...COMPRESSION } : process.env,
+  })
+  const file = (await readdir(folder)).find((file) => file.startsWith(`${name}_`) && file.endsWith('.deb'))
+  if (file === undefined) throw new Error('package-deb.mjs has built no package')
+  return join(folder, file)
 }
 
 /** The same package under the next version, written to `path` of the machine. */

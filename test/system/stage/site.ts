@@ -20,7 +20,7 @@ export class Site {
 
   /** A booted machine whose package manager may install the package; instance cluster1 is configured. */
   async setUp(): Promise<void> {
-    const [deb, machine] = await Promise.all([buildPackage(), Machine.create()])
+    const [deb, machine] = await Promise.all([buildPackage('sheepfs'), Machine.create()])
     this.#parts = { machine, cluster: new Cluster(machine), deb }
     await machine.copy(deb, `/var/tmp/${basename(deb)}`)
     await machine.write('/etc/sheepfs/cluster1.toml', CONFIG)
