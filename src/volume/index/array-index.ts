@@ -55,7 +55,7 @@ export class ArrayIndex implements VolumeIndex {
     memory = INDEX_MEMORY,
   ): Promise<ArrayIndex> {
     const read = (first: number, count: number): Promise<Uint32Array> => readEntries(cluster, inode.vid, first, count)
-    return new ArrayIndex(cluster, inode, new EntryTable(await read(0, objectCount), { read, memory }))
+    return new ArrayIndex(cluster, inode, await EntryTable.load(objectCount, { read, memory }))
   }
 
   get objectCount(): number {

@@ -3,6 +3,8 @@ import type { IndexMemory, IndexPart } from './index-memory.ts'
 const PAGE_SHIFT = 10
 /** Entries that are read and kept together: 4 KiB of the inode. */
 const PAGE = 2 ** PAGE_SHIFT
+/** Entries that are read together at first: 256 KiB. */
+const PIECE = 64 * PAGE
 
 interface Page extends IndexPart {
   readonly entries: Uint32Array
@@ -33,11 +35,22 @@ export class EntryTable {
   #count = 0
   #allocated = 0
 
-  constructor(entries: Uint32Array, { read, memory }: { readonly read: ReadEntries; readonly memory: IndexMemory }) {
+  private constructor(read: ReadEntries, memory: IndexMemory) {
     this.#read = read
     this.#memory = memory
-    this.grow(entries.length)
-    for (let page = 0; page < this.#pages.length; page++) this.#keep(page, entries.subarray(page * PAGE))
+  }
+
+  /** Reads `count` entries. Errors: those of the read. */
+  static async load(count: number, from: { read: ReadEntries; memory: IndexMemory }): Promise<EntryTable> {
+    const table = new EntryTable(from.read, from.memory)
+    table.grow(count)
+    for (let first = 0; first < count; first += PIECE) {
+      const entries = await from.read(first, Math.min(PIECE, count - first))
+      for (let at = 0; at < entries.length; at += PAGE) {
+        table.#keep((first + at) / PAGE, entries.subarray(at, at + PAGE))
+      }
+    }
+    return table
   }
 
   get count(): number {

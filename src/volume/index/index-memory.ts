@@ -51,5 +51,5 @@ export class IndexMemory {
   }
 }
 
-/** Of this process: 16 Mi objects, 64 TiB, whose entries are all mixed. */
-export const INDEX_MEMORY = new IndexMemory(64 * 1024 * 1024)
+/** Of this process: 8 Mi objects, 32 TiB, whose entries are all mixed. */
+export const INDEX_MEMORY = new IndexMemory(32 * 1024 * 1024)

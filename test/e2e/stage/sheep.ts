@@ -61,6 +61,18 @@ export class Sheep {
     await this.#succeed(writeVdiSize(await this.vidOf(name), size))
   }
 
+  /** Half of the objects of a working VDI are its own, every second one; there are no data in them. */
+  async mixIndex(name: string): Promise<void> {
+    const vid = await this.vidOf(name)
+    const head = await this.#succeed(readObject(inodeOid(vid), 0, INODE_HEAD_SIZE))
+    const { vdiSize, blockSizeShift } = parseInodeHeader(head.payload)
+    const count = objectCount(vdiSize, blockSizeShift)
+    for (let first = 0; first < count; first += CLEARED_AT_ONCE) {
+      const entries = Array.from({ length: Math.min(CLEARED_AT_ONCE, count - first) }, (_, i) => (i % 2) * vid)
+      await this.#succeed(writeIndex(vid, first, entries))
+    }
+  }
+
   /**
    * An array index is cleared first: with entries in it the inode would stay, and its objects with it. In the tree of a hyper
    * volume the same would destroy what other VDIs have.
