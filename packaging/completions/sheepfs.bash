@@ -78,7 +78,7 @@ _sheepfsctl() {
   for ((index = 1; index < ${#words[@]} - 1; index++)); do
     case ${words[index]} in
       -i | --instance | -m | --mount) general+=("${words[index]}" "${words[++index]}") ;;
-      --name | --sheep | --volume | --engine | --copies | --object-size | --sector-size | --io-timeout | --p* | --object*) ((index++)) ;;
+      --name | --sheep | --volume | --engine | --copies | --object-size | --sector-size | --io-timeout | --interval | --p* | --object*) ((index++)) ;;
       -*) ;;
       *) command+=("${words[index]}") ;;
     esac
@@ -91,7 +91,7 @@ _sheepfsctl() {
     --volume) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
     --io-timeout) _sheepfs_offer < <(printf '%s\n' forever) ;;
     --sector-size) _sheepfs_offer < <(printf '%s\n' 512 1024 2048 4096) ;;
-    --name | --sheep | --copies | --object-size) ;;
+    --name | --sheep | --copies | --object-size | --interval) ;;
     *) _sheepfsctl_word ;;
   esac
 }
@@ -102,7 +102,7 @@ _sheepfsctl_word() {
     return
   fi
   case "${command[*]}" in
-    '') _sheepfs_offer < <(printf '%s\n' status mounts health metrics events doctor reload mount unmount restart \
+    '') _sheepfs_offer < <(printf '%s\n' status mounts health metrics top events doctor reload mount unmount restart \
       volumes attach detach cache sheep io-timeout map unmap mapped cluster nodes vdi snapshot clone resize) ;;
     vdi) _sheepfs_offer < <(printf '%s\n' list create delete info rollback) ;;
     unmount* | restart*) _sheepfs_offer < <(_sheepfs_ask name mounts) ;;
@@ -125,6 +125,7 @@ _sheepfsctl_options() { # COMMAND
   case $1 in
     mount | 'mount '*) printf '%s\n' --name --sheep --volume --engine --page-cache --object-cache --allow-other --io-timeout ;;
     reload*) printf '%s\n' --dry-run ;;
+    top*) printf '%s\n' --once --interval ;;
     unmount* | detach*) printf '%s\n' --force ;;
     attach*) printf '%s\n' --read-only --break-lock ;;
     map | 'map '*) printf '%s\n' --read-only --sector-size --break-lock ;;

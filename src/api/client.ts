@@ -8,6 +8,7 @@ import { errorCodeOf } from './problem.ts'
 import { readEvents } from './event-reader.ts'
 import { ClusterInfo, Node } from './schema/cluster.ts'
 import type { MountInput } from './schema/config.ts'
+import { Counters } from './schema/counters.ts'
 import { Device, type DevicePut } from './schema/device.ts'
 import type { Event } from './schema/event.ts'
 import { Cache, Mount, Sheep, type CachePatch, type MountPatch, type SheepPut } from './schema/mount.ts'
@@ -93,6 +94,16 @@ export class ControlClient {
     const response = await this.#open('GET', '/metrics', undefined)
     if (response.statusCode !== 200) throw problemOf(await answerOf(response))
     return textOf(response)
+  }
+
+  async counters(): Promise<Counters> {
+    try {
+      return await this.#look(Counters, '/v1/counters')
+    } catch (error) {
+      if (!isSheepfsError(error, 'not-found')) throw error
+      const text = 'the daemon is of an older version, and does not count that: restart it'
+      throw new SheepfsError('not-supported', text, { cause: error })
+    }
   }
 
   /** Events as they happen, until the daemon ends or `signal` aborts. */

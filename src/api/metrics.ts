@@ -16,6 +16,7 @@ const MOUNT_GAUGES: readonly Row<MountMetrics>[] = [
   { name: 'volumes', help: 'Attached volumes', value: (m) => m.volumes },
   { name: 'open_files', help: 'Open files', value: (m) => m.openFiles },
   { name: 'page_cache', help: '1 while files are opened with the page cache', value: (m) => Number(m.pageCache) },
+  { name: 'write_back', help: '1 when cached writes are held back', value: (m) => Number(m.writeBack) },
   { name: 'object_cache', help: "1 while the cluster's object cache is used", value: (m) => Number(m.objectCache) },
   { name: 'cluster_requests_in_flight', help: 'Requests to sheep without an answer', value: (m) => m.sheepInFlight },
   {

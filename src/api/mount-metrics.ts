@@ -38,6 +38,8 @@ export interface MountMetrics {
   readonly openFiles: number
   readonly pageCache: boolean
   readonly objectCache: boolean
+  /** Of the page cache, where it is on. */
+  readonly writeBack: boolean
   /** Requests to the cluster that are not answered yet. */
   readonly sheepInFlight: number
   /** Connections that were made again after a loss. */

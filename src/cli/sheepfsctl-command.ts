@@ -2,6 +2,7 @@ import type { ControlClient } from '../api/client.ts'
 import { chooseMount } from '../api/default-mount.ts'
 import { SheepfsError } from '../errors.ts'
 import { EXIT, exitCodeOf } from './exit-code.ts'
+import type { Screen } from './screen.ts'
 
 /** An option of one command. */
 export interface CommandOption {
@@ -22,6 +23,8 @@ export interface Command {
   readonly options?: Readonly<Record<string, CommandOption>>
   /** It is not about a mount, or names it as an argument: --mount is refused. */
   readonly hasNoMount?: true
+  /** It only looks, for as long as one likes: that mounts wait is not what it waits for. */
+  readonly watches?: true
   /** How many arguments there may be. */
   readonly count: readonly [least: number, most: number]
   /** Resolves with the exit code. */
@@ -37,6 +40,8 @@ export interface CallOptions {
   readonly args: readonly string[]
   readonly values: Values
   readonly write: (text: string) => void
+  /** undefined: `write` writes to no terminal. */
+  readonly screen: Screen | undefined
   /** Says what has failed, where the command goes on. */
   readonly complain: (error: unknown) => void
   /** Shows how far a long operation is; nothing when nobody looks. */
@@ -56,8 +61,9 @@ export class Call {
   readonly #complain: (error: unknown) => void
   readonly #values: Values
   readonly #write: (text: string) => void
+  readonly #screen: Screen | undefined
 
-  constructor({ instance, variables, client, args, values, write, complain, showProgress }: CallOptions) {
+  constructor({ instance, variables, client, args, values, write, screen, complain, showProgress }: CallOptions) {
     this.instance = instance
     this.variables = variables
     this.client = client
@@ -65,6 +71,7 @@ export class Call {
     this.showProgress = showProgress
     this.#values = values
     this.#write = write
+    this.#screen = screen
     this.#complain = complain
   }
 
@@ -129,6 +136,12 @@ export class Call {
       }
     }
     return codes[0] ?? EXIT.done
+  }
+
+  /** Prints `value` for programs, `text` for people: on a terminal in place of what was shown before. */
+  show(value: unknown, text: () => string): void {
+    if (this.isJson || !this.#screen) this.print(value, text)
+    else this.#screen.fill(text())
   }
 
   /** Prints `value` for programs, `text` for people. */

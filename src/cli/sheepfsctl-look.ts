@@ -6,6 +6,7 @@ import { findingText } from '../daemon/doctor/finding.ts'
 import { byteSizeText } from './byte-size.ts'
 import { EXIT } from './exit-code.ts'
 import type { Call, Command } from './sheepfsctl-command.ts'
+import { TOP_COMMAND } from './sheepfsctl-top.ts'
 import { tableText } from './table.ts'
 
 /** Commands that look at an instance and its mounts. */
@@ -72,10 +73,12 @@ export const LOOK_COMMANDS: readonly Command[] = [
       return EXIT.done
     },
   },
+  TOP_COMMAND,
   {
     name: 'events',
     arguments: '',
     summary: 'what happens, until interrupted; one line each',
+    watches: true,
     count: [0, 0],
     run: printEvents,
   },

@@ -6,6 +6,7 @@ import { EXIT, exitCodeOf } from './exit-code.ts'
 import { chooseInstance } from './instance-choice.ts'
 import { versionLine } from '../program-version.ts'
 import { parseCommandLine } from './sheepfsctl-arguments.ts'
+import type { Screen } from './screen.ts'
 import { Call, type Values } from './sheepfsctl-command.ts'
 import { showWait } from './wait-display.ts'
 
@@ -14,6 +15,8 @@ export interface RunContext {
   readonly variables: NodeJS.ProcessEnv
   readonly write: (text: string) => void
   readonly writeError: (text: string) => void
+  /** The output, when it is a terminal. */
+  readonly screen?: Screen
   /** The error output is a terminal: progress is shown there. */
   readonly showsProgress: boolean
 }
@@ -43,7 +46,7 @@ function complaint(error: unknown): string {
 
 async function run(
   args: readonly string[],
-  { variables, write, writeError, showsProgress }: RunContext,
+  { variables, write, writeError, screen, showsProgress }: RunContext,
 ): Promise<number> {
   const line = parseCommandLine(args)
   if (line.kind === 'help') write(line.text)
@@ -65,10 +68,10 @@ async function run(
     showProgress('')
     writeError(complaint(error))
   }
-  const endShow = showsProgress ? showWait(client, showProgress) : () => undefined
+  const endShow = showsProgress && command.watches !== true ? showWait(client, showProgress) : () => undefined
   try {
     return await command.run(
-      new Call({ instance, variables, client, args: line.args, values, write, complain, showProgress }),
+      new Call({ instance, variables, client, args: line.args, values, write, screen, complain, showProgress }),
     )
   } finally {
     endShow()

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { writeError } from '../journal.ts'
+import { screenOf } from './screen.ts'
 import { runSheepfsctl } from './sheepfsctl-run.ts'
 
 // the reader of a pipe may have had enough: "sheepfsctl events | head"
@@ -8,5 +9,6 @@ process.exitCode = await runSheepfsctl(process.argv.slice(2), {
   variables: process.env,
   write: (text) => process.stdout.write(text),
   writeError,
+  ...(process.stdout.isTTY && { screen: screenOf(process.stdout) }),
   showsProgress: process.stderr.isTTY,
 })

@@ -10,6 +10,7 @@ import { COMMANDS } from '../../src/cli/sheepfsctl-arguments.ts'
 import { runSheepfsctl } from '../../src/cli/sheepfsctl-run.ts'
 import { SheepfsError } from '../../src/errors.ts'
 import { silentLogger } from '../../src/log.ts'
+import { fakeMetrics, fakeVolumeMetrics } from '../api/fake-metrics.ts'
 import { FakeSupervisor, fakeMount } from '../api/fake-supervisor.ts'
 
 /** A title, a colour (in C0 and in C1), other directions, a line of its own, what cannot be seen. */
@@ -39,6 +40,7 @@ function corrupted(value: unknown, isNamed = false): unknown {
 function hostile(fails: boolean): Supervisor {
   const supervisor = new FakeSupervisor([fakeMount({ reason: 'waits' })])
   supervisor.vdiTable.set('b', { ...supervisor.vdiTable.get('web01'), volume: null } as never)
+  supervisor.measured = [fakeMetrics({ state: 'waiting', perVolume: [fakeVolumeMetrics()] })]
   supervisor.reloadSteps = [{ mount: null, text: 'x', effect: 'online' }]
   return new Proxy(supervisor, {
     get: (target, key) => {
@@ -71,6 +73,7 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   map: ['web01', EVIL],
   unmap: ['web01', EVIL],
   'io-timeout': ['30'],
+  top: ['--once', '--interval', '0.1'],
   'vdi create': ['new', '1G'],
   'vdi delete': ['web01', EVIL],
   'vdi info': ['web01'],

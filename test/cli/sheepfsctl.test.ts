@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,6 +16,7 @@ import { SheepfsError } from '../../src/errors.ts'
 import { silentLogger } from '../../src/log.ts'
 import { missing } from '../e2e/stage/ability.ts'
 import { run } from '../e2e/stage/program.ts'
+import { fakeCounts, fakeMetrics, fakeVolumeMetrics, latencyCounts } from '../api/fake-metrics.ts'
 import { FakeSupervisor, fakeMount } from '../api/fake-supervisor.ts'
 
 const limit = { timeout: 30_000 }
@@ -327,6 +329,7 @@ test(
     const [mount] = await client.mounts()
     await client.vdis(mount.name)
     await client.metrics()
+    await client.counters()
     for await (const event of client.events({ mount: mount.name })) { console.log(instance, event.type); break }
     await client.reload().catch(({ code }) => console.log(code))
     delete paths.observerPath
@@ -361,4 +364,89 @@ test('every command has a help page, and all of them are on the first', limit, a
     assert.match(out, new RegExp(`^Usage: sheepfsctl \\[OPTION\\]\\.\\.\\. ${name}`))
   }
   assert.match((await ctl('--version')).out, /^sheepfsctl \d/)
+})
+
+/** An instance in which each look finds a second, and in it 45 reads of 4 KiB and a write, more. */
+class BusySupervisor extends FakeSupervisor {
+  #looks = 0
+
+  override metrics() {
+    const looks = ++this.#looks
+    const read = { count: looks * 45, bytes: looks * 45 * 4096, inFlight: 4, waiting: 1 }
+    const operations = [
+      fakeCounts('read', { ...read, latencyCounts: latencyCounts(0.0001, read.count) }),
+      fakeCounts('write', { count: looks, bytes: looks * 1e6, latencyCounts: latencyCounts(0.0025, looks) }),
+    ]
+    const perVolume = [fakeVolumeMetrics({ measuredAtS: looks, operations, openDirect: 1, openCached: 1 })]
+    return Promise.resolve([fakeMetrics({ measuredAtS: looks, operations, perVolume, pageCache: true })])
+  }
+}
+
+test('top shows what goes on in mounts and volumes, and is text for who is no terminal', limit, async (t) => {
+  const ctl = await stage(t, { cluster1: new BusySupervisor() })
+  const { out, errors, code } = await ctl('top', '--once', '--interval', '0.1')
+  assert.deepEqual([code, errors], [EXIT.done, ''])
+  const [time = '', titles = '', mount = '', volume = '', ...rest] = out.split('\n')
+  assert.match(time, /^20\d\d-\d\d-\d\dT[0-9:.]+Z$/)
+  assert.match(
+    titles,
+    /^MOUNT +STATE +READ\/s +WRITE\/s +READ MB\/s +WRITE MB\/s +P50 +P99 +IN FLIGHT +WAITING +CACHE$/,
+  )
+  assert.match(mount, /^cluster1 +serving +45 +1 +0\.2 +1\.0 +76us +1\.8ms +4 +1 +page$/)
+  assert.match(volume, /^ {2}web01 +45 +1 +0\.2 +1\.0 +76us +1\.8ms +4 +1 +direct\+cached$/)
+  assert.deepEqual(rest, [''])
+  assert.ok(!out.includes('\u001b'))
+})
+
+test('top is an object for programs, once or again and again', limit, async (t) => {
+  const ctl = await stage(t, { cluster1: new BusySupervisor() })
+  const { out } = await ctl('top', '--once', '--json', '--interval=0.1')
+  const { mounts } = JSON.parse(out) as { mounts: { name: string; volumes: Record<string, unknown>[] }[] }
+  assert.equal(mounts[0]?.name, 'cluster1')
+  const { volume, seconds, in_flight, waiting, open_direct, read } = mounts[0].volumes[0] ?? {}
+  assert.deepEqual([volume, seconds, in_flight, waiting, open_direct], ['web01', 1, 4, 1, 1])
+  assert.deepEqual((read as { per_second: number }).per_second, 45)
+  assert.equal((await ctl('top', '--once', '-m', 'nope')).code, EXIT.notFound)
+})
+
+test('top goes on until its daemon does not', limit, async (t) => {
+  const supervisor = new BusySupervisor()
+  let looks = 0
+  const metrics = supervisor.metrics.bind(supervisor)
+  t.mock.method(supervisor, 'metrics', () => {
+    if (++looks > 4) throw new SheepfsError('closed', 'the instance stops')
+    return metrics()
+  })
+  const ctl = await stage(t, { cluster1: supervisor })
+  const { out, code } = await ctl('top', '--interval', '0.1')
+  assert.equal(out.match(/^MOUNT/gm)?.length, 3)
+  assert.notEqual(code, EXIT.done)
+})
+
+test('top looks at intervals of a tenth of a second to an hour', limit, async (t) => {
+  const ctl = await stage(t)
+  for (const interval of ['0', '0.01', '-1', '3601', 'x', '', 'Infinity', 'NaN', '1s']) {
+    const { code, errors } = await ctl('top', '--once', `--interval=${interval}`)
+    assert.equal(code, EXIT.usage, interval)
+    assert.match(errors, /expected 0\.1 to 3600 seconds/)
+  }
+})
+
+test('top says when the daemon is too old for it', limit, async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'sheepfsctl-'))
+  t.after(() => rm(directory, { recursive: true, force: true }))
+  await mkdir(join(directory, 'old'))
+  const server = createHttpServer((_, response) => {
+    response.writeHead(404, { 'content-type': 'application/problem+json' })
+    response.end(JSON.stringify({ type: 'x', title: 'x', status: 404, code: 'not-found', detail: 'there is no x' }))
+  })
+  server.listen(join(directory, 'old', 'control.sock'))
+  await once(server, 'listening')
+  t.after(() => server.close())
+  let errors = ''
+  await runSheepfsctl(['top', '--once'], {
+    ...{ variables: { SHEEPFS_RUNTIME_DIR: directory }, write: () => undefined, showsProgress: false },
+    writeError: (text) => (errors += text),
+  })
+  assert.match(errors, /the daemon is of an older version.*restart it/)
 })

@@ -3,12 +3,14 @@ import type { App } from '../app.ts'
 import { healthOf } from '../health.ts'
 import type { MountMetrics } from '../mount-metrics.ts'
 import { openApiPage } from '../openapi.ts'
+import { presentCounters } from '../present-counters.ts'
 import { renderedOnce } from '../rendered-once.ts'
+import { Counters } from '../schema/counters.ts'
 import { Health, Status } from '../schema/status.ts'
 import type { Looks } from '../supervisor.ts'
 import { answers } from './answers.ts'
 
-/** GET /v1/status, /v1/health, /metrics and /openapi.json. */
+/** GET /v1/status, /v1/health, /v1/counters, /metrics and /openapi.json. */
 export function addLookRoutes(app: App, supervisor: Looks, version: string): void {
   const render = renderedOnce(async (metrics: readonly MountMetrics[]) => {
     const { METRICS_TYPE, renderMetrics } = await import('../metrics.ts') // 5 MB for who is never asked
@@ -47,6 +49,18 @@ export function addLookRoutes(app: App, supervisor: Looks, version: string): voi
       const { type, text } = await render(await supervisor.metrics())
       return reply.type(type).send(text)
     },
+  )
+  const present = renderedOnce(presentCounters)
+  app.get(
+    '/v1/counters',
+    {
+      schema: {
+        operationId: 'counters',
+        summary: 'what is counted of requests, of each mount and each attached volume',
+        response: answers({ 200: Counters }),
+      },
+    },
+    async () => present(await supervisor.metrics()),
   )
   let page: object | undefined
   app.get('/openapi.json', { schema: { hide: true } }, () => (page ??= openApiPage(app.swagger())))

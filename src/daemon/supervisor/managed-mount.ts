@@ -285,6 +285,7 @@ export class ManagedMount {
       perVolume: attachedOnly(perVolume, mountState.volumes),
       pageCache: mountState.pageCache,
       objectCache: mountState.objectCache,
+      writeBack: this.writeBack,
       workerRestarts: restarts,
       workerVersion: keeper.worker?.version,
       waitingSinceMs,
