@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { addressText } from '../../src/sheep/address.ts'
+import { dosDisk } from '../daemon/device/dos-disk.ts'
 import { missing } from './stage/ability.ts'
 import { run, start, succeed } from './stage/program.ts'
 import { startSheep, type Sheep } from './stage/sheep.ts'
@@ -120,6 +121,24 @@ describe('the file system in a volume', NEEDS, () => {
       await gone()
     })
   }
+
+  test('is found on a disk with sectors of 4096 bytes, whose table does not tell that', NEEDS, async () => {
+    const disk = await sheep.createVdi(64 << 20)
+    await daemon.client.attach(MOUNT, disk, {})
+    const path = join(table.mountpoint, 'volume', disk)
+    const image = join(await stage.folder(), 'disk')
+    await writeFile(image, dosDisk({ start: 256, sectors: 8192 }))
+    await succeed('mkfs.ext4', ['-q', '-b', '4096', '-E', `offset=${1 << 20}`, image, '32m'])
+    await succeed('dd', [`if=${image}`, `of=${path}`, 'bs=1M', 'conv=notrunc', 'status=none'])
+    await daemon.client.detach(MOUNT, disk, false)
+    assert.match(await refusal(disk, '-o', 'partition=1'), /no file system found/)
+    const directory = await stage.mountpoint()
+    await mountAt(directory, `test/${disk}`, 'partition=1,sector_size=4096')
+    const device = (await succeed('findmnt', ['--noheadings', '--output', 'SOURCE', directory])).trim()
+    assert.equal((await succeed('blockdev', ['--getss', device])).trim(), '4096')
+    await umount(directory)
+    await gone()
+  })
 
   const flagsAt = async (directory: string): Promise<string[]> => {
     const options = await succeed('findmnt', ['--noheadings', '--output', 'VFS-OPTIONS', directory])

@@ -25,7 +25,7 @@ SOURCE is
   sheepdog://HOST[:PORT]/VDI[@TAG]        the file system in a volume, with a daemon of its own
 
 Options besides those of mount(8) and of the file system:
-  fstype=TYPE, partition=N, break_lock,
+  fstype=TYPE, partition=N, sector_size=512|4096, break_lock,
   allow_suid, allow_dev                   for a volume
   mount=NAME                              which mount of the instance
   page_cache, object_cache, allow_other   with a daemon of its own

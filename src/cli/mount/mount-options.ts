@@ -1,3 +1,4 @@
+import { SECTOR_SIZES, type SectorSize } from '../../daemon/device/partition-table.ts'
 import { SheepfsError } from '../../errors.ts'
 import type { MountSource } from './mount-source.ts'
 
@@ -7,6 +8,8 @@ export interface MountOptions {
   readonly fstype: string | undefined
   /** Of the volume's partition table, from 1; undefined: the file system fills the volume. */
   readonly partition: number | undefined
+  /** Of the disk that the volume is; undefined: what the partition table tells, and 512 for the device. */
+  readonly sectorSize: SectorSize | undefined
   /** Which mount of the instance. */
   readonly mount: string | undefined
   readonly isReadOnly: boolean
@@ -50,6 +53,7 @@ const STANDALONE_TREE: Kinds = {
 const OWN: Readonly<Record<string, { readonly for: Kinds; readonly hasValue: boolean }>> = {
   fstype: { for: VOLUMES, hasValue: true },
   partition: { for: VOLUMES, hasValue: true },
+  sector_size: { for: VOLUMES, hasValue: true },
   mount: { for: OF_INSTANCE, hasValue: true },
   break_lock: { for: VOLUMES, hasValue: false },
   allow_suid: { for: VOLUMES, hasValue: false }, // mount(8) keeps suid and dev, its own defaults, for itself
@@ -80,10 +84,11 @@ export function parseMountOptions(text: string, source: MountSource): MountOptio
     else if (Object.hasOwn(OWN, name)) own.set(name, checkOwn(option, kind))
     else rest.push(option)
   }
-  const partition = own.get('partition')
+  const [partition, sectorSize] = [own.get('partition'), own.get('sector_size')]
   return {
     fstype: own.get('fstype'),
     partition: partition === undefined ? undefined : parsePartition(partition),
+    sectorSize: sectorSize === undefined ? undefined : parseSectorSize(sectorSize),
     mount: own.get('mount'),
     isReadOnly,
     isRemount,
@@ -133,4 +138,10 @@ function parsePartition(text: string): number {
     )
   }
   return partition
+}
+
+function parseSectorSize(text: string): SectorSize {
+  const found = SECTOR_SIZES.find((size) => String(size) === text)
+  if (found !== undefined) return found
+  throw new SheepfsError('invalid', `option sector_size: expected ${SECTOR_SIZES.join(' or ')}, found "${text}"`)
 }

@@ -3,6 +3,7 @@ import { basename } from 'node:path'
 import { isDeadLoop } from '../../daemon/system/dead-mount.ts'
 import { SheepfsError } from '../../errors.ts'
 import { holdOpen, type LoopDevice } from '../../daemon/device/loop-device.ts'
+import { SECTOR_SIZES, type SectorSize } from '../../daemon/device/partition-table.ts'
 import type { MountRequest } from './mount-request.ts'
 import type { StandaloneSource } from './mount-source.ts'
 
@@ -13,6 +14,8 @@ interface SharedLoop {
   readonly diskseq: string
   readonly addresses: readonly string[]
   readonly partition: number | undefined
+  /** Undefined: nobody asked for one. */
+  readonly sectorSize: SectorSize | undefined
   readonly isReadOnly: boolean
 }
 
@@ -34,8 +37,10 @@ export async function findSharedLoop(
   const addresses = addressesOf(source)
   for (const loop of await liveLoops(file)) {
     if (!loop.addresses.some((address) => addresses.includes(address))) continue
-    if (loop.isReadOnly !== options.isReadOnly || loop.partition !== options.partition) {
-      if (loop.isReadOnly && options.isReadOnly) continue
+    const { isReadOnly, partition, sectorSize } = options
+    const isOfSectors = sectorSize === undefined || sectorSize === (loop.sectorSize ?? SECTOR_SIZES[0])
+    if (loop.isReadOnly !== isReadOnly || loop.partition !== partition || !isOfSectors) {
+      if (loop.isReadOnly && isReadOnly) continue
       throw new SheepfsError('busy', `${loop.device} is in use over the volume already, set up in another way`)
     }
     const held = await holdOpen(loop.device, signal)
@@ -52,11 +57,11 @@ export async function findSharedLoop(
 export async function noteSharedLoop(
   file: string,
   source: StandaloneSource,
-  { options: { partition, isReadOnly } }: MountRequest,
+  { options: { partition, sectorSize, isReadOnly } }: MountRequest,
   { path: device }: LoopDevice,
 ): Promise<void> {
   const addresses = addressesOf(source)
-  const noted = { device, diskseq: await diskseqOf(device), addresses, partition, isReadOnly }
+  const noted = { device, diskseq: await diskseqOf(device), addresses, partition, sectorSize, isReadOnly }
   await writeFile(file, JSON.stringify([...(await liveLoops(file)), noted]))
 }
 

@@ -14,11 +14,12 @@ export async function takeVolume(
   { options, signal, tell }: MountRequest,
   isReadOnly = options.isReadOnly,
 ): Promise<LoopDevice> {
-  const { partition } = options
+  const { partition, sectorSize } = options
   const loop = await overVolume(path, signal, {
     make: async () => {
-      const range = partition === undefined ? WHOLE_VOLUME : await findPartition(path, partition, signal)
-      return takeLoopDevice(path, { isReadOnly, range, signal })
+      const range =
+        partition === undefined ? WHOLE_VOLUME : await findPartition(path, partition, { signal, sectorSize })
+      return takeLoopDevice(path, { isReadOnly, range, sectorSize, signal })
     },
     deviceOf: (made) => made.path,
     takeBack: (made) => made.release(),

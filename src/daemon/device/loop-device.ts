@@ -3,7 +3,7 @@ import { SheepfsError } from '../../errors.ts'
 import { HeldProgram } from '../system/held-program.ts'
 import { runSystemProgram } from '../system/system-program.ts'
 import { backingFile } from './loop-table.ts'
-import type { VolumeRange } from './partition-table.ts'
+import type { SectorSize, VolumeRange } from './partition-table.ts'
 
 /** A loop device over a volume. */
 export interface LoopDevice {
@@ -16,6 +16,8 @@ export interface LoopDevice {
 export interface LoopOptions {
   readonly isReadOnly: boolean
   readonly range: VolumeRange
+  /** Undefined: that of the one that is there, or 512. */
+  readonly sectorSize: SectorSize | undefined
   readonly signal: AbortSignal
 }
 
@@ -24,6 +26,7 @@ interface ListedLoop {
   readonly offset: number
   readonly sizelimit: number
   readonly ro: boolean
+  readonly 'log-sec': number
   /** Null when nobody serves the file any more. */
   readonly 'back-ino': number | null
 }
@@ -46,10 +49,13 @@ export function holdOpen(path: string, signal: AbortSignal): Promise<HeldProgram
  * fit; io.
  */
 export async function takeLoopDevice(volume: string, options: LoopOptions): Promise<LoopDevice> {
-  const { isReadOnly, range, signal } = options
+  const { isReadOnly, range, sectorSize, signal } = options
   const present = await listLoops(volume, { signal })
-  const fits = ({ offset, sizelimit, ro }: ListedLoop): boolean =>
-    offset === range.offset && sizelimit === range.size && ro === isReadOnly
+  const fits = ({ offset, sizelimit, ro, 'log-sec': sector }: ListedLoop): boolean =>
+    offset === range.offset &&
+    sizelimit === range.size &&
+    ro === isReadOnly &&
+    (sectorSize === undefined || sector === sectorSize)
   const fitting = present.find(fits)
   if (fitting) {
     const held = await holdOpen(fitting.name, signal)
@@ -61,7 +67,9 @@ export async function takeLoopDevice(volume: string, options: LoopOptions): Prom
   const other = present.find((loop) => !(loop.ro && isReadOnly) && overlaps(range, loop))
   if (other) throw new SheepfsError('busy', `${other.name} is in use over the volume already, set up in another way`)
   const part = ['--offset', String(range.offset), ...(range.size === 0 ? [] : ['--sizelimit', String(range.size)])]
-  const args = ['--find', '--show', '--direct-io=on', ...(isReadOnly ? ['--read-only'] : []), ...part, volume]
+  const sectors = sectorSize === undefined ? [] : ['--sector-size', String(sectorSize)]
+  const flags = ['--direct-io=on', ...sectors, ...(isReadOnly ? ['--read-only'] : [])]
+  const args = ['--find', '--show', ...flags, ...part, volume]
   const held = await HeldProgram.start('sh', ['-c', SET_UP, 'sh', ...args], signal)
   return { path: held.said, release: () => held.release() }
 }
@@ -71,7 +79,7 @@ export async function listLoops(
   volume: string,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<ListedLoop[]> {
-  const args = ['--json', '--output', 'NAME,OFFSET,SIZELIMIT,RO,BACK-INO', '--associated', volume]
+  const args = ['--json', '--output', 'NAME,OFFSET,SIZELIMIT,RO,LOG-SEC,BACK-INO', '--associated', volume]
   const listed = await runSystemProgram('losetup', args, options)
   const loops = listed === '' ? [] : (JSON.parse(listed) as { loopdevices: ListedLoop[] }).loopdevices
   return loops.filter((loop) => loop['back-ino'] !== null)

@@ -9,7 +9,8 @@ export interface VolumeRange {
 
 export const WHOLE_VOLUME: VolumeRange = { offset: 0, size: 0 }
 /** Of disks, smallest first. */
-const SECTOR_SIZES = [512, 4096] as const
+export const SECTOR_SIZES = [512, 4096] as const
+export type SectorSize = (typeof SECTOR_SIZES)[number]
 
 /** As many as Linux gives a disk. */
 const MOST_PARTITIONS = 256
@@ -18,8 +19,12 @@ const MOST_PARTITIONS = 256
  * Where a partition is in a volume. Read from its table, as not every kernel knows every kind of table. Errors: not-found,
  * naming the partitions that are there.
  */
-export async function findPartition(volume: string, partition: number, signal: AbortSignal): Promise<VolumeRange> {
-  const { rows } = await readPartitions(volume, signal)
+export async function findPartition(
+  volume: string,
+  partition: number,
+  options: TableOptions = {},
+): Promise<VolumeRange> {
+  const { rows } = await readPartitions(volume, options)
   const [, start = 0, sectors = 0, size = 0] = rows.find(([number]) => number === partition) ?? []
   if (size > 0) return { offset: start * (size / sectors), size }
   const known = rows.length === 0 ? 'it has no partition table' : `it has ${rows.map(([number]) => number).join(', ')}`
@@ -34,9 +39,18 @@ export interface PartitionTable {
   readonly rows: readonly number[][]
 }
 
-/** The table of a volume. On a disk with larger sectors it was written at another place. */
-export async function readPartitions(volume: string, signal?: AbortSignal): Promise<PartitionTable> {
-  for (const sectorSize of SECTOR_SIZES) {
+interface TableOptions {
+  readonly signal?: AbortSignal
+  /** Of the disk that it was written on, where that is known: a DOS table does not tell. */
+  readonly sectorSize?: SectorSize | undefined
+}
+
+/** The table of a volume. A GPT of a disk with larger sectors was written at another place. */
+export async function readPartitions(
+  volume: string,
+  { signal, sectorSize: known }: TableOptions = {},
+): Promise<PartitionTable> {
+  for (const sectorSize of known === undefined ? SECTOR_SIZES : [known]) {
     const output = ['--bytes', '--noheadings', '--output', 'NR,START,SECTORS,SIZE']
     const args = ['--show', '--nr', `1:${MOST_PARTITIONS}`, '--sector-size', String(sectorSize), ...output, volume]
     const table = await runOnImage('partx', args, signal && { signal }).catch((error: unknown) => {
@@ -46,5 +60,5 @@ export async function readPartitions(volume: string, signal?: AbortSignal): Prom
     const rows = table.split('\n').flatMap((line) => (line === '' ? [] : [line.trim().split(/\s+/).map(Number)]))
     if (rows.length > 0) return { sectorSize, rows }
   }
-  return { sectorSize: SECTOR_SIZES[0], rows: [] }
+  return { sectorSize: known ?? SECTOR_SIZES[0], rows: [] }
 }

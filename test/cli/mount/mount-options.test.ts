@@ -9,7 +9,11 @@ const VOLUME = parseMountSource('c/v')
 const OWN_DAEMON = parseMountSource('sheepdog://h/v')
 
 test('the options of sheepfs are taken out, everything else is passed on in order', () => {
-  const options = parseMountOptions('rw,fstype=xfs,nofail,partition=2,x-systemd.requires=a.service,noatime', VOLUME)
+  const options = parseMountOptions(
+    'rw,fstype=xfs,nofail,partition=2,x-systemd.requires=a.service,noatime,sector_size=4096',
+    VOLUME,
+  )
+  assert.equal(options.sectorSize, 4096)
   assert.equal(options.fstype, 'xfs')
   assert.equal(options.partition, 2)
   assert.equal(options.isReadOnly, false)
@@ -48,6 +52,8 @@ const BAD = [
   ['partition=0', VOLUME, /from 1 to 256, found "0"/],
   ['partition=one', VOLUME, /found "one"/],
   ['partition', VOLUME, /needs a value/],
+  ['sector_size=4K', VOLUME, /option sector_size: expected 512 or 4096, found "4K"/],
+  ['sector_size=512', TREE, /sector_size does not fit this source: it is for a volume/],
   ['fstype=', VOLUME, /needs a value/],
   ['break_lock=1', VOLUME, /takes no value, found "1"/],
   ['fstype=ext4', TREE, /fstype does not fit this source: it is for a volume, INSTANCE\/VDI or sheepdog:.*\/VDI$/],
