@@ -1,3 +1,4 @@
+import { sleep } from '../clock.ts'
 import {
   EPOCH_LOG_SIZE,
   getNodeList,
@@ -19,6 +20,8 @@ import { expectSuccess } from './result-error.ts'
 /** Room for 129 epochs of 100 nodes: more would be read, and written as text, in too long a turn. */
 const MOST_STATUS_BYTES = 1 << 20
 const DAY_MS = 86_400_000
+/** A df(1) of all file systems waits for a node that does not answer. */
+const SPACE_LIMIT_MS = 2000
 
 /** The nodes in (address, port) order. Errors: unreachable, timeout, io, protocol. */
 export async function readNodes(cluster: Requests): Promise<NodeRecord[]> {
@@ -70,12 +73,13 @@ export async function readAbsent(cluster: Requests, nowMs: number): Promise<stri
   return [...absent]
 }
 
-/** Space in the store of one node, asked at its own address; undefined when it does not answer or cannot say. */
+/** Space in the store of one node, asked at its own address; undefined when it does not answer soon or cannot say. */
 export async function readStoreSpace(cluster: Requests, node: NodeRecord): Promise<StoreSpace | undefined> {
-  try {
-    const response = await cluster.ask({ host: addrText(node.addr), port: node.port }, statSheep(cluster.protoVer))
+  const ask = async (): Promise<StoreSpace | undefined> => {
+    const address = { host: addrText(node.addr), port: node.port }
+    const response = await cluster.ask(address, statSheep(cluster.protoVer))
     return response.result === Result.SUCCESS ? parseStoreSpace(response) : undefined
-  } catch {
-    return undefined // a dead node has no space; the caller shows the others
   }
+  const asked = ask().catch(() => undefined) // a dead node has no space; the caller shows the others
+  return Promise.race([asked, sleep(cluster.clock, SPACE_LIMIT_MS, { isBackground: true }).then(() => undefined)])
 }

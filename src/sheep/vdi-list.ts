@@ -1,6 +1,6 @@
 import { INODE_HEADER_SIZE, MAX_DATA_OBJS, objectCount, StorePolicy, type InodeHeader } from '../wire/inode.ts'
 import { readDelVdis, readVdis, VDI_BITMAP_SIZE, vidsOf } from '../wire/vdi-ops.ts'
-import { isSheepfsError } from '../errors.ts'
+import { isSheepfsError, type ErrorCode } from '../errors.ts'
 import { countTreeEntries } from './btree-count.ts'
 import { mapInOrder } from './map-in-order.ts'
 import { breach } from './parse-answer.ts'
@@ -28,14 +28,17 @@ const MOST_VDIS = 2 ** 16
  */
 export async function listVdiHeaders(cluster: Requests): Promise<InodeHeader[]> {
   const vids = await listVids(cluster)
-  const headers = await mapInOrder(vids, PARALLEL_INODES, (vid) => readIfThere(cluster, vid))
+  const headers = await mapInOrder(vids, PARALLEL_INODES, (vid) =>
+    ifThere(readInodeHeader(cluster, vid), ['stale', 'io']),
+  )
   return headers.filter((header) => header !== undefined && header.name.length > 0) as InodeHeader[]
 }
 
 /** As `listVdiHeaders`, with the objects each has; reads the part of every index that is in use. */
 export async function listVdis(cluster: Requests): Promise<VdiSummary[]> {
   const headers = await listVdiHeaders(cluster)
-  return mapInOrder(headers, PARALLEL_INODES, (header) => summarizeVdi(cluster, header))
+  const vdis = await mapInOrder(headers, PARALLEL_INODES, (header) => ifThere(summarizeVdi(cluster, header), ['stale']))
+  return vdis.filter((vdi) => vdi !== undefined)
 }
 
 /** Counts the objects of one VDI. */
@@ -57,11 +60,12 @@ async function listVids(cluster: Requests): Promise<number[]> {
   return vids
 }
 
-async function readIfThere(cluster: Requests, vid: number): Promise<InodeHeader | undefined> {
+/** What is read of a VDI; undefined when that fails with one of `codes`: it has gone meanwhile, or cannot be read. */
+async function ifThere<T>(reading: Promise<T>, codes: readonly ErrorCode[]): Promise<T | undefined> {
   try {
-    return await readInodeHeader(cluster, vid)
+    return await reading
   } catch (error) {
-    if (isSheepfsError(error, 'stale') || isSheepfsError(error, 'io')) return undefined
+    if (isSheepfsError(error) && codes.includes(error.code)) return undefined
     throw error
   }
 }

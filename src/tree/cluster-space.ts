@@ -1,5 +1,8 @@
 import type { Clock } from '../clock.ts'
+import { addressText } from '../sheep/address.ts'
 import { askAll } from '../sheep/map-in-order.ts'
+import type { StoreSpace } from '../wire/info-ops.ts'
+import { addrText } from '../wire/node-record.ts'
 import type { ClusterFacts } from './cluster-facts.ts'
 import type { Space } from './node.ts'
 import { withinTime } from './time-limit.ts'
@@ -16,6 +19,8 @@ const LIMIT_MS = 3000
 export class ClusterSpace {
   readonly #facts: ClusterFacts
   readonly #clock: Clock
+  /** By the address of the node. */
+  #stores = new Map<string, StoreSpace>()
   #known: { readonly space: Space; readonly at: number } | undefined
   #asking: Promise<Space> | undefined
 
@@ -41,13 +46,18 @@ export class ClusterSpace {
 
   async #ask(): Promise<Space> {
     const nodes = await this.#facts.nodes()
-    const stores = await askAll(nodes, (node) => this.#facts.storeSpace(node))
+    const answers = await askAll(nodes, (node) => this.#facts.storeSpace(node))
     // without any answer the cluster is not empty: it has not formed yet
-    if (this.#known !== undefined && stores.every((store) => store === undefined)) return this.#known.space
-    const space = {
-      total: stores.reduce((sum, store) => sum + (store?.size ?? 0), 0),
-      free: stores.reduce((sum, store) => sum + (store?.free ?? 0), 0),
+    if (this.#known !== undefined && answers.every((store) => store === undefined)) return this.#known.space
+    const stores = new Map<string, StoreSpace>()
+    for (const [i, { addr, port }] of nodes.entries()) {
+      const address = addressText({ host: addrText(addr), port })
+      const store = answers[i] ?? this.#stores.get(address) // a node that does not answer is no loss of space
+      if (store) stores.set(address, store)
     }
+    this.#stores = stores
+    const sumOf = (key: keyof StoreSpace): number => [...stores.values()].reduce((sum, store) => sum + store[key], 0)
+    const space = { total: sumOf('size'), free: sumOf('free') }
     this.#known = { space, at: this.#clock.now() }
     return space
   }

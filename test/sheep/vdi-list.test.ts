@@ -4,8 +4,9 @@ import { isSheepfsError } from '../../src/errors.ts'
 import { listVdis } from '../../src/sheep/vdi-list.ts'
 import { createVdi } from '../../src/volume/manage/create-vdi.ts'
 import { BTREE_ROOT_OFFSET } from '../../src/wire/btree.ts'
-import { inodeOid } from '../../src/wire/object-id.ts'
+import { inodeOid, vidOf } from '../../src/wire/object-id.ts'
 import { writeObject } from '../../src/wire/object-ops.ts'
+import { Result } from '../../src/wire/sd-proto.ts'
 import { lambCluster } from '../volume/manage/lamb-cluster.ts'
 
 test('a hyper volume whose tree is damaged is an error that says which', { timeout: 60_000 }, async (t) => {
@@ -20,4 +21,19 @@ test('a hyper volume whose tree is damaged is an error that says which', { timeo
     )
     return true
   })
+})
+
+test('a VDI that is deleted while it is listed is left out, and no other', { timeout: 60_000 }, async (t) => {
+  const { cluster } = await lambCluster(t)
+  const { vdiId } = await createVdi(cluster, { name: 'gone', size: 2 ** 30 })
+  await createVdi(cluster, { name: 'v', size: 1 })
+  const read = cluster.read.bind(cluster)
+  let reads = 0
+  cluster.read = async (message, options) => {
+    const response = await read(message, options)
+    const isLate = message.oid !== undefined && vidOf(message.oid) === vdiId && ++reads > 1
+    return isLate ? { ...response, result: Result.NO_OBJ } : response
+  }
+  const names = (await listVdis(cluster)).map(({ header }) => Buffer.from(header.name).toString())
+  assert.deepEqual([names, reads], [['v'], 2])
 })

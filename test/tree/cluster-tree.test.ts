@@ -639,6 +639,23 @@ test('the space of the tree is the sum of the stores, asked for once in a while'
   assert.equal(cluster.questions, questions)
 })
 
+test('a node that does not answer takes no space away, one that has gone does', async () => {
+  let passedMs = 0
+  const { tree, cluster } = makeTree({ clock: { ...realWorld.clock, now: () => passedMs } })
+  const [node] = cluster.nodesNow
+  assert.ok(node)
+  cluster.nodesNow = [node, { ...node, port: 7001 }, { ...node, port: 7002 }]
+  cluster.silent.add(7002)
+  assert.deepEqual(await tree.space(), { total: 2000, free: 800 })
+  cluster.silent.add(7001)
+  cluster.silent.delete(7002)
+  passedMs += 6000
+  assert.deepEqual(await tree.space(), { total: 3000, free: 1200 })
+  cluster.nodesNow = [node]
+  passedMs += 6000
+  assert.deepEqual(await tree.space(), { total: 1000, free: 400 })
+})
+
 test('the space of a cluster that does not answer is an error in bounded time', async (t) => {
   const { tree, cluster } = makeTree()
   t.mock.timers.enable({ apis: ['setTimeout'] })

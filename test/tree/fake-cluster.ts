@@ -111,9 +111,12 @@ export class FakeCluster implements ClusterFacts {
     return this.nodesNow
   }
 
-  async storeSpace() {
+  /** Ports of nodes that do not say what space they have. */
+  readonly silent = new Set<number>()
+
+  async storeSpace({ port }: NodeRecord) {
     await this.#asked()
-    return { size: 1000, free: 400 }
+    return this.silent.has(port) ? undefined : { size: 1000, free: 400 }
   }
 
   async vdis() {
