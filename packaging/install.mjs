@@ -82,8 +82,9 @@ function installPage(page) {
 /** Programs are executable and run the Node.js of the system or of the package, not the first in somebody's PATH. */
 function installPrograms() {
   const modules = join(destination, HOME)
-  for (const file of readdirSync(modules, { recursive: true }).filter((name) => name.endsWith('.js'))) {
+  for (const file of readdirSync(modules, { recursive: true }).filter((name) => /\.[cm]?js$/.test(name))) {
     if (statSync(join(modules, file)).isDirectory()) continue
+    chmodSync(join(modules, file), 0o644)
     const text = readFileSync(join(modules, file), 'utf8')
     if (text.startsWith('#!')) writeFileSync(join(modules, file), text.slice(text.indexOf('\n') + 1))
   }

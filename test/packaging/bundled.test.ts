@@ -7,6 +7,7 @@ import { test, type TestContext } from 'node:test'
 import { missing } from '../e2e/stage/ability.ts'
 import { run, succeed } from '../e2e/stage/program.ts'
 import { Stage } from '../e2e/stage/stage.ts'
+import { lintRpm } from './stage/lint-rpm.ts'
 import { buildPackage } from '../system/stage/package.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
@@ -80,7 +81,7 @@ async function publishedSum(): Promise<string> {
 
 test(
   'the package that brings its own Node.js runs where there is none, and takes the place of the other one, and back',
-  { timeout: 480_000, skip: missing('root', 'fuse', 'dh', 'ip') },
+  { timeout: 480_000, skip: missing('root', 'fuse', 'dh', 'ip', 'lintian', 'sdNotify') },
   async (t) => {
     const [base, folder] = await stageFolders(t)
     const bundled = await buildPackage('sheepfs-bundled', folder)
@@ -90,26 +91,35 @@ test(
     const args = [...namespaces, 'bash', IN_ROOT, base, join(folder, 'script'), bundled, other]
     const { status, stdout, stderr } = await run('unshare', args, { limitMs: 240_000 })
     assert.deepEqual([status, stdout.trimEnd().split('\n').at(-1)], [0, 'done'], `${stdout}${stderr}`.slice(-4000))
+    // what is spelled wrongly in Node.js is not ours, and takes longest to find
+    const lintian = ['-X', 'binaries/spelling', '--fail-on=error,warning', bundled]
+    const checked = await run('lintian', lintian, { limitMs: 200_000 })
+    assert.equal(checked.status, 0, checked.stdout)
   },
 )
 
-test('the RPM package brings it too', { timeout: 300_000, skip: missing('rpmbuild') }, async (t) => {
-  const [folder] = await stageFolders(t)
-  const args = [join(ROOT, 'packaging/package-rpm.mjs'), '--bundled', '--define', '_binary_payload w1.gzdio', folder]
-  await succeed(process.execPath, args, { limitMs: 280_000 })
-  const built = await readdir(join(folder, 'RPMS'), { recursive: true })
-  const rpm = join(folder, 'RPMS', built.find((name) => name.includes('sheepfs-bundled-')) ?? 'none')
-  const query = async (...what: readonly string[]) => (await succeed('rpm', ['-qp', ...what, rpm])).split('\n')
-  const needs = await query('--requires')
-  assert.deepEqual(
-    [needs.some((need) => need.startsWith('nodejs')), needs.includes('libstdc++.so.6()(64bit)')],
-    [false, true],
-  )
-  assert.deepEqual(await query('--conflicts'), ['sheepfs', ''])
-  assert.ok((await query('--provides')).some((name) => name.startsWith('sheepfs = ')))
-  const files = await query('--queryformat', '[%{FILENAMES} %{FILEDIGESTS}\n]')
-  assert.ok(files.includes(`/usr/lib/sheepfs/bin/node ${await publishedSum()}`))
-})
+test(
+  'the RPM package brings it too',
+  { timeout: 300_000, skip: missing('rpmbuild', 'rpmlint', 'sdNotify') },
+  async (t) => {
+    const [folder] = await stageFolders(t)
+    const args = [join(ROOT, 'packaging/package-rpm.mjs'), '--bundled', '--define', '_binary_payload w1.gzdio', folder]
+    await succeed(process.execPath, args, { limitMs: 280_000 })
+    const built = await readdir(join(folder, 'RPMS'), { recursive: true })
+    const rpm = join(folder, 'RPMS', built.find((name) => name.includes('sheepfs-bundled-')) ?? 'none')
+    const query = async (...what: readonly string[]) => (await succeed('rpm', ['-qp', ...what, rpm])).split('\n')
+    const needs = await query('--requires')
+    assert.deepEqual(
+      [needs.some((need) => need.startsWith('nodejs')), needs.includes('libstdc++.so.6()(64bit)')],
+      [false, true],
+    )
+    assert.deepEqual(await query('--conflicts'), ['sheepfs', ''])
+    assert.ok((await query('--provides')).some((name) => name.startsWith('sheepfs = ')))
+    const files = await query('--queryformat', '[%{FILENAMES} %{FILEDIGESTS}\n]')
+    assert.ok(files.includes(`/usr/lib/sheepfs/bin/node ${await publishedSum()}`))
+    await lintRpm(rpm)
+  },
+)
 
 test('its Node.js is pinned with its integrity, one with long support, for every machine that packages are for', () => {
   const control = readFileSync(join(ROOT, 'packaging/debian/control'), 'utf8')

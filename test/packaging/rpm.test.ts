@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { missing } from '../e2e/stage/ability.ts'
 import { run, succeed, type Outcome } from '../e2e/stage/program.ts'
+import { lintRpm } from './stage/lint-rpm.ts'
 
 const PACKAGING = join(import.meta.dirname, '../../../packaging')
 const limit = { timeout: 300_000 }
@@ -24,7 +25,7 @@ const STUBS = {
   'systemd-tmpfiles': '',
 }
 
-describe('the RPM package', { ...limit, skip: missing('rpmbuild', 'sdNotify') }, () => {
+describe('the RPM package', { ...limit, skip: missing('rpmbuild', 'rpmlint', 'sdNotify') }, () => {
   let directory: string
   let rpm: string
   const query = (format: string): Promise<string> => succeed('rpm', ['-qp', '--queryformat', format, rpm])
@@ -74,6 +75,8 @@ describe('the RPM package', { ...limit, skip: missing('rpmbuild', 'sdNotify') },
       'cn /etc/default/sheepfs',
     )
   })
+
+  test('is nothing that rpmlint has a word against', limit, () => lintRpm(rpm))
 
   test('needs nothing that its modules bring', limit, async () => {
     const needs = (await succeed('rpm', ['-qp', '--requires', rpm]))

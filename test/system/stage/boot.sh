@@ -3,6 +3,7 @@
 set -euo pipefail
 root=$1 cgroup=$2 token=$3
 echo 0 >"$cgroup/cgroup.procs" # the cgroup namespace starts here: systemd owns this subtree
+# shellcheck disable=SC2016 # for the other bash
 exec unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --propagation private bash -c '
   set -euo pipefail
   root=$1 token=$2

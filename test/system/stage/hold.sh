@@ -11,6 +11,7 @@ echo "holds $pid"
 
 # A kernel that unmounts at the end of the last process does that before it closes the process's /dev/fuse: what is
 # mounted there would be written for ever. With this hold it is closed first, and the writes fail.
+# shellcheck disable=SC2034 # held is a descriptor
 while read -r pid; do exec {held}<"/proc/$pid/ns/mnt"; done
 
 kill -KILL -1 || true # in this PID namespace
