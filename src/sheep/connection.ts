@@ -3,8 +3,9 @@ import { SheepfsError, errorText } from '../errors.ts'
 import { Framer } from '../wire/framer.ts'
 import { toResponse, type Message, type Response } from '../wire/message.ts'
 import { restoreTrimmed } from '../wire/object-ops.ts'
-import { Flag, Opcode, Req, Result, resultName, Rsp, SD_HEADER_SIZE } from '../wire/sd-proto.ts'
+import { Opcode, Req, Result, resultName, Rsp, SD_HEADER_SIZE } from '../wire/sd-proto.ts'
 import { addressText, type Address } from './address.ts'
+import { Link, mayChange, type Pending } from './pending-request.ts'
 import { socketFailureText } from './socket-failure.ts'
 import type { Stream, World } from './world.ts'
 
@@ -12,7 +13,10 @@ export interface ConnectionOptions {
   readonly world: World
   /** How long to wait for TCP to connect. */
   readonly connectTimeoutMs: number
-  /** How long a request may go unanswered before the sheep counts as dead; read anew at every check. */
+  /**
+   * How long a request may go unanswered before the sheep counts as dead, on a slow link longer (Link); read anew at every
+   * check.
+   */
   readonly deadlineMs: () => number
   /** Whether the cluster is one that cuts zeros from reads (up to 0.7); else a short read is a broken stream. */
   readonly trimsZeros: () => boolean
@@ -24,20 +28,6 @@ export interface ConnectionOptions {
 
 /** `hadChanges`: requests that may change something were in flight, and may still be executed. */
 type OnClosed = (error: SheepfsError, hadChanges: boolean) => void
-
-interface Pending {
-  readonly opcode: number
-  readonly isChange: boolean
-  readonly wanted: number
-  into: Uint8Array | undefined
-  /** Its payload is arriving. */
-  isArriving: boolean
-  /** Another sheep can be asked instead. */
-  isReplaceable: boolean
-  readonly sentAt: number
-  readonly resolve: (response: Response) => void
-  readonly reject: (error: SheepfsError) => void
-}
 
 const LONGEST_DEADLINE_CHECK_MS = 500
 
@@ -53,6 +43,7 @@ export class Connection {
   /** Requests on the wire, by id, oldest first. An entry leaves exactly once: response or end of the connection. */
   readonly #pending = new Map<number, Pending>()
   readonly #framer: Framer
+  readonly #link = new Link()
   readonly #onClosed: OnClosed
   #nextId = 1
   #isSilent = false
@@ -158,6 +149,7 @@ export class Connection {
         isArriving: false,
         isReplaceable,
         sentAt: this.#options.world.clock.now(),
+        passage: this.#link.send(message),
         resolve,
         reject,
       })
@@ -211,6 +203,7 @@ export class Connection {
   }
 
   #receive(length: number): boolean {
+    this.#link.receive(length)
     try {
       this.#framer.advance(length)
     } catch (error) {
@@ -253,6 +246,7 @@ export class Connection {
       return
     }
     this.#pending.delete(Rsp.id.get(header))
+    this.#link.end(pending.passage, SD_HEADER_SIZE + payload.length)
     this.#epoch = response.epoch
     if (pending.opcode === Opcode.READ_OBJ && response.result === Result.SUCCESS && pending.into) {
       restoreTrimmed(pending.into, payload.length, response.header)
@@ -263,7 +257,8 @@ export class Connection {
   #checkDeadline(): void {
     const [oldest] = this.#pending.values()
     const waitedMs = oldest ? this.#options.world.clock.now() - oldest.sentAt : 0
-    if (waitedMs > this.#options.deadlineMs()) this.#lose('timeout', `no answer for ${Math.round(waitedMs / 1000)} s`)
+    const limitMs = this.#options.deadlineMs() + (oldest ? this.#link.extraMs(oldest.passage) : 0)
+    if (waitedMs > limitMs) this.#lose('timeout', `no answer for ${Math.round(waitedMs / 1000)} s`)
     else {
       this.#noticeSilence(waitedMs)
       this.#noticeSlowness(waitedMs)
@@ -292,9 +287,4 @@ export class Connection {
     this.#isSilent = !this.#isSilent
     silence.onChange(this.#isSilent)
   }
-}
-
-/** A removal is the one change of an object that carries no payload. */
-function mayChange({ header }: Message): boolean {
-  return (Req.flags.get(header) & Flag.WRITE) !== 0 || Req.opcode.get(header) === Opcode.REMOVE_OBJ
 }

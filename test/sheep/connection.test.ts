@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { realWorld } from '../../src/daemon/real-world.ts'
 import { SheepfsError } from '../../src/errors.ts'
+import type { Address } from '../../src/sheep/address.ts'
 import { Connection } from '../../src/sheep/connection.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
 import { readObject, writeObject } from '../../src/wire/object-ops.ts'
-import { Opcode, Result } from '../../src/wire/sd-proto.ts'
+import { Opcode, Result, Rsp, SD_HEADER_SIZE } from '../../src/wire/sd-proto.ts'
 import type { ScriptedSheep } from './scripted-sheep.ts'
 import { clusterFor } from './staged-cluster.ts'
 
 const LIMIT = { timeout: 10_000 }
 const OBJECT = dataOid(7, 0)
+const SLOW_READ = 256 * 1024
 const BYTES = Uint8Array.from({ length: 4096 }, (_, i) => i & 0xff)
 
 /** A connection to a new scripted sheep that holds one object; `losses` are what ended it. */
@@ -89,6 +93,50 @@ test(
     assert.equal(connection.inFlight, 0)
   },
 )
+
+/** A sheep that answers a read with zeros, `piece` bytes every 20 ms, and its address. */
+async function slowSheep(context: TestContext, piece: number): Promise<Address> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.once('data', (request: Buffer) => {
+      const header = Buffer.alloc(SD_HEADER_SIZE)
+      const view = new DataView(header.buffer, header.byteOffset)
+      Rsp.opcode.set(view, Opcode.READ_OBJ)
+      Rsp.id.set(view, request.readUInt32LE(8))
+      Rsp.dataLength.set(view, SLOW_READ)
+      const answer = Buffer.concat([header, Buffer.alloc(SLOW_READ)])
+      let sent = 0
+      const timer = setInterval(() => socket.write(answer.subarray(sent, (sent += piece))), 20)
+      socket.once('close', () => {
+        clearInterval(timer)
+      })
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  context.after(() => server.close())
+  return { host: '127.0.0.1', port: (server.address() as AddressInfo).port }
+}
+
+for (const [pace, piece] of [
+  ['slowly', 16 * 1024],
+  ['hardly at all', 100],
+] as const) {
+  test(
+    `an answer that comes ${pace} ${piece < 1024 ? 'ends the connection' : 'is waited for'}`,
+    LIMIT,
+    async (context) => {
+      const address = await slowSheep(context, piece)
+      const options = { world: realWorld, connectTimeoutMs: 1000, deadlineMs: () => 100, trimsZeros: () => false }
+      const connection = await Connection.open(address, options, () => undefined)
+      context.after(() => {
+        connection.destroy(new SheepfsError('closed', 'the test is over'))
+      })
+      const reading = connection.exchange(readObject(OBJECT, 0, SLOW_READ))
+      if (piece < 1024) await assert.rejects(reading, { code: 'timeout' })
+      else assert.equal((await reading).payload.length, SLOW_READ)
+    },
+  )
+}
 
 test('a request without a response ends the connection at its deadline', LIMIT, async (context) => {
   const { sheep, connection } = await connected(context, { deadlineMs: 40 })
