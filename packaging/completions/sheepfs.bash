@@ -1,14 +1,21 @@
 # bash completion of sheepfs(8), sheepfsd(8) and sheepfsctl(8)
 
-# Sets words: those up to the cursor, without the breaks that readline makes at "@" and ":".
+# Sets words: those up to the cursor, without the breaks that readline makes at "@" and ":", and "--option=value" as two.
 _sheepfs_words() {
   local line=${COMP_LINE:0:COMP_POINT} word
+  local -a whole
   words=()
   for word in "${COMP_WORDS[@]:0:COMP_CWORD + 1}"; do
     [[ ${#words[@]} == 0 || $line == [[:space:]]* ]] && words+=('')
     line=${line#"${line%%[![:space:]]*}"}
     words[-1]+=${line:0:${#word}}
     line=${line:${#word}}
+  done
+  whole=("${words[@]}")
+  words=()
+  for word in "${whole[@]}"; do
+    [[ $word == --*=* ]] && words+=("${word%%=*}") && word=${word#*=}
+    words+=("$word")
   done
 }
 
@@ -78,7 +85,7 @@ _sheepfsctl() {
   for ((index = 1; index < ${#words[@]} - 1; index++)); do
     case ${words[index]} in
       -i | --instance | -m | --mount) general+=("${words[index]}" "${words[++index]}") ;;
-      --name | --sheep | --volume | --engine | --copies | --object-size | --sector-size | --io-timeout | --interval | --p* | --object*) ((index++)) ;;
+      --name | --sheep | --volume | --engine | --copies | --object-size | --sector-size | --io-timeout | --interval | --bundle | --p* | --object*) ((index++)) ;;
       -*) ;;
       *) command+=("${words[index]}") ;;
     esac
@@ -103,13 +110,16 @@ _sheepfsctl_word() {
   fi
   case "${command[*]}" in
     '') _sheepfs_offer < <(printf '%s\n' status mounts health metrics top events doctor reload mount unmount restart \
-      volumes attach detach cache sheep io-timeout map unmap mapped cluster nodes vdi snapshot clone resize) ;;
+      volumes attach detach cache sheep io-timeout map unmap mapped cluster nodes vdi snapshot clone resize help) ;;
     vdi) _sheepfs_offer < <(printf '%s\n' list create delete info rollback) ;;
     unmount* | restart*) _sheepfs_offer < <(_sheepfs_ask name mounts) ;;
     unmap*) _sheepfs_offer < <(_sheepfs_ask volume mapped) ;;
     mapped*) ;;
     detach*) _sheepfs_offer < <(_sheepfs_ask name volumes) ;;
-    attach* | map* | 'vdi delete'* | 'vdi info' | snapshot | resize) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
+    snapshot) _sheepfs_offer < <(printf '%s\n' list create delete && _sheepfs_ask volume vdi list) ;;
+    'snapshot list' | 'snapshot create') _sheepfs_offer < <(_sheepfs_ask volume vdi list | grep -v @) ;;
+    'snapshot delete'*) _sheepfs_offer < <(_sheepfs_ask volume snapshot list) ;;
+    attach* | map* | 'vdi delete'* | 'vdi info' | resize) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
     clone | 'vdi rollback') _sheepfs_offer < <(_sheepfs_ask volume vdi list | grep @) ;;
     io-timeout) _sheepfs_offer < <(printf '%s\n' forever) ;;
     mount) _sheepfs_directories ;;
@@ -125,6 +135,8 @@ _sheepfsctl_options() { # COMMAND
   case $1 in
     mount | 'mount '*) printf '%s\n' --name --sheep --volume --engine --page-cache --object-cache --allow-other --io-timeout ;;
     reload*) printf '%s\n' --dry-run ;;
+    status*) printf '%s\n' --watch ;;
+    doctor*) printf '%s\n' --bundle ;;
     top*) printf '%s\n' --once --interval ;;
     unmount* | detach*) printf '%s\n' --force ;;
     attach*) printf '%s\n' --read-only --break-lock ;;

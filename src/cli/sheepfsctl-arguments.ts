@@ -1,6 +1,6 @@
 import { nearestName } from '../api/nearest-name.ts'
 import { countText } from '../count-text.ts'
-import { SheepfsError } from '../errors.ts'
+import { errorText, SheepfsError } from '../errors.ts'
 import { EXIT, EXIT_TEXT } from './exit-code.ts'
 import { parseOptions } from './parse-options.ts'
 import type { Command, CommandOption, Values } from './sheepfsctl-command.ts'
@@ -31,9 +31,11 @@ export type CommandLine =
 export function parseCommandLine(args: readonly string[]): CommandLine {
   const { values, positionals } = parse(args)
   if (values['version'] === true) return { kind: 'version' }
-  if (positionals.length === 0) return { kind: 'help', text: helpText() }
+  const isVerb = positionals[0] === 'help'
+  if (isVerb || values['help'] === true || positionals.length === 0) {
+    return { kind: 'help', text: helpFor(isVerb ? positionals.slice(1) : positionals) }
+  }
   const command = findCommand(positionals)
-  if (values['help'] === true) return { kind: 'help', text: commandHelp(command) }
   checkOptions(command, values)
   const rest = positionals.slice(command.name.split(' ').length)
   const [least, most] = command.count
@@ -49,14 +51,23 @@ function findCommand(words: readonly string[]): Command {
   const [first = '', second] = words
   const found = COMMANDS.find(({ name }) => name === first || name === `${first} ${second ?? ''}`)
   if (found) return found
-  const family = COMMANDS.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name)
-  if (family.length > 0) throw new SheepfsError('invalid', `${first}: expected ${family.join(', ')}`)
+  const family = familyOf(first).map(({ name }) => name)
+  if (family.length > 0) {
+    const near = nearestName(`${first} ${second ?? ''}`, second === undefined ? [] : family)
+    const advice = near === undefined ? '' : `; did you mean ${near}?`
+    throw new SheepfsError('invalid', `${first}: expected ${family.join(', ')}${advice}`)
+  }
   const nearest = nearestName(
     first,
     COMMANDS.map(({ name }) => name.split(' ')[0] ?? ''),
   )
   const advice = nearest === undefined ? 'sheepfsctl --help lists all' : `did you mean ${nearest}?`
   throw new SheepfsError('invalid', `unknown command "${first}": ${advice}`)
+}
+
+/** The commands of two words that begin with this one. */
+function familyOf(first: string): Command[] {
+  return COMMANDS.filter(({ name }) => name.startsWith(`${first} `))
 }
 
 /** Names of the options that a command has. */
@@ -69,7 +80,13 @@ function checkOptions(command: Command, values: Values): void {
   const known = optionsOf(command)
   const wrong = Object.keys(values).find((name) => !known.includes(name))
   if (wrong === undefined) return
-  throw new SheepfsError('invalid', `${command.name} has no option --${wrong}: expected --${known.join(', --')}`)
+  const expected = `expected --${known.join(', --')}`
+  throw new SheepfsError('invalid', `${command.name} has no option --${wrong}: ${expected}${adviceFor(wrong, known)}`)
+}
+
+function adviceFor(option: string, known: readonly string[]): string {
+  const near = nearestName(option, known)
+  return near === undefined ? '' : `; did you mean --${near}?`
 }
 
 function parse(args: readonly string[]): { values: Values; positionals: string[] } {
@@ -80,19 +97,42 @@ function parse(args: readonly string[]): { values: Values; positionals: string[]
       { type, multiple, ...(short !== undefined && { short }) },
     ]),
   )
-  return parseOptions(args, options)
+  try {
+    return parseOptions(args, options)
+  } catch (error) {
+    const [, unknown] = /^unknown option '--([^'=]+)/.exec(errorText(error)) ?? []
+    if (unknown === undefined) throw error
+    throw new SheepfsError('invalid', errorText(error) + adviceFor(unknown, Object.keys(options)), { cause: error })
+  }
+}
+
+/** Of everything, of the commands that begin with a word, or of one. */
+function helpFor(words: readonly string[]): string {
+  const [first, second] = words
+  if (first === undefined) return helpText()
+  const family = familyOf(first)
+  const isGroup = family.length > 0 && !family.some(({ name }) => name === `${first} ${second ?? ''}`)
+  if (!isGroup) return commandHelp(findCommand(words))
+  const group = COMMANDS.filter((command) => command.name === first || family.includes(command))
+  return [`Usage: sheepfsctl [OPTION]... ${first} ...`, ...commandLines(group), '', ...optionLines(GENERAL), ''].join(
+    '\n',
+  )
+}
+
+function commandLines(commands: readonly Command[]): string[] {
+  const width = Math.max(...commands.map((command) => usageOf(command).length))
+  return commands.map((command) => `  ${usageOf(command).padEnd(width)}  ${command.summary}`)
 }
 
 function helpText(): string {
-  const width = Math.max(...COMMANDS.map((command) => usageOf(command).length))
-  const commands = COMMANDS.map((command) => `  ${usageOf(command).padEnd(width)}  ${command.summary}`)
   const names = Object.keys(EXIT) as (keyof typeof EXIT)[]
   const codes = names.map((name) => `  ${EXIT[name]}  ${EXIT_TEXT[name]}`)
   return [
     'Usage: sheepfsctl [OPTION]... COMMAND [ARGUMENT]...',
     'Drives a running sheepfsd.',
     '',
-    ...commands,
+    ...commandLines(COMMANDS),
+    '  help [COMMAND]: the same as COMMAND --help',
     '',
     ...optionLines(GENERAL),
     '',

@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { healthOf } from '../api/health.ts'
 import type { Mount } from '../api/schema/mount.ts'
 import type { Health, Status } from '../api/schema/status.ts'
 import { examine } from '../daemon/doctor/doctor.ts'
+import { writeFaultReport } from '../daemon/doctor/fault-report.ts'
 import { findingText } from '../daemon/doctor/finding.ts'
 import { byteSizeText } from './byte-size.ts'
 import { EXIT } from './exit-code.ts'
@@ -9,28 +11,27 @@ import type { Call, Command } from './sheepfsctl-command.ts'
 import { TOP_COMMAND } from './sheepfsctl-top.ts'
 import { tableText } from './table.ts'
 
+const WATCH_PAUSE_MS = 1000
+
 /** Commands that look at an instance and its mounts. */
 export const LOOK_COMMANDS: readonly Command[] = [
   {
     name: 'status',
     arguments: '',
     summary: 'the instance and its mounts',
+    options: { watch: { type: 'boolean', help: 'again each second, until interrupted' } },
     count: [0, 0],
     run: async (call) => {
-      const all = await call.client.status()
-      const mounts = call.chosen(all.mounts)
-      const status = { ...all, mounts }
-      const { instance, state, pid, version, node, memory } = all
-      const others = mounts.flatMap(({ name, worker }) =>
-        worker?.version === undefined || worker.version === version
-          ? []
-          : [`the worker of ${name} is sheepfs ${worker.version}\n`],
-      )
-      const versions = `sheepfs ${version}${node === undefined ? '' : `, Node.js ${node}`}`
-      const own = `${instance} is ${state}: ${versions}, pid ${pid}, ${byteSizeText(memory)} of memory\n`
-      const head = own + others.join('') + deadText(all.dead_file_systems) + lackText(all.lacks)
-      call.print(status, () => (mounts.length === 0 ? head : `${head}\n${mountTable(mounts)}`))
-      return EXIT.done
+      if (!call.flag('watch')) {
+        const status = await statusFor(call)
+        call.print(status, () => statusText(status))
+        return EXIT.done
+      }
+      for (;;) {
+        const status = await statusFor(call)
+        call.show(status, () => statusText(status))
+        await sleep(WATCH_PAUSE_MS)
+      }
     },
   },
   {
@@ -87,10 +88,36 @@ export const LOOK_COMMANDS: readonly Command[] = [
     arguments: '',
     summary: `what keeps mounts from working, and how to mend it; exit code ${EXIT.unhealthy} when something does`,
     hasNoMount: true,
+    options: {
+      bundle: {
+        type: 'string',
+        value: 'FILE',
+        help: 'write all that a report of a fault needs into a new file, without the content of volumes',
+      },
+    },
     count: [0, 0],
     run: runDoctor,
   },
 ]
+
+/** Of the mount that is named, or of all. */
+async function statusFor(call: Call): Promise<Status> {
+  const status = await call.client.status()
+  return { ...status, mounts: [...call.chosen(status.mounts)] }
+}
+
+function statusText(status: Status): string {
+  const { instance, state, pid, version, node, memory, mounts } = status
+  const others = mounts.flatMap(({ name, worker }) =>
+    worker?.version === undefined || worker.version === version
+      ? []
+      : [`the worker of ${name} is sheepfs ${worker.version}\n`],
+  )
+  const versions = `sheepfs ${version}${node === undefined ? '' : `, Node.js ${node}`}`
+  const own = `${instance} is ${state}: ${versions}, pid ${pid}, ${byteSizeText(memory)} of memory\n`
+  const head = own + others.join('') + deadText(status.dead_file_systems) + lackText(status.lacks)
+  return mounts.length === 0 ? head : `${head}\n${mountTable(mounts)}`
+}
 
 /** Of the mount that is named, or of the whole instance. */
 async function healthFor(call: Call): Promise<Health> {
@@ -157,7 +184,12 @@ async function printEvents(call: Call): Promise<number> {
 async function runDoctor(call: Call): Promise<number> {
   const { instance, variables } = call
   const status = await call.client.status().catch((error: unknown) => error as Error)
-  const findings = await examine({ instance, variables, status })
-  call.print(findings, () => findings.map(findingText).join(''))
+  const patient = { instance, variables, status }
+  const findings = await examine(patient)
+  const bundle = call.text('bundle')
+  if (bundle !== undefined) await writeFaultReport(bundle, patient, findings)
+  const written =
+    bundle === undefined ? '' : `${bundle} has what a report of a fault needs: read it before you send it\n`
+  call.print(findings, () => findings.map(findingText).join('') + written)
   return findings.some(({ status }) => status === 'problem') ? EXIT.unhealthy : EXIT.done
 }

@@ -60,22 +60,28 @@ async function run(
   const client = new ControlClient(controlSocket, { waits: values['wait'] === true, observerPath, present })
   // one line that is written over
   let isShown = false
-  const showProgress = (text: string): void => {
+  const showLine = (text: string): void => {
     if (showsProgress && (isShown || text !== '')) writeError(`\r\u001b[K${printableValue(text)}`)
     isShown = text !== ''
   }
+  let doing = command.name
+  const showProgress = (text: string): void => {
+    doing = text
+    showLine(text)
+  }
   const complain = (error: unknown): void => {
-    showProgress('')
+    showLine('')
     writeError(complaint(error))
   }
-  const endShow = showsProgress && command.watches !== true ? showWait(client, showProgress) : () => undefined
+  const isWatching = command.watches === true || values['watch'] === true
+  const endShow = showsProgress && !isWatching ? showWait(client, () => doing, showLine) : () => undefined
   try {
     return await command.run(
       new Call({ instance, variables, client, args: line.args, values, write, screen, complain, showProgress }),
     )
   } finally {
     endShow()
-    showProgress('')
+    showLine('')
   }
 }
 

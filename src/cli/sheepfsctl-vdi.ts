@@ -104,14 +104,44 @@ export const VDI_COMMANDS: readonly Command[] = [
     run: rollback,
   },
   {
+    name: 'snapshot list',
+    arguments: '[VDI]',
+    summary: 'snapshots in the cluster, of one VDI or of all',
+    count: [0, 1],
+    run: async (call) => {
+      const [name] = call.args
+      const all = await call.client.vdis(await call.mount())
+      const snapshots = all.filter((vdi) => vdi.snapshot && (name === undefined || vdiName(vdi).split('@')[0] === name))
+      call.print(snapshots, () => tableText(VDI_COLUMNS, snapshots.map(vdiRow)))
+      return EXIT.done
+    },
+  },
+  {
+    name: 'snapshot create',
+    arguments: 'VDI TAG',
+    summary: 'the same as snapshot VDI TAG',
+    count: [2, 2],
+    run: snapshot,
+  },
+  {
+    name: 'snapshot delete',
+    arguments: 'VDI@TAG...',
+    summary: 'deletes snapshots for good, and nothing that is no snapshot',
+    count: [1, Infinity],
+    run: async (call) => {
+      const mount = await call.mount()
+      return call.forEach((name) => {
+        if (name.includes('@')) return deleteVdi(call, mount, name)
+        throw new SheepfsError('invalid', `"${name}" is no snapshot: expected VDI@TAG or VDI@ID`)
+      })
+    },
+  },
+  {
     name: 'snapshot',
     arguments: 'VDI TAG',
     summary: 'keeps the present content of a VDI as VDI@TAG',
     count: [2, 2],
-    run: async (call) => {
-      const [vdi, tag] = [call.argument(0), call.argument(1)]
-      return printVdi(call, 'made', await call.client.snapshotVdi(await call.mount(), vdi, { tag }))
-    },
+    run: snapshot,
   },
   {
     name: 'clone',
@@ -170,12 +200,17 @@ function infoText(vdi: VdiInfo): string {
   return `${lines.join('\n')}\n`
 }
 
+async function snapshot(call: Call): Promise<number> {
+  const [vdi, tag] = [call.argument(0), call.argument(1)]
+  return printVdi(call, 'made', await call.client.snapshotVdi(await call.mount(), vdi, { tag }))
+}
+
 async function rollback(call: Call): Promise<number> {
-  const snapshot = call.argument(0)
-  const done = await call.client.rollbackVdi(await call.mount(), snapshot)
+  const target = call.argument(0)
+  const done = await call.client.rollbackVdi(await call.mount(), target)
   const { vdi, kept } = done
   const former = kept === null ? '' : `; what it had is kept as ${vdiName(kept)}`
-  call.print(done, () => `${vdiName(vdi)} is what ${snapshot} is, ${byteSizeText(vdi.size)}${former}\n`)
+  call.print(done, () => `${vdiName(vdi)} is what ${target} is, ${byteSizeText(vdi.size)}${former}\n`)
   return EXIT.done
 }
 

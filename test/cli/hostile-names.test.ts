@@ -78,6 +78,8 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   'vdi delete': ['web01', EVIL],
   'vdi info': ['web01'],
   'vdi rollback': ['db01@nightly'],
+  'snapshot create': ['web01', 't'],
+  'snapshot delete': ['db01@nightly', EVIL],
   snapshot: ['web01', 't'],
   clone: ['db01@nightly', 'c'],
   resize: ['web01', '8G'],

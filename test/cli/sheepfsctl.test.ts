@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
-import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -162,6 +162,53 @@ test('a VDI is told of, and goes back to a snapshot', limit, async (t) => {
   assert.equal((await ctl('vdi', 'rollback', 'db01')).code, EXIT.usage)
 })
 
+test('snapshots are listed, made and deleted beside what vdi does', limit, async (t) => {
+  const ctl = await stage(t)
+  assert.equal((await ctl('snapshot', 'create', 'web01', 'a')).out, 'made web01@a, 4G\n')
+  assert.match((await ctl('snapshot', 'list')).out, /^VOLUME.*\ndb01@nightly .*\nweb01@a .*\n$/)
+  assert.match((await ctl('snapshot', 'list', 'web01')).out, /^VOLUME.*\nweb01@a .*\n$/)
+  assert.equal(
+    (await ctl('snapshot', 'delete', 'web01@a', 'db01@nightly')).out,
+    'deleted web01@a\ndeleted db01@nightly\n',
+  )
+  assert.match((await ctl('snapshot', 'list')).out, /^VOLUME[^\n]*\n$/)
+  assert.match((await ctl('vdi', 'list')).out, /\nweb01 +vdi/)
+})
+
+test('status goes on with --watch until its daemon does not', limit, async (t) => {
+  const supervisor = new FakeSupervisor()
+  const status = supervisor.status.bind(supervisor)
+  let looks = 0
+  supervisor.status = () => {
+    if (++looks > 3) throw new SheepfsError('closed', 'the instance stops')
+    return status()
+  }
+  const ctl = await stage(t, { cluster1: supervisor })
+  const { out, code } = await ctl('status', '--watch', '-i', 'cluster1', '--json')
+  assert.equal(code, EXIT.notRunning)
+  assert.equal(out.trimEnd().split('\n').length, 3)
+})
+
+test('doctor writes what a report of a fault needs into a new file, for its owner only', limit, async (t) => {
+  const ctl = await stage(t)
+  const directory = await mkdtemp(join(tmpdir(), 'sheepfs-bundle-'))
+  t.after(() => rm(directory, { recursive: true, force: true }))
+  const path = join(directory, 'bundle.txt')
+  const { out } = await ctl('doctor', '--bundle', path)
+  assert.ok(out.endsWith(`${path} has what a report of a fault needs: read it before you send it\n`), out)
+  assert.equal((await stat(path)).mode & 0o777, 0o600)
+  const text = await readFile(path, 'utf8')
+  for (const title of ['versions', 'kernel', 'doctor', 'status', 'configuration and environment', 'units', 'journal']) {
+    assert.match(text, new RegExp(`^==== ${title}\n.+`, 'm'))
+  }
+  assert.match(text, /"instance": "cluster1"/)
+  const again = await ctl('doctor', '--bundle', path)
+  assert.equal(again.code, EXIT.conflict)
+  assert.match(again.errors, /bundle\.txt" is there already: expected a new file/)
+  assert.equal(await readFile(path, 'utf8'), text)
+  assert.equal((await ctl('doctor', '--bundle', join(directory, 'no/file'))).code, EXIT.notFound)
+})
+
 test('a delete shows its progress', limit, async (t) => {
   const shown = new EventEmitter()
   /** Goes on when what it tells is shown. */
@@ -210,6 +257,12 @@ test('wrong command lines are refused, saying what is expected', limit, async (t
     [['status', 'x'], /status: found 1 argument, expected no arguments/],
     [['status', '--force'], /status has no option --force: expected --instance/],
     [['status', '--nonsense'], /unknown option '--nonsense'/],
+    [['detach', 'web01', '--forec'], /unknown option '--forec'; did you mean --force\?/],
+    [['unmount', 'x', '--dry-run'], /unmount has no option --dry-run: expected --instance/],
+    [['vdi', 'lsit'], /vdi: expected vdi list, .*; did you mean vdi list\?/],
+    [['help', 'atach'], /unknown command "atach": did you mean attach\?/],
+    [['snapshot', 'delete', 'web01'], /"web01" is no snapshot: expected VDI@TAG or VDI@ID/],
+    [['snapshot', 'create', 'web01'], /snapshot create: found 1 argument, expected VDI TAG/],
     [['cache', '--page', 'yes'], /--page "yes": expected on or off/],
     [['vdi', 'create', 'x', '1000'], /1000 bytes are no whole number of sectors of 512: expected 512 or 1024/],
     [['resize', 'web01', '5'], /5 bytes are no whole .*: expected 512/],
@@ -253,7 +306,7 @@ test('a mount that is not there is an error of every command', limit, async (t) 
   const ctl = await stage(t)
   const lines = COMMANDS.filter(({ hasNoMount }) => hasNoMount !== true).map(({ name, count: [least] }) => [
     ...name.split(' '),
-    ...(name === 'io-timeout' ? ['1'] : ['web01', '1G'].slice(0, least)),
+    ...(name === 'io-timeout' ? ['1'] : ['web01@a', '1G'].slice(0, least)),
   ])
   for (const line of lines) {
     const { code, out, errors } = await ctl('-m', 'nope', ...line)
@@ -362,6 +415,18 @@ test('every command has a help page, and all of them are on the first', limit, a
     const { code, out } = await ctl(...name.split(' '), '--help')
     assert.equal(code, EXIT.done)
     assert.match(out, new RegExp(`^Usage: sheepfsctl \\[OPTION\\]\\.\\.\\. ${name}`))
+  }
+  assert.equal((await ctl('help')).out, all.out)
+  assert.equal((await ctl('help', 'vdi', 'list')).out, (await ctl('vdi', 'list', '--help')).out)
+  for (const [group, last] of [
+    ['vdi', 'vdi rollback VDI@TAG'],
+    ['snapshot', 'snapshot VDI TAG'],
+  ] as const) {
+    const { out } = await ctl('help', group)
+    assert.ok(out.startsWith(`Usage: sheepfsctl [OPTION]... ${group} ...\n  ${group} list`), out)
+    assert.ok(out.includes(`\n  ${last} `), out)
+    assert.doesNotMatch(out, /attach/)
+    assert.equal((await ctl(group, '--help')).out, out)
   }
   assert.match((await ctl('--version')).out, /^sheepfsctl \d/)
 })

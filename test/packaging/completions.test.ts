@@ -82,6 +82,11 @@ test('bash is offered what runs, what is attached and what the cluster has', lim
     ['sheepfsctl -i cluster1 restart cl', ['cluster1']],
     ['sheepfsctl -m cluster1 detach ', [String.raw`a\ \"b\"`]],
     ['sheepfsctl snapshot w', ['web01']],
+    ['sheepfsctl --instance=cl', ['cluster1']],
+    ['sheepfsctl --mount=cluster1 snapshot create w', ['web01']],
+    ['sheepfsctl snapshot delete ', ['db01@nightly']],
+    ['sheepfsctl cache --page=', ['on', 'off']],
+    ['sheepfs --engine=f', ['fuse-native']],
     ['sheepfsctl clone ', ['db01@nightly']],
     ['sheepfsctl clone db01@n', ['nightly']],
     ['sheepfsctl vdi rollback ', ['db01@nightly']],
@@ -103,7 +108,8 @@ test('bash is offered every command and every long option that there is', limit,
   const lines = COMMANDS.map(({ name }) => `sheepfsctl ${name} --`)
   const offered = await inBash(process.env, ['sheepfsctl ', 'sheepfs --', ...lines])
   const [commands = [], sheepfs = [], ...options] = offered
-  assert.deepEqual(commands.toSorted(), [...new Set(COMMANDS.map(({ name }) => name.split(' ')[0] ?? ''))].toSorted())
+  const verbs = new Set(['help', ...COMMANDS.map(({ name }) => name.split(' ')[0] ?? '')])
+  assert.deepEqual(commands.toSorted(), [...verbs].toSorted())
   assert.deepEqual(sheepfs.toSorted(), (SHEEPFS_USAGE.match(/(?<=^ .*)--[a-z-]+(?=.* {2})/gm) ?? []).toSorted())
   for (const [i, command] of COMMANDS.entries()) {
     const known = optionsOf(command).map((option) => `--${option}`)
