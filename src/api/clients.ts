@@ -28,7 +28,9 @@ export class Clients {
   readonly #asking = new Set<Socket>()
   /** Those that have a whole one. */
   readonly #working = new Set<Socket>()
-  /** Those of them whose answer takes long. */
+  /** Those that are heard no more, and dropped soon. */
+  readonly #unheard = new WeakSet<Socket>()
+  /** Of those that work, whose answer takes long. */
   readonly #long = { streams: new Set<Socket>(), waiting: new Set<Socket>() }
   readonly #pace: Pace
 
@@ -51,7 +53,7 @@ export class Clients {
           this.#end(socket)
         })
         process.nextTick(() => {
-          if (!socket.destroyed) handle(request, response) // it was the only one in what has come
+          if (this.#isHeard(socket)) handle(request, response) // it was the only one in what has come
         })
       },
     )
@@ -96,7 +98,7 @@ export class Clients {
   }
 
   #add(socket: Socket): void {
-    readInPieces(socket)
+    readInPieces(socket, () => this.#isHeard(socket))
     this.#idle.add(socket)
     socket.once('close', () => {
       this.#forget(socket)
@@ -110,7 +112,7 @@ export class Clients {
   #begin(socket: Socket): boolean {
     if (socket.destroyed) return false
     if (this.#asking.has(socket)) {
-      this.#drop(socket)
+      this.#hearNoMore(socket)
       return false
     }
     this.#asking.add(socket)
@@ -125,6 +127,20 @@ export class Clients {
 
   #has(socket: Socket): boolean {
     return this.#idle.has(socket) || this.#working.has(socket)
+  }
+
+  #isHeard(socket: Socket): boolean {
+    return !socket.destroyed && !this.#unheard.has(socket)
+  }
+
+  /** Who is dropped at once is back at once: until he is, he keeps the place that he has. */
+  #hearNoMore(socket: Socket): void {
+    if (this.#unheard.has(socket)) return
+    this.#unheard.add(socket)
+    socket.pause()
+    void setTimeout(REFUSAL_MS, undefined, { ref: false }).then(() => {
+      this.#drop(socket)
+    })
   }
 
   #drop(socket: Socket): void {
@@ -144,11 +160,11 @@ export class Clients {
  * Node.js parses all that has come at once, which may be 2600 requests in 64 KiB: in pieces, so that a client who is dropped
  * for the second of them costs no more than that.
  */
-function readInPieces(socket: Socket): void {
+function readInPieces(socket: Socket, isHeard: () => boolean): void {
   const parsers = socket.listeners('data')
   socket.removeAllListeners('data')
   socket.on('data', (data: Buffer) => {
-    for (let at = 0; at < data.length && !socket.destroyed; at += PIECE) {
+    for (let at = 0; at < data.length && isHeard(); at += PIECE) {
       for (const parse of parsers) parse.call(socket, data.subarray(at, at + PIECE))
     }
   })

@@ -1,20 +1,24 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { SheepfsError } from '../errors.ts'
 import type { Caller } from './supervisor.ts'
 
 /**
  * Questions that cost much, each under way once. Who asks what is being asked already gets the next answer, together with all
  * who wait for that: nobody is told what was found before he asked. With `keptMs` he gets the same one, and so does who asks
- * within that time afterwards.
+ * within that time afterwards. With `pauseMs` the next one that many wait for begins that long after the one before: each that
+ * is answered may ask again at once.
  */
 export class SharedQuestions {
   readonly #keptMs: number
+  readonly #pauseMs: number
   /** By key, what is being asked, and what is kept. */
   readonly #asked = new Map<string, Asked>()
   /** By key, what is asked as soon as that has ended. */
   readonly #queued = new Map<string, Asked>()
 
-  constructor({ keptMs = 0 }: { readonly keptMs?: number } = {}) {
+  constructor({ keptMs = 0, pauseMs = 0 }: { readonly keptMs?: number; readonly pauseMs?: number } = {}) {
     this.#keptMs = keptMs
+    this.#pauseMs = pauseMs
   }
 
   /**
@@ -39,6 +43,7 @@ export class SharedQuestions {
 
   #begin<T>(key: string, asked: Asked, answer: Promise<T>): Promise<T> {
     asked.answer = answer
+    asked.beganAt = performance.now()
     this.#asked.set(key, asked)
     const forget = (): void => {
       if (this.#asked.get(key) === asked) this.#asked.delete(key)
@@ -62,7 +67,12 @@ export class SharedQuestions {
       if (next.gone.aborted) throw new SheepfsError('closed', 'nobody waits for the answer any more')
       return begin()
     }
-    return asked.answer.then(follow, (error: unknown) => {
+    const followInTime = async (): Promise<T> => {
+      const leftMs = asked.beganAt + this.#pauseMs - performance.now()
+      if (leftMs > 0) await pause(leftMs)
+      return follow()
+    }
+    return asked.answer.then(followInTime, (error: unknown) => {
       if (asked.gone.aborted) return follow()
       leave()
       next.end()
@@ -74,6 +84,7 @@ export class SharedQuestions {
 /** A question and those who wait for its answer. */
 class Asked {
   answer: Promise<unknown> = Promise.resolve()
+  beganAt = 0
   readonly #gone = new AbortController()
   readonly #listening: { readonly gone: AbortSignal; readonly leave: () => void }[] = []
   #waiting = 0

@@ -48,6 +48,23 @@ describe('a question that costs much', () => {
     assert.equal(question.asked, 3)
   })
 
+  test('is asked once in a while where all ask again at once, and at once by who is alone', async () => {
+    const questions = new SharedQuestions({ pauseMs: 100 })
+    let asked = 0
+    const ask = () => questions.ask('k', stays(), () => Promise.resolve(++asked))
+    await ask()
+    await ask()
+    assert.equal(asked, 2)
+    const since = performance.now()
+    const askAgain = async (): Promise<void> => {
+      for (let i = 0; i < 5; i++) await ask()
+    }
+    await Promise.all(Array.from({ length: 50 }, askAgain))
+    const pauses = (performance.now() - since) / 100
+    assert.ok(asked - 2 <= 2 * (pauses + 1), `${asked} in ${pauses} pauses`)
+    assert.ok(pauses >= 2, String(pauses))
+  })
+
   test('is another one for another mount, and for who waits longer', () => {
     const questions = new SharedQuestions()
     const question = new Question()

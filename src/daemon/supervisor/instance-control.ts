@@ -24,6 +24,9 @@ import { type ManagedMount, toTimeoutMs } from './managed-mount.ts'
 import { plannedSteps } from './reload-steps.ts'
 import { findOwnDeadLoops } from './stale-mount.ts'
 
+/** Between questions about one cluster where many ask: its worker has a mount to serve. */
+const QUESTION_PAUSE_MS = 500
+
 /** Of the daemon, beside its instance. */
 export interface DaemonFacts {
   readonly version: string
@@ -38,7 +41,7 @@ export class InstanceControl implements Supervisor {
   readonly #facts: DaemonFacts
   readonly #startedAt = new Date().toISOString()
   /** Those about a whole cluster, which cost its mount more than any other. */
-  readonly #questions = new SharedQuestions()
+  readonly #questions = new SharedQuestions({ pauseMs: QUESTION_PAUSE_MS })
   #reloads: Promise<unknown> = Promise.resolve()
 
   constructor(instance: Instance, facts: DaemonFacts) {
