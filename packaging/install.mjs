@@ -51,7 +51,10 @@ const PROGRAMS = {
   [`${HOME}/sheepfs-end-waiting`]: 'cli/sheepfs-end-waiting',
 }
 const EXAMPLE = 'etc/sheepfs/example.toml'
-const PAGES = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
+const PAGES = [
+  'README.md',
+  ...readdirSync(join(root, 'docs')).flatMap((name) => (name.endsWith('.md') ? `docs/${name}` : [])),
+]
 /** What a package of npm needs at run time; its licence goes to third-party-licenses.txt. */
 const RUNTIME_FILES = new Set(['.js', '.cjs', '.mjs', '.json', '.node'])
 const DEVELOPERS_FOLDERS = /^(__tests__|tests?|examples?|benchmarks?|scripts|\.github|integration)$/

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { renderMetrics } from '../../src/api/metrics.ts'
@@ -57,6 +57,19 @@ for (const page of PAGES) {
     assert.deepEqual([groff.status, groff.stderr], [0, ''])
   })
 }
+
+test('docs/man has the pages as they are now: npm run man', { ...limit, skip }, async () => {
+  const program = `import { manMarkdown } from ${JSON.stringify(join(FOLDER, '../man-markdown.mjs'))}
+    console.log(JSON.stringify([...manMarkdown()]))`
+  const output = await succeed(process.execPath, ['--input-type=module', '--eval', program])
+  const wanted = JSON.parse(output) as [name: string, text: string][]
+  const folder = join(FOLDER, '../../docs/man')
+  assert.deepEqual(readdirSync(folder).toSorted(), wanted.map(([name]) => name).toSorted())
+  for (const [name, text] of wanted) {
+    assert.equal(readFileSync(join(folder, name), 'utf8'), text, name)
+    for (const [, target = ''] of text.matchAll(/\]\(([^)]+)\)/g)) assert.ok(existsSync(join(folder, target)), target)
+  }
+})
 
 test('every page of a program says how it ends and shows examples, and what it refers to is there', () => {
   for (const page of PAGES) {
