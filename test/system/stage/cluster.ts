@@ -2,7 +2,10 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import type { Machine, Started } from './machine.ts'
 
+/** Of real nodes, for long tests: called with a folder, it says that it `listens` at port 7000, and ends when it is killed. */
+const PROGRAM = process.env['SHEEPFS_TEST_CLUSTER']
 const LAMB = join(import.meta.dirname, '../../../src/lamb/lamb.js')
+const LAMB_COMMAND = [process.execPath, LAMB, '--store', 'FOLDER', '--locking']
 
 /** A cluster that the machine reaches over its network, and that does not go down with it: a lamb that has locks. */
 export class Cluster {
@@ -15,7 +18,8 @@ export class Cluster {
 
   /** Resolves when it serves, with what was stored before. */
   async start(): Promise<void> {
-    this.#lamb = await this.#machine.startBeside(process.execPath, [LAMB, '--store', 'FOLDER', '--locking'])
+    const [program = '', ...args] = PROGRAM === undefined ? LAMB_COMMAND : [PROGRAM, 'FOLDER']
+    this.#lamb = await this.#machine.startBeside(program, args)
     await this.#lamb.announcer.said(/(listens)/)
   }
 
