@@ -50,6 +50,8 @@ export function isNoAnswer(error: unknown): error is SheepfsError {
 
 /** The text of any thrown value, for messages; never empty. */
 export function errorText(error: unknown): string {
+  // of a name with several addresses each has failed, and the whole has no message
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(errorText).join('; ')
   if (error instanceof Error) return error.message === '' ? error.name : error.message
   return String(error)
 }

@@ -91,7 +91,7 @@ export class Sheep {
     if (this.#destroyed) throw this.#destroyed
     const line = await this.#dial(this.#connectionOptions, (lost, _, hadChanges) => {
       this.#lines.delete(lost)
-      if (hadChanges && !this.#destroyed) this.#settle()
+      if (hadChanges && !this.#destroyed) this.#settle(lost)
     })
     this.#lines.add(line)
     return line
@@ -177,16 +177,16 @@ export class Sheep {
     const connection = this.#connection
     const isDoubted = (): boolean => connection?.isSilent === true && !connection.closed
     while (isDoubted()) {
-      const error = await this.#signOfLife()
+      const error = await this.#signOfLife(connection?.peer ?? this.address)
       if (error && isDoubted()) connection?.destroy(error)
       else await sleep(world.clock, timing.silenceMs, { isBackground: true })
     }
   }
 
   /** Why there is none; undefined when it lives. */
-  async #signOfLife(): Promise<SheepfsError | undefined> {
+  async #signOfLife(peer: Address): Promise<SheepfsError | undefined> {
     const { world, timing } = this.#context
-    const line = await openBriefly(world, this.address, timing.signOfLifeMs).catch(() => undefined)
+    const line = await openBriefly(world, peer, timing.signOfLifeMs).catch(() => undefined)
     try {
       await line?.exchange(getClusterDefault())
       if (line) return undefined
@@ -232,7 +232,7 @@ export class Sheep {
     if (connection !== this.#connection) return
     this.#connection = undefined
     this.holdOff()
-    if (hadChanges && !this.#destroyed) this.#settle()
+    if (hadChanges && !this.#destroyed) this.#settle(connection)
     const { outage, log } = this.#context
     outage.noteSilence(addressText(this.address), false)
     this.#onLost(this)
@@ -240,8 +240,9 @@ export class Sheep {
     log.warn({ sheep: addressText(this.address), code: error.code }, `lost a sheep: ${error.message}`)
   }
 
-  #settle(): void {
-    const settling = settled(this.address, this.#context).finally(() => {
+  /** It is the one that was lost that is asked: its name may lead to another now. */
+  #settle({ peer }: Connection): void {
+    const settling = settled(peer, this.#context).finally(() => {
       if (this.#settling === settling) this.#settling = undefined
     })
     this.#settling = settling

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { pino } from 'pino'
+import { realWorld } from '../../src/daemon/real-world.ts'
 import type { SheepfsError } from '../../src/errors.ts'
 import { addressText } from '../../src/sheep/address.ts'
 import type { OutageState } from '../../src/sheep/outage.ts'
 import type { Timing } from '../../src/sheep/timing.ts'
+import type { World } from '../../src/sheep/world.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
 import { createObject, readObject, removeObject, writeObject } from '../../src/wire/object-ops.ts'
 import { ClusterFlag } from '../../src/wire/info-ops.ts'
@@ -152,6 +154,30 @@ test('a lost write goes to another gateway only after the lost one has executed 
   await until(() => first.isIdle)
   assert.deepEqual([...(model.read(OBJECT, 0, 1) ?? [])], [2])
 })
+
+test(
+  'when a name stands for several sheep, it is the lost one that is asked whether it is done',
+  LIMIT,
+  async (context) => {
+    const { open, first, second, model } = await staged(context, 2)
+    let named = first
+    const world: World = {
+      ...realWorld,
+      dial: (address, receiver) => realWorld.dial(address.host === 'sheep.example' ? named.address : address, receiver),
+    }
+    const cluster = await open({ world, addresses: [{ host: 'sheep.example', port: 7000 }], timing: PATIENT })
+    const cut = inTurn(Opcode.WRITE_OBJ, { kind: 'cut', execute: 'later', laterMs: 100 })
+    first.script = (request) => {
+      const fate = cut(request)
+      if (fate.kind === 'cut') named = second
+      return fate
+    }
+    await cluster.change(writeObject(OBJECT, 0, Uint8Array.of(1)))
+    await cluster.change(writeObject(OBJECT, 0, Uint8Array.of(2)))
+    await until(() => first.isIdle)
+    assert.deepEqual([...(model.read(OBJECT, 0, 1) ?? [])], [2])
+  },
+)
 
 test(
   'a change that must not be repeated is given back when nobody knows whether it happened',
