@@ -22,7 +22,7 @@ export function fakeMount(overrides: Partial<Mount> = {}): Mount {
     state: 'serving',
     reason: null,
     since: TIME,
-    worker: { pid: 4711, generation: 1, started_at: TIME, version: '0.1.0' },
+    worker: { pid: 4711, generation: 1, started_at: TIME, version: '1.0.0' },
     open_files: 0,
     volumes: [],
     sheep: ['10.0.0.1:7000', '10.0.0.2:7000'],
@@ -91,7 +91,7 @@ export class FakeSupervisor implements Supervisor {
   async status(): Promise<Status> {
     return {
       instance: 'cluster1',
-      version: '0.1.0',
+      version: '1.0.0',
       node: '24.22.3',
       state: 'running',
       pid: 4242,

@@ -92,7 +92,7 @@ test('tables for people, JSON for programs', limit, async (t) => {
   const { out } = await ctl('status')
   assert.match(
     out,
-    /^cluster1 is running: sheepfs 0\.1\.0, Node\.js 24\.22\.3, pid 4242, 50M of memory\n\nMOUNT +STATE +MOUNTPOINT/,
+    /^cluster1 is running: sheepfs 1\.0\.0, Node\.js 24\.22\.3, pid 4242, 50M of memory\n\nMOUNT +STATE +MOUNTPOINT/,
   )
   assert.match(out, /\ncluster1 +serving +\/srv\/sheep\/cluster1 +4711 +1 +0 +0 +off +off +10\.0\.0\.1:7000\n$/)
   const json = JSON.parse((await ctl('--json', 'mounts')).out) as { name: string }[]
