@@ -10,7 +10,7 @@ import { RewritingProxy } from '../adversary/rewriting-proxy.ts'
 import { missing } from './stage/ability.ts'
 import { run, succeed, type Outcome } from './stage/program.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
-import { removeMount, sheepfsArguments, startSheepfs, workersOf } from './stage/sheepfs.ts'
+import { removeMount, SHEEPFS, sheepfsArguments, startSheepfs, workersOf } from './stage/sheepfs.ts'
 import { launchSheepfsd, newPlace, startSheepfsd, tableOf, WORKER_USER, writeConfig } from './stage/sheepfsd.ts'
 import { Stage } from './stage/stage.ts'
 
@@ -68,6 +68,17 @@ describe('the user of workers', { skip: missing('fuse', 'root'), timeout: 120_00
       const { stderr } = await run('setpriv', [`--reuid=${WORKER_USER}`, '--clear-groups', ...read])
       assert.match(stderr, /Permission denied/)
     }
+    await daemon.stop()
+  })
+
+  test('can end it, and another user cannot: it is replaced', async () => {
+    const daemon = await startSheepfsd(stage, { mounts: [await tableOf(stage, MOUNT, sheep, [])] })
+    const { worker } = await daemon.serving(MOUNT)
+    const killAs = (user: string): Promise<Outcome> =>
+      run('setpriv', [`--reuid=${user}`, '--clear-groups', 'sh', '-c', `kill -KILL ${worker.pid}`])
+    assert.match((await killAs('nobody')).stderr, /not permitted/i)
+    assert.equal((await killAs(WORKER_USER)).status, 0)
+    await daemon.serving(MOUNT, worker.generation + 1)
     await daemon.stop()
   })
 
@@ -214,6 +225,14 @@ describe('a sheepfs that root runs', { skip: missing('fuse', 'root'), timeout: 1
       assert.equal(await findMount(mountpoint), undefined)
     })
   }
+
+  test('says what is missing where nothing can be mounted', async () => {
+    const sheepfs = [process.execPath, SHEEPFS, '-a', '127.0.0.1', await stage.mountpoint()]
+    const script = 'mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && exec "$@"'
+    const { status, stderr } = await run('unshare', ['--mount', 'sh', '-c', script, 'sh', ...sheepfs])
+    assert.equal(status, 1)
+    assert.match(stderr, /^sheepfs: \/dev\/fuse is missing/)
+  })
 
   test('keeps its rights when that is asked for', async () => {
     const sheepfs = await startSheepfs(stage, { sheep, prefix: ['env', 'SHEEPFS_WORKER_USER=root'] })

@@ -1,5 +1,4 @@
 import { errorText, SheepfsError } from '../../errors.ts'
-import type { EngineName } from '../../fuse/engine.ts'
 import { checkMountpoint } from '../../fuse/mountpoint.ts'
 import { createLogger, type Logger } from '../../log.ts'
 import { parseAddresses, parsePort } from '../../sheep/address.ts'
@@ -48,25 +47,24 @@ export async function runSheepfs(request: SheepfsRequest, onServing: () => void)
 
 async function toSpec(request: SheepfsRequest, log: Logger): Promise<MountSpec> {
   const addresses = parseAddresses(request.address, parsePort(request.port))
-  const engine = await chooseEngine(request.engine)
   return {
     addresses,
     mountpoint: await checkMountpoint(request.mountpoint),
-    engine,
+    engine: await chooseEngine(request.engine),
     pageCache: request.pageCache,
     objectCache: request.objectCache,
     allowOther: request.allowOther,
     volumes: request.attach,
     breakLock: request.breakLock,
     source: request.source,
-    account: await accountFor(engine, log),
+    account: await accountFor(request.engine, log),
     logLevel: request.debug ? 'debug' : 'info',
     log,
   }
 }
 
 /** Whom the worker becomes: only root can become somebody else, and what root is told by a cluster is not for root to read. */
-async function accountFor(engine: EngineName, log: Logger): Promise<WorkerAccount | undefined> {
+async function accountFor(engine: EngineChoice, log: Logger): Promise<WorkerAccount | undefined> {
   if (process.geteuid?.() !== 0) return undefined
   const account = await usualWorkerAccount(process.env['SHEEPFS_WORKER_USER'])
   if (account.uid === 0) log.warn('SHEEPFS_WORKER_USER is root: who takes over what serves the mount has this host')
