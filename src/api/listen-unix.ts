@@ -54,13 +54,18 @@ export async function listenUnix(app: App, { path, mode, group }: ListenOptions)
     close: async () => {
       const present = await lstat(path).catch(() => undefined)
       if (present?.ino === ino) await rm(path, { force: true })
-      const timer = setTimeout(() => {
-        app.server.closeAllConnections()
-      }, CLOSE_LIMIT_MS)
-      await app.close()
-      clearTimeout(timer)
+      await closing(app)
     },
   }
+}
+
+/** Ends an application that listens, whatever its clients do. */
+export async function closing(app: App): Promise<void> {
+  const timer = setTimeout(() => {
+    app.server.closeAllConnections()
+  }, CLOSE_LIMIT_MS)
+  await app.close()
+  clearTimeout(timer)
 }
 
 /** Errors: invalid, when a socket cannot have this path. */

@@ -75,5 +75,8 @@ test('sockets are changed by themselves', () => {
   ])
   const narrower = [{ kind: 'observer-socket', isOn: true, group: 'adm' }] as const
   assert.deepEqual(diffConfig(to, { ...to, observer_group: 'adm' }), narrower)
+  const listening = [{ kind: 'metrics-listen', address: '[::1]:9717' }] as const
+  assert.deepEqual(diffConfig(to, { ...to, metrics_listen: '[::1]:9717' }), listening)
+  assert.deepEqual(stepOf(listening[0]), { mount: null, effect: 'daemon-restart', text: 'metrics_listen [::1]:9717' })
   assert.equal(stepOf(narrower[0]).text, 'observer_socket opened for the group adm')
 })

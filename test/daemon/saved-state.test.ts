@@ -32,7 +32,9 @@ async function stateOfVersion(version: (typeof WRITTEN)[number]): Promise<SavedS
   return {
     mounts: mounts.map(completed),
     volumes,
-    ...(served && { served: { ...served, observer_group: undefined, mount: served.mount.map(completed) } }),
+    ...(served && {
+      served: { ...served, observer_group: undefined, metrics_listen: undefined, mount: served.mount.map(completed) },
+    }),
   }
 }
 
@@ -113,6 +115,7 @@ describe('the saved state', () => {
       socket_group: undefined,
       observer_socket: true,
       observer_group: undefined,
+      metrics_listen: undefined,
       mount: mounts,
     }
     await writeFile(path, JSON.stringify({ version: 9, mounts: 'none', volumes, served }))

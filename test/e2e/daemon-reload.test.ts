@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { findMount } from '../../src/fuse/mount-table.ts'
 import { BAD_CONFIGS } from '../daemon/bad-configs.ts'
 import { missing } from './stage/ability.ts'
-import { succeed } from './stage/program.ts'
+import { run, succeed } from './stage/program.ts'
 import { startLamb, type Sheep } from './stage/sheep.ts'
 import {
   launchSheepfsd,
   newPlace,
+  SHEEPFSD,
   startSheepfsd,
   tableOf,
   WORKER_USER,
@@ -108,6 +110,39 @@ describe('a daemon that is told to reload', NEEDS, () => {
     const wanted = Number((await succeed('id', ['-g', 'daemon'])).trim())
     assert.deepEqual([mode & 0o777, gid], [0o660, wanted])
     await writeFile(daemon.place.configFile, config)
+  })
+
+  test('has metrics read over TCP after a restart, from an address that nobody else has', async (t) => {
+    const config = await readFile(daemon.place.configFile, 'utf8')
+    t.after(() => writeFile(daemon.place.configFile, config))
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const { port } = taken.address() as AddressInfo
+    const listen = `metrics_listen = "127.0.0.1:${port}"\n`
+    await writeFile(daemon.place.configFile, listen + config)
+    const busy = new RegExp(`metrics_listen "127\\.0\\.0\\.1:${port}": another program listens there`)
+    await assert.rejects(daemon.client.reload(), { code: 'busy', message: busy })
+    const place = await newPlace(stage)
+    await writeConfig(place, [], listen)
+    const refused = launchSheepfsd(stage, place, NO_MOUNTS)
+    await once(refused.child, 'close')
+    assert.match(refused.log(), busy)
+    taken.close()
+    await once(taken, 'close')
+    assert.deepEqual((await daemon.client.reload({ isDryRun: true })).steps, [
+      { mount: null, effect: 'daemon-restart', text: `metrics_listen 127.0.0.1:${port}` },
+    ])
+    const other = launchSheepfsd(stage, place, NO_MOUNTS)
+    await other.logged('"msg":"ready"')
+    assert.match(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text(), /^sheepfs_build_info\{/m)
+    assert.equal((await other.client.status()).metrics_listen, `127.0.0.1:${port}`)
+    // what it has itself is in nobody's way
+    assert.deepEqual((await other.client.reload()).steps, [])
+    const variables = { ...process.env, SHEEPFS_RUNTIME_DIR: place.runtimeDirectory, SHEEPFS_CONFIG: place.configFile }
+    const check = await run(process.execPath, [SHEEPFSD, '--check', 'test'], { env: variables })
+    assert.doesNotMatch(check.stdout, /metrics_listen/)
+    assert.equal(await other.stop(), 0)
+    await assert.rejects(fetch(`http://127.0.0.1:${port}/metrics`))
   })
 
   test('says beforehand what it would do, and does none of it', async () => {

@@ -12,10 +12,6 @@ import { answers } from './answers.ts'
 
 /** GET /v1/status, /v1/health, /v1/counters, /metrics and /openapi.json. */
 export function addLookRoutes(app: App, supervisor: Looks, version: string): void {
-  const render = renderedOnce(async (metrics: readonly MountMetrics[]) => {
-    const { METRICS_TYPE, renderMetrics } = await import('../metrics.ts') // 5 MB for who is never asked
-    return { type: METRICS_TYPE, text: await renderMetrics(metrics, version) }
-  })
   app.get(
     '/v1/status',
     { schema: { operationId: 'status', summary: 'the instance and its mounts', response: answers({ 200: Status }) } },
@@ -36,20 +32,7 @@ export function addLookRoutes(app: App, supervisor: Looks, version: string): voi
       return reply.code(health.status === 'failed' || health.status === 'starting' ? 503 : 200).send(health)
     },
   )
-  app.get(
-    '/metrics',
-    {
-      schema: {
-        operationId: 'metrics',
-        summary: 'what is measured, as Prometheus reads it',
-        response: { 200: Type.String() },
-      },
-    },
-    async (_, reply) => {
-      const { type, text } = await render(await supervisor.metrics())
-      return reply.type(type).send(text)
-    },
-  )
+  addMetricsRoute(app, supervisor, version)
   const present = renderedOnce(presentCounters)
   app.get(
     '/v1/counters',
@@ -64,4 +47,26 @@ export function addLookRoutes(app: App, supervisor: Looks, version: string): voi
   )
   let page: object | undefined
   app.get('/openapi.json', { schema: { hide: true } }, () => (page ??= openApiPage(app.swagger())))
+}
+
+/** GET /metrics. */
+export function addMetricsRoute(app: App, supervisor: Pick<Looks, 'metrics'>, version: string): void {
+  const render = renderedOnce(async (metrics: readonly MountMetrics[]) => {
+    const { METRICS_TYPE, renderMetrics } = await import('../metrics.ts') // 5 MB for who is never asked
+    return { type: METRICS_TYPE, text: await renderMetrics(metrics, version) }
+  })
+  app.get(
+    '/metrics',
+    {
+      schema: {
+        operationId: 'metrics',
+        summary: 'what is measured, as Prometheus reads it',
+        response: { 200: Type.String() },
+      },
+    },
+    async (_, reply) => {
+      const { type, text } = await render(await supervisor.metrics())
+      return reply.type(type).send(text)
+    },
+  )
 }

@@ -74,6 +74,9 @@ export interface MountConfig extends MountDefaulted {
   gid: number
 }
 
+/** What `metrics_listen` may be. */
+export const METRICS_LISTEN_TEXT = 'an IP address and a port, for example "127.0.0.1:9717" or "[::1]:9717"'
+
 /** The file /etc/sheepfs/INSTANCE.toml. */
 export const InstanceFile = Type.Object(
   {
@@ -88,6 +91,7 @@ export const InstanceFile = Type.Object(
         description: 'the name of the group that may use the observer socket, instead of everybody',
       }),
     ),
+    metrics_listen: Type.Optional(Type.String({ minLength: 1, description: METRICS_LISTEN_TEXT })),
     mount: Type.Array(MountDefaulted, { default: [], description: '[[mount]] tables' }),
   },
   { additionalProperties: false, description: 'a table with the settings of an instance' },
@@ -103,6 +107,8 @@ export interface InstanceConfig {
   observer_socket: boolean
   /** Undefined: everybody. */
   observer_group: string | undefined
+  /** Where Prometheus reads metrics, besides the sockets. Undefined: nowhere. */
+  metrics_listen: string | undefined
   mount: MountConfig[]
 }
 

@@ -38,6 +38,9 @@ export const Status = Type.Object({
   started_at: Time,
   memory: Bytes,
   config_file: Type.Union([Type.String(), Type.Null()]),
+  metrics_listen: Type.Optional(
+    Type.String({ description: 'where metrics can be read over the network, if anywhere' }),
+  ),
   mounts: Type.Array(Mount),
   dead_file_systems: DEAD_FILE_SYSTEMS,
   lacks: Type.Optional(

@@ -8,6 +8,8 @@ export function stepOf(change: ConfigChange): ReloadStep {
       return { mount: null, effect: 'daemon-restart', text: `socket_group ${change.group ?? 'of the daemon'}` }
     case 'observer-socket':
       return { mount: null, effect: 'daemon-restart', text: `observer_socket ${observersText(change)}` }
+    case 'metrics-listen':
+      return { mount: null, effect: 'daemon-restart', text: `metrics_listen ${change.address ?? 'closed'}` }
     case 'remove-mount':
       return { mount: change.name, effect: 'unmount', text: 'unmounted' }
     case 'remount': {

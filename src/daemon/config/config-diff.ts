@@ -7,6 +7,7 @@ import { configuredVolumes } from './configured-volumes.ts'
 export type ConfigChange =
   | { readonly kind: 'socket-group'; readonly group: string | undefined }
   | { readonly kind: 'observer-socket'; readonly isOn: boolean; readonly group: string | undefined }
+  | { readonly kind: 'metrics-listen'; readonly address: string | undefined }
   | { readonly kind: 'remove-mount'; readonly name: string }
   /** `keys` are fixed for as long as it is mounted: unmount, then mount anew. */
   | { readonly kind: 'remount'; readonly mount: MountConfig; readonly keys: readonly (keyof MountConfig)[] }
@@ -53,6 +54,7 @@ function diffSockets(from: InstanceConfig, to: InstanceConfig): ConfigChange[] {
   if (from.socket_group !== to.socket_group) changes.push({ kind: 'socket-group', group: to.socket_group })
   if (from.observer_socket !== to.observer_socket || from.observer_group !== to.observer_group)
     changes.push({ kind: 'observer-socket', isOn: to.observer_socket, group: to.observer_group })
+  if (from.metrics_listen !== to.metrics_listen) changes.push({ kind: 'metrics-listen', address: to.metrics_listen })
   return changes
 }
 

@@ -2,8 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { parse, TomlError } from 'smol-toml'
 import { Default } from 'typebox/value'
 import { explainInvalid, type Flaw } from '../../api/explain-invalid.ts'
+import { parseTcpAddress } from '../../api/listen-tcp.ts'
 import {
   InstanceFile,
+  METRICS_LISTEN_TEXT,
   MountDefaulted,
   type InstanceConfig,
   type MountConfig,
@@ -36,10 +38,13 @@ export async function readConfig(source: ConfigSource): Promise<InstanceConfig> 
 export function parseConfig(text: string, { file, instance }: ConfigSource): InstanceConfig {
   const value = Default(InstanceFile, parseToml(text, file))
   refuse(explainInvalid(InstanceFile, value), file)
-  const { sheep: given, mount, socket_group, observer_socket, observer_group } = value as InstanceFile
+  const { sheep: given, mount, socket_group, observer_socket, observer_group, metrics_listen } = value as InstanceFile
   const flaws: Flaw[] = []
   if (observer_group !== undefined && !observer_socket)
     flaws.push({ path: 'observer_group', text: 'there is no socket for it, expected observer_socket = true too' })
+  if (metrics_listen !== undefined && parseTcpAddress(metrics_listen) === undefined) {
+    flaws.push({ path: 'metrics_listen', text: `found "${metrics_listen}", expected ${METRICS_LISTEN_TEXT}` })
+  }
   const sheep = given && canonicalAddresses(given, (path, text) => flaws.push({ path, text }))
   const context = { instance, sheep }
   const mounts = mount.map((table, i) =>
@@ -47,7 +52,7 @@ export function parseConfig(text: string, { file, instance }: ConfigSource): Ins
   )
   flaws.push(...checkMounts(mounts))
   refuse(flaws, file)
-  return { sheep: sheep ?? [], socket_group, observer_socket, observer_group, mount: mounts }
+  return { sheep: sheep ?? [], socket_group, observer_socket, observer_group, metrics_listen, mount: mounts }
 }
 
 /** Checks a mount that is wanted beside those that are there, as `parseConfig` does. Errors: invalid, exists. */

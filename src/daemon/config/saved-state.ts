@@ -33,6 +33,7 @@ const SavedState = Type.Object({
       socket_group: Type.Optional(Type.String()),
       observer_socket: Type.Boolean(),
       observer_group: Type.Optional(Type.String()),
+      metrics_listen: Type.Optional(Type.String()),
       mount: Type.Array(SavedMount),
     }),
   ),
@@ -67,6 +68,9 @@ export function savedVolumes({ volumes }: SavedState, mount: string): readonly S
   return (Object.hasOwn(volumes, mount) ? volumes[mount] : undefined) ?? []
 }
 
+/** Of what is not set, JSON has nothing. */
+const NOT_SET = { socket_group: undefined, observer_group: undefined, metrics_listen: undefined } as const
+
 function partsOf(saved: object): SavedState {
   const { mounts, volumes, served } = SavedState.properties
   const { served: config } = saved as { served?: InstanceConfig }
@@ -74,10 +78,7 @@ function partsOf(saved: object): SavedState {
     ...EMPTY,
     ...('mounts' in saved && Check(mounts, saved.mounts) ? { mounts: saved.mounts } : {}),
     ...('volumes' in saved && Check(volumes, saved.volumes) ? { volumes: saved.volumes } : {}),
-    // JSON has nothing for a group that is not set
-    ...(config && Check(served, config)
-      ? { served: { ...config, socket_group: config.socket_group, observer_group: config.observer_group } }
-      : {}),
+    ...(config && Check(served, config) ? { served: { ...NOT_SET, ...config } } : {}),
   }
 }
 

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { groupIdOf } from '../../api/group-id.ts'
+import { checkTcp, parseTcpAddress } from '../../api/listen-tcp.ts'
 import type { InstanceConfig } from '../../api/schema/config.ts'
 import { SheepfsError } from '../../errors.ts'
 import type { WorkerAccount } from './worker-account.ts'
@@ -22,11 +23,22 @@ export async function checkSocketGroup(group: string | undefined, account: Worke
 
 /**
  * What a start and a reload refuse of the sockets. Observers may be whoever is trusted with less than root. Errors: invalid, as
- * `checkSocketGroup`, and a group of observers that does not exist.
+ * `checkSocketGroup`, and a group of observers that does not exist; those of `checkMetricsListen`.
  */
-export async function checkSockets(config: InstanceConfig, account: WorkerAccount | undefined): Promise<void> {
+export async function checkSockets(
+  config: InstanceConfig,
+  account: WorkerAccount | undefined,
+  listensOn: string | undefined,
+): Promise<void> {
   await checkSocketGroup(config.socket_group, account)
   if (config.observer_group !== undefined) await groupIdOf(config.observer_group, 'observer_group')
+  await checkMetricsListen(config.metrics_listen, listensOn)
+}
+
+/** `listensOn`: where the daemon of the instance listens already. Errors: as `checkTcp`. */
+export async function checkMetricsListen(wanted: string | undefined, listensOn: string | undefined): Promise<void> {
+  const address = wanted === undefined || wanted === listensOn ? undefined : parseTcpAddress(wanted)
+  if (address !== undefined) await checkTcp(address)
 }
 
 /** A worker has its account's first group only; the one with its name is refused too, as files of it may be. */

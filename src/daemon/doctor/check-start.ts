@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { ControlClient } from '../../api/client.ts'
 import { groupIdOf } from '../../api/group-id.ts'
 import { checkSocketPath } from '../../api/listen-unix.ts'
 import type { InstanceConfig, MountConfig } from '../../api/schema/config.ts'
@@ -9,7 +10,7 @@ import { readConfig } from '../config/config.ts'
 import { instanceFiles, readEnvironment, type Environment } from '../config/environment.ts'
 import { COMMON_ENVIRONMENT_FILE, readEnvironmentFile } from '../config/environment-file.ts'
 import { checkMountpointFor } from '../config/mountpoint-check.ts'
-import { checkSocketGroup } from '../config/socket-group.ts'
+import { checkMetricsListen, checkSocketGroup } from '../config/socket-group.ts'
 import { findWorkerAccount } from '../config/worker-account.ts'
 import { ok, problem, warning, type Finding } from './finding.ts'
 
@@ -98,6 +99,11 @@ async function checkSockets(start: {
     }),
     problemOf('observer socket', `correct observer_group in ${file}`, async () => {
       if (config.observer_group !== undefined) await groupIdOf(config.observer_group, 'observer_group')
+    }),
+    problemOf('metrics', `correct metrics_listen in ${file}`, async () => {
+      const running = new ControlClient(controlSocket, { observerPath: observerSocket })
+      const status = config.metrics_listen === undefined ? undefined : await running.status().catch(() => undefined)
+      await checkMetricsListen(config.metrics_listen, status?.metrics_listen)
     }),
     ...(config.observer_socket ? [controlSocket, observerSocket] : [controlSocket]).map((path) =>
       problemOf('control socket', 'choose a shorter name, or another SHEEPFS_RUNTIME_DIR', () => {

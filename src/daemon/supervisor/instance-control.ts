@@ -61,6 +61,7 @@ export class InstanceControl implements Supervisor {
       started_at: this.#startedAt,
       memory: process.memoryUsage.rss(),
       config_file: this.#facts.configFile,
+      ...(this.instance.listensOn !== undefined && { metrics_listen: this.instance.listensOn }),
       mounts: await this.mounts(),
       lacks: [...this.#facts.lacks],
       dead_file_systems: dead.flatMap(({ device, file, mounts }) =>
@@ -82,9 +83,9 @@ export class InstanceControl implements Supervisor {
   }
 
   async #readConfig(): Promise<InstanceConfig> {
-    const { name, workerAccount } = this.instance
+    const { name, workerAccount, listensOn } = this.instance
     const config = await readConfig({ file: this.#facts.configFile, instance: name })
-    await checkSockets(config, workerAccount)
+    await checkSockets(config, workerAccount, listensOn)
     return config
   }
 

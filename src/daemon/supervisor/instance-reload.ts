@@ -130,6 +130,7 @@ async function apply(control: InstanceControl, change: ConfigChange, { before, l
   switch (change.kind) {
     case 'socket-group':
     case 'observer-socket':
+    case 'metrics-listen':
       log.warn('the sockets are opened once: a restart of the daemon takes the new settings')
       return
     case 'remove-mount':

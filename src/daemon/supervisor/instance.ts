@@ -49,6 +49,8 @@ export class Instance {
   #state: Status['state'] = 'starting'
   #lastSaved: SavedState | undefined
   config: InstanceConfig
+  /** Where metrics can be read over the network now, as `metrics_listen` has it. */
+  listensOn: string | undefined
 
   constructor(options: InstanceOptions) {
     this.#options = options

@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import { errorText } from '../../errors.ts'
 import { buildControlApp, buildObserverApp } from '../../api/control-app.ts'
+import { listenTcp, parseTcpAddress } from '../../api/listen-tcp.ts'
 import { listenUnix, type Listening } from '../../api/listen-unix.ts'
+import { buildMetricsApp } from '../../api/metrics-app.ts'
 import type { InstanceConfig } from '../../api/schema/config.ts'
 import type { Status } from '../../api/schema/status.ts'
 import { createLogger, type Logger } from '../../log.ts'
@@ -158,13 +160,28 @@ class Daemon {
     const connections = Math.floor((await descriptorLimit()) * SHARE_OF_CLIENTS)
     const options = { supervisor: this.#control, log, version, connections }
     const { socket_group: group, observer_group: observers } = config
-    await checkSockets(config, this.#instance.workerAccount)
+    await checkSockets({ ...config, metrics_listen: undefined }, this.#instance.workerAccount, undefined)
     const control = { path: files.controlSocket, mode: GROUP_MODE, group }
     this.#sockets.push(await listenUnix(await buildControlApp(options), control))
-    if (!config.observer_socket) return
-    const mode = observers === undefined ? EVERYBODY_MODE : GROUP_MODE
-    const observer = { path: files.observerSocket, mode, group: observers }
-    this.#sockets.push(await listenUnix(await buildObserverApp(options), observer))
+    if (config.observer_socket) {
+      const mode = observers === undefined ? EVERYBODY_MODE : GROUP_MODE
+      const observer = { path: files.observerSocket, mode, group: observers }
+      this.#sockets.push(await listenUnix(await buildObserverApp(options), observer))
+    }
+    if (config.metrics_listen !== undefined) await this.#listenForMetrics(config.metrics_listen, options)
+  }
+
+  /** What is mounted already is served on, whoever has taken the address. */
+  async #listenForMetrics(text: string, options: Parameters<typeof buildMetricsApp>[0]): Promise<void> {
+    const address = parseTcpAddress(text)
+    if (address === undefined) return // the configuration was checked
+    try {
+      this.#sockets.push(await listenTcp(await buildMetricsApp(options), address))
+      this.#instance.listensOn = text
+    } catch (error) {
+      if (!this.#instance.hasLeft) throw error
+      this.#log.error(`${errorText(error)}; a restart of the daemon tries again`)
+    }
   }
 
   #begin(): void {

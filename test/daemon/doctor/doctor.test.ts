@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createServer, type Socket } from 'node:net'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -221,6 +221,17 @@ describe('a look at what a start would refuse', { timeout: 60_000 }, () => {
     const observers = (group: string) => look(`observer_socket = true\nobserver_group = "${group}"`, 'mnt')
     assert.match((await observers('nosuch'))[0] ?? '', /^problem: observer_group "nosuch" does not exist/)
     assert.deepEqual(await observers('daemon'), [])
+  })
+
+  test('finds an address for metrics that another program has, or that is none of this host', async (t) => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    t.after(() => taken.close())
+    const listen = (address: string) => look(`metrics_listen = "${address}"`, 'mnt')
+    const { port } = taken.address() as AddressInfo
+    assert.match((await listen(`127.0.0.1:${port}`))[0] ?? '', /^problem: metrics_listen ".*": another program listens/)
+    assert.match((await listen('203.0.113.7:9717'))[0] ?? '', /^problem: metrics_listen ".*": this host has no such/)
+    assert.match((await listen('localhost:9717'))[0] ?? '', /metrics_listen: found "localhost:9717", expected an IP/)
   })
 
   test('finds what is wrong in the environment of the unit', async () => {

@@ -15,7 +15,14 @@ function mount(name: string, more: Partial<MountConfig> = {}): MountConfig {
 }
 
 function configOf(...mounts: readonly MountConfig[]): InstanceConfig {
-  return { sheep: [], socket_group: undefined, observer_socket: false, observer_group: undefined, mount: [...mounts] }
+  return {
+    sheep: [],
+    socket_group: undefined,
+    observer_socket: false,
+    observer_group: undefined,
+    metrics_listen: undefined,
+    mount: [...mounts],
+  }
 }
 
 function leftOf(...names: readonly string[]): Map<string, LeftMount> {
