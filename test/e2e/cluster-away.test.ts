@@ -37,6 +37,8 @@ const VERBS: Readonly<Record<string, (v: string, place: Place) => readonly strin
   'vdi create --hyper': (v) => ['vdi', 'create', `${v}-hyper`, '4M', '--hyper'],
   'vdi delete': (v) => ['vdi', 'delete', v],
   'vdi delete of a snapshot': (v) => ['vdi', 'delete', `${v}@s`],
+  'vdi info': (v) => ['vdi', 'info', v],
+  'vdi rollback': (v) => ['vdi', 'rollback', `${v}@s`],
   snapshot: (v) => ['snapshot', v, 'later'],
   clone: (v) => ['clone', `${v}@s`, `${v}-clone`],
   resize: (v) => ['resize', v, '8M'],
@@ -150,6 +152,7 @@ describe('while the cluster is away', NEEDS, () => {
     const named = (name: string): Vdi | undefined => vdis.find(({ volume }) => volume === name)
     assert.equal(named(index('vdi delete')), undefined)
     assert.ok(named(`${index('snapshot')}@later`))
+    assert.ok(named(`${index('vdi rollback')}@2`))
     assert.equal(named(index('resize'))?.size, 8 * MIB)
     assert.ok(volumes.includes(index('attach')))
     await daemon.client.removeMount(index('mount'), false)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { missing } from './stage/ability.ts'
 import { EXIT } from '../../src/cli/exit-code.ts'
@@ -57,6 +58,33 @@ describe('the lock of an attached VDI', { skip: missing('fuse', 'root'), timeout
     await assert.rejects(daemon.client.attach('m', foreign, {}), { code: 'locked' })
     await other.stop()
     assert.equal((await daemon.client.attach('m', foreign, {})).isNew, true)
+    assert.equal(await daemon.stop(), 0)
+  })
+
+  test('keeps others from a rollback, and who has it attached from his own', async () => {
+    const name = await sheep.createVdi(MIB)
+    const daemon = await startSheepfsd(stage, { mounts: [await tableOf(stage, 'm', sheep, [])] })
+    const { client } = daemon
+    await client.snapshotVdi('m', name, { tag: 's' })
+    const { volume } = await client.attach('m', name, {})
+    await writeFile(volume.path, 'later', { flag: 'r+', flush: true })
+    await assert.rejects(client.rollbackVdi('m', `${name}@s`), { code: 'busy', message: /is attached here: detach it/ })
+    await client.detach('m', name, false)
+    const other = await startSheepfs(stage, { sheep, attach: [name] })
+    assert.equal((await client.vdi('m', name)).locked_through, addressText(sheep.address))
+    await assert.rejects(client.rollbackVdi('m', `${name}@s`), { code: 'locked' })
+    await other.stop()
+    const { vdi, kept } = await client.rollbackVdi('m', `${name}@s`)
+    assert.deepEqual([vdi.volume, kept?.volume], [name, `${name}@2`])
+    const { locked, parent } = await client.vdi('m', name)
+    assert.deepEqual([locked, parent], [false, `${name}@s`])
+    for (const [of, content] of [
+      [name, '\0\0\0\0\0'],
+      [`${name}@2`, 'later'],
+    ] as const) {
+      const { volume } = await client.attach('m', of, {})
+      assert.equal((await readFile(volume.path, 'latin1')).slice(0, 5), content)
+    }
     assert.equal(await daemon.stop(), 0)
   })
 
