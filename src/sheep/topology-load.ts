@@ -1,6 +1,7 @@
 import { sleep, type Clock } from '../clock.ts'
 import { SheepfsError } from '../errors.ts'
 import { getNodeList, parseClusterStatus, parseNodeList, statCluster } from '../wire/info-ops.ts'
+import { SD_MAX_NODES } from '../wire/node-record.ts'
 import { Ring } from '../wire/ring.ts'
 import { Result, resultName, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { addressText } from './address.ts'
@@ -22,11 +23,14 @@ export async function loadFormat(connection: Connection): Promise<ClusterFormat>
     const { result, payload } = await connection.exchange(statCluster(protoVer, 1, 0))
     if (result === Result.VER_MISMATCH) continue
     if (result === Result.WAIT_FOR_FORMAT) throw resultError(result, sheep)
-    const status = parseClusterStatus(payload, 0)
+    // a sheep of 0.7 and 0.8 writes a record into nothing smaller than one with all nodes, and keeps no flags
+    const isWhole = result === Result.SUCCESS && payload.length === 0
+    const record = isWhole ? (await connection.exchange(statCluster(protoVer, 1, SD_MAX_NODES))).payload : payload
+    const status = parseClusterStatus(record, 0)
     if (status === undefined || status.ctimeSeconds === 0) {
       throw new SheepfsError('unreachable', `${sheep} does not know its cluster yet (${resultName(result) ?? result})`)
     }
-    return { protoVer, flags: status.flags, ctime: status.ctime }
+    return { protoVer, flags: isWhole ? 0 : status.flags, ctime: status.ctime }
   }
   throw new SheepfsError('not-supported', `${sheep} speaks none of the protocol versions of sheepdog 0.7 to 1.0`)
 }

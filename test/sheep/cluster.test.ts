@@ -372,10 +372,23 @@ test('opening says that nobody answers, without waiting', LIMIT, async (context)
 test('a sheep that does not know its cluster yet is not believed to have no locks', LIMIT, async (context) => {
   const { open, model, first } = await staged(context)
   model.flags = ClusterFlag.LOCKING
-  first.script = inTurn(Opcode.STAT_CLUSTER, { kind: 'refuse', result: Result.SUCCESS })
+  const nothing: Fate = { kind: 'refuse', result: Result.SUCCESS }
+  first.script = inTurn(Opcode.STAT_CLUSTER, nothing, nothing)
   await assert.rejects(open(), { code: 'unreachable', message: /does not know its cluster yet/ })
   assert.equal((await open()).hasLocking, true)
 })
+
+test(
+  'a sheep of 0.7 or 0.8 tells its cluster in a record of all nodes only, and keeps no locks',
+  LIMIT,
+  async (context) => {
+    const { open, model, first } = await staged(context)
+    model.flags = ClusterFlag.LOCKING // what stands there in an older record is something else
+    first.script = inTurn(Opcode.STAT_CLUSTER, { kind: 'refuse', result: Result.SUCCESS }, { kind: 'answer' })
+    const cluster = await open()
+    assert.deepEqual([cluster.hasLocking, typeof cluster.ctime], [false, 'string'])
+  },
+)
 
 test('a cluster that only speaks an older version is spoken to in it', LIMIT, async (context) => {
   const { open, first } = await staged(context)
