@@ -4,6 +4,7 @@ import { erasureStrips, type InodeHeader } from '../wire/inode.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { readObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
+import { IndexQueue, IndexSet } from './index-set.ts'
 
 const FIRST_LOOK_MS = 1_000
 const LAST_LOOK_MS = 60_000
@@ -18,8 +19,10 @@ export class Removals {
   readonly #cluster: Cluster
   readonly #header: () => InodeHeader
   /** In the order in which they were given back. */
-  readonly #underWay = new Map<number, 'known' | 'suspected'>()
-  readonly #over = new Set<number>()
+  readonly #underWay = new IndexQueue()
+  /** Those of them that a former attachment may have given back. */
+  readonly #suspected = new Set<number>()
+  readonly #over = new IndexSet()
   #isSuspecting = false
 
   /** `header`: of the inode in use. */
@@ -37,12 +40,14 @@ export class Removals {
   /** What is there now stays, or was given back by this volume. */
   endSuspicion(): void {
     this.#isSuspecting = false
-    for (const [index, state] of this.#underWay) if (state === 'suspected') this.#underWay.delete(index)
+    for (const index of this.#suspected) this.#underWay.delete(index)
+    this.#suspected.clear()
   }
 
   /** The object is about to be given back. */
   begin(index: number): void {
-    this.#underWay.set(index, 'known')
+    this.#underWay.add(index)
+    this.#suspected.delete(index)
   }
 
   /** The object has been created. */
@@ -55,6 +60,7 @@ export class Removals {
   clear(): void {
     this.#isSuspecting = false
     this.#underWay.clear()
+    this.#suspected.clear()
     this.#over.clear()
   }
 
@@ -64,17 +70,18 @@ export class Removals {
    */
   async ended(index: number): Promise<boolean> {
     if (this.#isSuspecting && !this.#underWay.has(index) && !this.#over.has(index)) {
-      this.#underWay.set(index, 'suspected')
+      this.#underWay.add(index)
+      this.#suspected.add(index)
     }
     const { clock, timing } = this.#cluster
     const { removalLimitMs, removalPauseMs } = timing
     let until = clock.now() + removalLimitMs
     while (this.#underWay.has(index) && clock.now() < until) {
       if (await this.#noticeEnd(index)) break
-      const [first = index] = this.#underWay.keys()
+      const first = this.#underWay.first() ?? index
       const isLate = clock.now() >= until - removalLimitMs / 2
       if (first !== index && (await this.#noticeEnd(first))) until = clock.now() + removalLimitMs
-      else if (isLate) this.#putLast(first) // it may be one that stays
+      else if (isLate) this.#underWay.putLast(first) // it may be one that stays
       await sleep(clock, removalPauseMs)
     }
     return this.#underWay.has(index) || this.#over.has(index)
@@ -100,12 +107,5 @@ export class Removals {
     const { result } = await this.#cluster.read(readObject(oid, 0, 1))
     if (result !== Result.NO_OBJ) return false
     return !erasureStrips(copyPolicy) || !(await this.#cluster.isHeld(oid, nrCopies))
-  }
-
-  #putLast(index: number): void {
-    const state = this.#underWay.get(index)
-    if (state === undefined) return
-    this.#underWay.delete(index)
-    this.#underWay.set(index, state)
   }
 }
