@@ -168,7 +168,12 @@ export interface WorkerAbandon {
   readonly kind: 'abandon'
 }
 
-export type ToWorker = WorkerStart | WorkerCall | WorkerCancel | WorkerAbandon
+/** Nobody serves the mount on any more when its supervisor ends. */
+export interface WorkerLast {
+  readonly kind: 'last'
+}
+
+export type ToWorker = WorkerStart | WorkerCall | WorkerCancel | WorkerAbandon | WorkerLast
 
 /** An error on its way between the processes. */
 export interface WireError {

@@ -40,6 +40,7 @@ const TO_WORKER: readonly unknown[] = [
   { kind: 'call', id: 1, method: 'attach', args: ['db', { read_only: true }], limits: { limitMs: 30_000 } },
   { kind: 'cancel', id: 1 },
   { kind: 'abandon' },
+  { kind: 'last' },
 ]
 
 /** What a call is made with, and answered by, is read by the shapes of its method. */

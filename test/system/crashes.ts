@@ -51,6 +51,20 @@ export function showCrashes(site: Site): void {
       assert.equal(await sh(STORED), '2') // the device of the mount, and its record
     })
 
+    test('a daemon that is killed while it stops leaves no lock', async () => {
+      await sh('sheepfsctl volumes | grep "^hand " || sheepfsctl attach hand')
+      await sh(
+        `systemd-run --quiet --unit=inside --service-type=exec -p WorkingDirectory=${TREE}/volume sleep infinity`,
+      )
+      await sh('systemctl stop --no-block sheepfs@cluster1')
+      await site.machine.eventually('systemctl show --property StatusText sheepfs@cluster1 | grep -i stopping')
+      await sh('systemctl kill --kill-whom=main -s KILL sheepfs@cluster1; systemctl stop inside')
+      await site.machine.eventually('[[ $(systemctl is-active sheepfs@cluster1) =~ inactive|failed ]]')
+      await sh('systemctl start sheepfs@cluster1')
+      await sh('sheepfsctl volumes | grep "^hand "')
+      await site.machine.eventually('mountpoint /srv/web && mountpoint /srv/tree')
+    })
+
     test('a reload takes another configuration, and nothing of one that is wrong', async () => {
       await sh('sheepfsctl vdi create extra 16M')
       await site.machine.write('/etc/sheepfs/cluster1.toml', `${CONFIG}volumes = ["extra"]\npage_cache = true\n`)

@@ -73,6 +73,7 @@ const READERS: { readonly [K in ToWorker['kind']]: Shape<Omit<Extract<ToWorker, 
   }),
   cancel: object({ id: count }),
   abandon: object({}),
+  last: object({}),
 }
 
 /** A message of a supervisor. Errors: protocol, when it is none. */

@@ -114,6 +114,7 @@ async function stopMount(
   { log, until }: { log: Logger; until: number },
 ): Promise<void> {
   const { worker, state } = mount.keeper
+  worker?.beLast()
   if (state === 'serving') {
     await Promise.race([worker?.call('setIoTimeout', STOP_IO_TIMEOUT_MS).catch(() => undefined), pause(1000)])
   }

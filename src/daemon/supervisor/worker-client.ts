@@ -123,6 +123,11 @@ export class WorkerClient {
     this.#send({ kind: 'abandon' })
   }
 
+  /** No worker comes after it: should this process die before the mount has ended, it gives back what it has locked. */
+  beLast(): void {
+    this.#send({ kind: 'last' })
+  }
+
   /** Whoever asks how it ended hears why. */
   blame(why: string): void {
     this.#fault ??= why

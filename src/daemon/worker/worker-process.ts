@@ -70,7 +70,8 @@ interface Endings {
 }
 
 /** When the supervisor dies, or says so, this process ends in time, whatever it waits for. Returns what takes that back. */
-function endWithSupervisor({ isKept }: WorkerStart, channel: Channel, log: Logger, endings: Endings): () => void {
+function endWithSupervisor(start: WorkerStart, channel: Channel, log: Logger, endings: Endings): () => void {
+  let { isKept } = start
   const end = (why: string): void => {
     log.warn(`${why}: the mount ends`)
     endIn(ORPHAN_LIMIT_MS)
@@ -90,6 +91,7 @@ function endWithSupervisor({ isKept }: WorkerStart, channel: Channel, log: Logge
     })
   }
   const onMessage = (message: ToWorker): void => {
+    if (message.kind === 'last') isKept = false
     if (message.kind === 'abandon') end('the mount is not wanted any more')
   }
   channel.once('close', onClose)
