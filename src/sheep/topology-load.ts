@@ -23,16 +23,27 @@ export async function loadFormat(connection: Connection): Promise<ClusterFormat>
     const { result, payload } = await connection.exchange(statCluster(protoVer, 1, 0))
     if (result === Result.VER_MISMATCH) continue
     if (result === Result.WAIT_FOR_FORMAT) throw resultError(result, sheep)
-    // a sheep of 0.7 and 0.8 writes a record into nothing smaller than one with all nodes, and keeps no flags
-    const isWhole = result === Result.SUCCESS && payload.length === 0
-    const record = isWhole ? (await connection.exchange(statCluster(protoVer, 1, SD_MAX_NODES))).payload : payload
+    const isSilent = result === Result.SUCCESS && payload.length === 0 && protoVer !== SD_SHEEP_PROTO_VERS[0]
+    const old = isSilent ? await loadOldRecord(connection, protoVer) : undefined
+    const record = old ?? payload
     const status = parseClusterStatus(record, 0)
     if (status === undefined || status.ctimeSeconds === 0) {
       throw new SheepfsError('unreachable', `${sheep} does not know its cluster yet (${resultName(result) ?? result})`)
     }
-    return { protoVer, flags: isWhole ? 0 : status.flags, ctime: status.ctime }
+    return { protoVer, flags: old ? 0 : status.flags, ctime: status.ctime }
   }
   throw new SheepfsError('not-supported', `${sheep} speaks none of the protocol versions of sheepdog 0.7 to 1.0`)
+}
+
+/**
+ * A sheep of 0.7 and 0.8 writes a record into nothing smaller than one with all nodes, and keeps no flags. One of 0.9 that has just
+ * started may know the cluster by the second question: then it has an answer to the first one. Undefined: neither knows it.
+ */
+async function loadOldRecord(connection: Connection, protoVer: number): Promise<Uint8Array | undefined> {
+  const { payload } = await connection.exchange(statCluster(protoVer, 1, SD_MAX_NODES))
+  if (payload.length === 0) return undefined
+  const again = await connection.exchange(statCluster(protoVer, 1, 0))
+  return again.payload.length === 0 ? payload : undefined
 }
 
 /** Reads the nodes of the present epoch. Errors: io, protocol. */

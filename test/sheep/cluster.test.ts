@@ -372,8 +372,7 @@ test('opening says that nobody answers, without waiting', LIMIT, async (context)
 test('a sheep that does not know its cluster yet is not believed to have no locks', LIMIT, async (context) => {
   const { open, model, first } = await staged(context)
   model.flags = ClusterFlag.LOCKING
-  const nothing: Fate = { kind: 'refuse', result: Result.SUCCESS }
-  first.script = inTurn(Opcode.STAT_CLUSTER, nothing, nothing)
+  first.script = inTurn(Opcode.STAT_CLUSTER, { kind: 'refuse', result: Result.SUCCESS })
   await assert.rejects(open(), { code: 'unreachable', message: /does not know its cluster yet/ })
   assert.equal((await open()).hasLocking, true)
 })
@@ -384,9 +383,24 @@ test(
   async (context) => {
     const { open, model, first } = await staged(context)
     model.flags = ClusterFlag.LOCKING // what stands there in an older record is something else
-    first.script = inTurn(Opcode.STAT_CLUSTER, { kind: 'refuse', result: Result.SUCCESS }, { kind: 'answer' })
+    const mismatch: Fate = { kind: 'refuse', result: Result.VER_MISMATCH }
+    const nothing: Fate = { kind: 'refuse', result: Result.SUCCESS }
+    first.script = inTurn(Opcode.STAT_CLUSTER, mismatch, nothing, { kind: 'answer' }, nothing)
     const cluster = await open()
     assert.deepEqual([cluster.hasLocking, typeof cluster.ctime], [false, 'string'])
+  },
+)
+
+test(
+  'a sheep of 0.9 that comes to know its cluster between two questions is not taken for one',
+  LIMIT,
+  async (context) => {
+    const { open, model, first } = await staged(context)
+    model.flags = ClusterFlag.LOCKING
+    const mismatch: Fate = { kind: 'refuse', result: Result.VER_MISMATCH }
+    first.script = inTurn(Opcode.STAT_CLUSTER, mismatch, { kind: 'refuse', result: Result.SUCCESS })
+    await assert.rejects(open(), { code: 'unreachable', message: /does not know its cluster yet/ })
+    assert.equal((await open()).hasLocking, true)
   },
 )
 
