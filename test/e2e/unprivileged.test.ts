@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { chown } from 'node:fs/promises'
+import { once } from 'node:events'
+import { chmod, chown, mkdir, rename } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { findMount } from '../../src/fuse/mount-table.ts'
 import { missing } from './stage/ability.ts'
-import { succeed } from './stage/program.ts'
+import { succeed, textOf } from './stage/program.ts'
 import { startSheep } from './stage/sheep.ts'
-import { control, startSheepfs } from './stage/sheepfs.ts'
+import { control, removeMount, startSheepfs } from './stage/sheepfs.ts'
 import { Stage } from './stage/stage.ts'
 
 const IS_ROOT = missing('root') === false
@@ -49,6 +51,29 @@ describe('without privileges', { skip: missing('fuse', 'fusermount'), timeout: 1
     assert.match(await asOwner('ls', '-ln', sheepfs.path('volume')), new RegExp(`^-rw------- 1 ${OWNER} `, 'm'))
     if (IS_ROOT) await assert.rejects(control(sheepfs, 'vdi/mount', name), { code: 'EACCES' })
     await sheepfs.stop()
+  })
+
+  test('fuse-native mounts again when its worker dies, and ends where that cannot be', async () => {
+    const sheep = await startSheep(stage)
+    const folder = await stage.folder()
+    await chmod(folder, 0o755)
+    const [parent, elsewhere] = [join(folder, 'a'), join(folder, 'b')]
+    const mountpoint = join(parent, 'mnt')
+    await mkdir(mountpoint, { recursive: true })
+    if (IS_ROOT) await chown(mountpoint, NOBODY, NOBODY)
+    const sheepfs = await startSheepfs(stage, { sheep, engine: 'fuse-native', mountpoint, prefix: UNPRIVILEGED })
+    const output = textOf(sheepfs.child.stderr)
+    process.kill(await sheepfs.workerPid(), 'SIGKILL')
+    while (!output().includes('another one takes over')) await once(sheepfs.child.stderr ?? sheepfs.child, 'data')
+    const list = [...UNPRIVILEGED, 'sh', '-c', `until [ -e ${mountpoint}/volume ]; do sleep 0.1; done`]
+    await succeed('env', list)
+
+    const ended = once(sheepfs.child, 'exit')
+    await rename(parent, elsewhere)
+    stage.defer(() => removeMount(join(elsewhere, 'mnt')))
+    process.kill(await sheepfs.workerPid(), 'SIGKILL')
+    assert.deepEqual(await ended, [1, null])
+    assert.match(output(), /sheepfs: the mount at ".*" has ended: mountpoint ".*" does not exist/)
   })
 
   test('the kernel engine says that it needs root', async () => {
