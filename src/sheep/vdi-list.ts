@@ -1,4 +1,5 @@
 import { INODE_HEADER_SIZE, MAX_DATA_OBJS, objectCount, StorePolicy, type InodeHeader } from '../wire/inode.ts'
+import { SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { readDelVdis, readVdis, VDI_BITMAP_SIZE, vidsOf } from '../wire/vdi-ops.ts'
 import { isSheepfsError, type ErrorCode } from '../errors.ts'
 import { countTreeEntries } from './btree-count.ts'
@@ -49,8 +50,7 @@ export async function summarizeVdi(cluster: Requests, header: InodeHeader): Prom
 async function listVids(cluster: Requests): Promise<number[]> {
   const used = await cluster.query(readVdis())
   expectSuccess(used, 'VDI list')
-  const deleted = await cluster.query(readDelVdis())
-  const isGone = deleted.payload.length === VDI_BITMAP_SIZE ? deleted.payload : new Uint8Array(VDI_BITMAP_SIZE)
+  const isGone = (await readDeleted(cluster)) ?? new Uint8Array(VDI_BITMAP_SIZE)
   const vids: number[] = []
   for (const vid of vidsOf(used.payload)) {
     if ((((isGone[vid >> 3] ?? 0) >> (vid & 7)) & 1) === 1) continue
@@ -68,6 +68,16 @@ async function ifThere<T>(reading: Promise<T>, codes: readonly ErrorCode[]): Pro
     if (isSheepfsError(error) && codes.includes(error.code)) return undefined
     throw error
   }
+}
+
+/**
+ * Undefined where the cluster does not tell. A sheep of 0.8 dies of the question, and looks like one of 0.9; nothing is lost
+ * without an answer, because the inode of a deleted VDI has no name.
+ */
+async function readDeleted(cluster: Requests): Promise<Uint8Array | undefined> {
+  if (cluster.protoVer < SD_SHEEP_PROTO_VERS[0]) return undefined
+  const { payload } = await cluster.query(readDelVdis())
+  return payload.length === VDI_BITMAP_SIZE ? payload : undefined
 }
 
 async function countObjects(cluster: Requests, header: InodeHeader): Promise<{ used: number; shared: number }> {

@@ -3,10 +3,11 @@ import { test } from 'node:test'
 import { isSheepfsError } from '../../src/errors.ts'
 import { listVdis } from '../../src/sheep/vdi-list.ts'
 import { createVdi } from '../../src/volume/manage/create-vdi.ts'
+import { deleteVdi } from '../../src/volume/manage/delete-vdi.ts'
 import { BTREE_ROOT_OFFSET } from '../../src/wire/btree.ts'
 import { inodeOid, vidOf } from '../../src/wire/object-id.ts'
 import { writeObject } from '../../src/wire/object-ops.ts'
-import { Result } from '../../src/wire/sd-proto.ts'
+import { Opcode, Req, Result } from '../../src/wire/sd-proto.ts'
 import { lambCluster } from '../volume/manage/lamb-cluster.ts'
 
 test('a hyper volume whose tree is damaged is an error that says which', { timeout: 60_000 }, async (t) => {
@@ -21,6 +22,19 @@ test('a hyper volume whose tree is damaged is an error that says which', { timeo
     )
     return true
   })
+})
+
+test('a sheep of 0.8 or 0.9 is not asked for deleted VDIs, and none is listed', { timeout: 60_000 }, async (t) => {
+  const { cluster } = await lambCluster(t, { release: '0.9' })
+  for (const name of ['gone', 'v']) await createVdi(cluster, { name, size: 2 ** 30 })
+  await deleteVdi(cluster, [{ name: Buffer.from('gone') }], () => undefined)
+  const query = t.mock.method(cluster, 'query')
+  assert.deepEqual(
+    (await listVdis(cluster)).map(({ header }) => Buffer.from(header.name).toString()),
+    ['v'],
+  )
+  const asked = query.mock.calls.map(({ arguments: [{ header }] }) => Req.opcode.get(header))
+  assert.deepEqual([asked.includes(Opcode.READ_VDIS), asked.includes(Opcode.READ_DEL_VDIS)], [true, false])
 })
 
 test('a VDI that is deleted while it is listed is left out, and no other', { timeout: 60_000 }, async (t) => {
