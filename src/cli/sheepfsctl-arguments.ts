@@ -47,10 +47,17 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   return { kind: 'command', command, args: rest, values }
 }
 
+/** What one looks for, and no sheep can do (docs/operations.md). */
+const IMPOSSIBLE: Readonly<Record<string, string>> = {
+  'vdi rename': 'sheep cannot rename a VDI: make a snapshot of it, and a clone of the snapshot with the other name',
+}
+
 function findCommand(words: readonly string[]): Command {
   const [first = '', second] = words
   const found = COMMANDS.find(({ name }) => name === first || name === `${first} ${second ?? ''}`)
   if (found) return found
+  const impossible = IMPOSSIBLE[`${first} ${second ?? ''}`]
+  if (impossible !== undefined) throw new SheepfsError('not-supported', `${first} ${second ?? ''}: ${impossible}`)
   const family = familyOf(first).map(({ name }) => name)
   if (family.length > 0) {
     const near = nearestName(`${first} ${second ?? ''}`, second === undefined ? [] : family)

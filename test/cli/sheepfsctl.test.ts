@@ -160,6 +160,9 @@ test('a VDI is told of, and goes back to a snapshot', limit, async (t) => {
     'db01 is what db01@nightly is, 4G; what it had is kept as db01@2\n',
   )
   assert.equal((await ctl('vdi', 'rollback', 'db01')).code, EXIT.usage)
+  const rename = await ctl('vdi', 'rename', 'db01', 'db02')
+  assert.equal(rename.code, EXIT.failed)
+  assert.match(rename.errors, /^sheepfsctl: vdi rename: sheep cannot rename a VDI: make a snapshot of it, and a clone/)
 })
 
 test('snapshots are listed, made and deleted beside what vdi does', limit, async (t) => {
