@@ -42,9 +42,12 @@ export async function readClusterStatus(
   for (;;) {
     const epochs = Math.min(Math.max(newest.epoch, 1), mostEpochs(slots))
     const { result, payload } = await cluster.query(statCluster(cluster.protoVer, epochs, slots))
-    if (result !== Result.BUFFER_SMALL) return { result, status: parseClusterStatus(payload, slots) }
-    if (slots >= SD_MAX_NODES) throw breach(cluster, `an epoch of more than ${SD_MAX_NODES} nodes`)
-    slots = Math.min(slots * 2, SD_MAX_NODES) // an earlier epoch had more nodes
+    const isForAll = slots >= SD_MAX_NODES
+    // a sheep of 0.7 and 0.8 writes a record into nothing smaller than one with all nodes
+    const isNothing = result === Result.SUCCESS && payload.length === 0 && !isForAll
+    if (result !== Result.BUFFER_SMALL && !isNothing) return { result, status: parseClusterStatus(payload, slots) }
+    if (isForAll) throw breach(cluster, `an epoch of more than ${SD_MAX_NODES} nodes`)
+    slots = isNothing ? SD_MAX_NODES : Math.min(slots * 2, SD_MAX_NODES) // an earlier epoch had more nodes
   }
 }
 
