@@ -3,7 +3,7 @@ import { isNoAnswer, isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Message, ObjectMessage, Response } from '../wire/message.ts'
 import type { ObjectId } from '../wire/object-id.ts'
 import { exist } from '../wire/object-ops.ts'
-import { Result } from '../wire/sd-proto.ts'
+import { Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import type { Address } from './address.ts'
 import type { ClientContext } from './client-context.ts'
 import type { ClusterWatch } from './cluster-watch.ts'
@@ -159,9 +159,13 @@ export class PatientRequests {
     })
   }
 
-  /** Whether a holder says that it has the object, or a strip of it; those that do not answer say nothing. */
+  /**
+   * Whether a holder says that it has the object, or a strip of it; those that do not answer say nothing. A sheep of 0.8 may die
+   * of the question, and looks like one of 0.9: there it is taken to be held.
+   */
   async isHeld(oid: ObjectId, copies: number): Promise<boolean> {
     const { known, delivery, gateways } = this.#options
+    if (known.protoVer < SD_SHEEP_PROTO_VERS[0]) return true
     const message = exist(oid, known.protoVer)
     const holders = known.topology?.holders(oid, copies) ?? []
     const answers = holders.map(async (address) => {

@@ -404,6 +404,14 @@ test(
   },
 )
 
+test('a sheep of 0.8 or 0.9 is not asked what it holds: it could die of that', LIMIT, async (context) => {
+  const { open, first } = await staged(context)
+  first.script = inTurn(Opcode.STAT_CLUSTER, { kind: 'refuse', result: Result.VER_MISMATCH })
+  const cluster = await open()
+  assert.equal(await cluster.isHeld(dataOid(9, 9), 1), true)
+  assert.equal(first.count('EXIST'), 0)
+})
+
 test('a cluster that only speaks an older version is spoken to in it', LIMIT, async (context) => {
   const { open, first } = await staged(context)
   const refuse: Fate = { kind: 'refuse', result: Result.VER_MISMATCH }
