@@ -85,3 +85,11 @@ test('every package with an install script is allowed or refused by name', () =>
     Object.keys(manifest.allowScripts).toSorted(),
   )
 })
+
+test('CHANGELOG.md tells of the version that this is, or of what comes after it', () => {
+  const headings = readFileSync(join(ROOT, 'CHANGELOG.md'), 'utf8').match(/^## .*$/gm) ?? []
+  const { version } = readJson('package.json') as { readonly version: string }
+  const [latest = ''] = headings.filter((heading) => heading !== '## Unreleased')
+  assert.match(latest, /^## \d+\.\d+\.\d+ - 20\d\d-\d\d-\d\d$/)
+  assert.ok(latest.startsWith(`## ${version} - `), `${latest}, and package.json says ${version}`)
+})
