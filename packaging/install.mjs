@@ -50,7 +50,7 @@ const PROGRAMS = {
   [`${HOME}/sheepfs-clean-up`]: 'cli/sheepfs-clean-up',
   [`${HOME}/sheepfs-end-waiting`]: 'cli/sheepfs-end-waiting',
 }
-const EXAMPLE = 'etc/sheepfs/example.toml'
+const EXAMPLES = ['etc/sheepfs/example.toml', 'etc/prometheus/sheepfs.rules.yml', 'etc/grafana/sheepfs.json']
 const PAGES = [
   'README.md',
   ...readdirSync(join(root, 'docs')).flatMap((name) => (name.endsWith('.md') ? `docs/${name}` : [])),
@@ -73,11 +73,11 @@ function install(source, path, mode = 0o644) {
 
 /** All pages lie in one folder there: links between them go on working, and of links into the source the text is left. */
 function installPage(page) {
-  const text = readFileSync(join(root, page), 'utf8').replace(/\[([^\]]*)\]\(([^)#:]+)(#[^)]*)?\)/g, (...match) => {
+  const text = readFileSync(join(root, page), 'utf8').replace(/!?\[([^\]]*)\]\(([^)#:]+)(#[^)]*)?\)/g, (...match) => {
     const [, label, path, anchor = ''] = match
     const target = join(dirname(page), path)
     if (PAGES.includes(target)) return `[${label}](${basename(target)}${anchor})`
-    return target === EXAMPLE ? `[${label}](examples/${basename(target)})` : label
+    return EXAMPLES.includes(target) ? `[${label}](examples/${basename(target)})` : label
   })
   writeFileSync(place(`/usr/share/doc/sheepfs/${basename(page)}`), text)
 }
@@ -218,7 +218,7 @@ install('systemd/sheepfs.sysusers', '/usr/lib/sysusers.d/sheepfs.conf')
 install('systemd/sheepfs.tmpfiles', '/usr/lib/tmpfiles.d/sheepfs.conf')
 install('etc/default/sheepfs', '/etc/default/sheepfs')
 mkdirSync(join(destination, 'etc/sheepfs'), { recursive: true })
-install(EXAMPLE, '/usr/share/doc/sheepfs/examples/example.toml')
+for (const example of EXAMPLES) install(example, `/usr/share/doc/sheepfs/examples/${basename(example)}`)
 for (const page of PAGES) installPage(page)
 for (const page of readdirSync(join(root, 'packaging/man'))) {
   install(`packaging/man/${page}`, `/usr/share/man/man${page.at(-1)}/${page}`)

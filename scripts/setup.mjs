@@ -36,6 +36,7 @@ const NEEDED = [
   { program: 'lintian', debian: 'lintian', for: ['test'], without: 'the Debian packages are not checked' },
   { program: 'rpmlint', debian: 'rpmlint', for: ['test'], without: 'the RPM packages are not checked' },
   { program: 'shellcheck', debian: 'shellcheck', for: ['test'], without: 'our shell is not checked' },
+  { program: 'promtool', debian: 'prometheus', for: ['test'], without: 'alerts and the dashboard are not checked' },
   { file: '/lib/systemd/systemd', debian: 'systemd', for: ['test'], without: 'no system can be booted' },
   {
     file: '/lib/systemd/systemd-udevd',

@@ -79,6 +79,7 @@ export async function renderMetrics(mounts: readonly MountMetrics[], version: st
     for (const mount of mounts) counter.inc({ mount: mount.mount }, value(mount))
   }
   addStates(mounts, registers)
+  addSpace(mounts, registers)
   const ofMounts = mounts.flatMap(({ mount, operations }) => measuredOperations({ mount }, operations))
   addOperations({ prefix: 'sheepfs_', labelNames: ['mount', 'operation'], gauges: [IN_FLIGHT] }, ofMounts, registers)
   addVolumes(mounts, registers)
@@ -126,6 +127,19 @@ function addVolumes(mounts: readonly MountMetrics[], registers: Registry[]): voi
   const measured = volumes.flatMap(({ labels, metrics }) => measuredOperations(labels, metrics.operations))
   const series = { labelNames: ['mount', 'volume', 'operation'], gauges: [IN_FLIGHT, WAITING] }
   addOperations({ prefix: 'sheepfs_volume_', ...series }, measured, registers)
+}
+
+/** Of a cluster that has not told it there is nothing: 0 would be a full one. */
+function addSpace(mounts: readonly MountMetrics[], registers: Registry[]): void {
+  const of = { labelNames: ['mount'], registers }
+  const help = 'Space of the nodes of the cluster together; a byte of a volume takes as many as it has copies'
+  const size = new Gauge({ name: 'sheepfs_cluster_size_bytes', help, ...of })
+  const free = new Gauge({ name: 'sheepfs_cluster_free_bytes', help: 'How much of it is free', ...of })
+  for (const { mount, clusterSpace } of mounts) {
+    if (clusterSpace === undefined) continue
+    size.set({ mount }, clusterSpace.total)
+    free.set({ mount }, clusterSpace.free)
+  }
 }
 
 interface MeasuredOperation {

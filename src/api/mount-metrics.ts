@@ -54,6 +54,8 @@ export interface MountMetrics {
   /** Since when requests wait for the cluster, ms since 1970; undefined when none does. */
   readonly waitingSinceMs?: number | undefined
   readonly waitingRequests: number
+  /** Of all nodes together, as far as they have told it; undefined until they have. */
+  readonly clusterSpace?: { readonly total: number; readonly free: number } | undefined
   /** Resident memory of the worker. */
   readonly workerMemory: number
 }

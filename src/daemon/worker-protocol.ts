@@ -104,6 +104,7 @@ export type WorkerMetrics = Pick<
   | 'retries'
   | 'resentRequests'
   | 'waitingRequests'
+  | 'clusterSpace'
   | 'workerMemory'
 >
 

@@ -37,13 +37,17 @@ const mount: MountMetrics = {
   workerRestarts: 8,
   waitingSinceMs: 1_700_000_000_500,
   waitingRequests: 9,
+  clusterSpace: { total: 3000, free: 1000 },
   workerMemory: 64_000_000,
 }
 
 test('everything measured of a mount is in the text that Prometheus reads', async () => {
-  const lines = (await renderMetrics([mount, { ...mount, mount: 'two', waitingSinceMs: undefined }], '1.0.0')).split(
-    '\n',
-  )
+  const lines = (
+    await renderMetrics(
+      [mount, { ...mount, mount: 'two', waitingSinceMs: undefined, clusterSpace: undefined }],
+      '1.0.0',
+    )
+  ).split('\n')
   for (const line of [
     'sheepfs_mount_state{mount="cluster1",state="waiting"} 1',
     'sheepfs_mount_state{mount="cluster1",state="serving"} 0',
@@ -72,6 +76,8 @@ test('everything measured of a mount is in the text that Prometheus reads', asyn
     'sheepfs_resent_requests_total{mount="cluster1"} 7',
     'sheepfs_worker_restarts_total{mount="cluster1"} 8',
     'sheepfs_waiting_requests{mount="cluster1"} 9',
+    'sheepfs_cluster_size_bytes{mount="cluster1"} 3000',
+    'sheepfs_cluster_free_bytes{mount="cluster1"} 1000',
     'sheepfs_waiting_since_timestamp_seconds{mount="cluster1"} 1700000000.5',
     'sheepfs_waiting_since_timestamp_seconds{mount="two"} 0',
     'sheepfs_worker_memory_bytes{mount="cluster1"} 64000000',
@@ -80,6 +86,7 @@ test('everything measured of a mount is in the text that Prometheus reads', asyn
   ]) {
     assert.ok(lines.includes(line), line)
   }
+  assert.ok(!lines.some((line) => line.startsWith('sheepfs_cluster_free_bytes{mount="two"}')), 'it is not known')
 })
 
 test('latencies are a cumulated histogram', async () => {

@@ -184,6 +184,7 @@ const metrics = object<WorkerMetrics>({
   ...{ measuredAtS: duration, operations: operations(pattern('an operation', /^[a-z0-9_]{1,40}$/), 100) },
   ...{ openFiles: count, sheepInFlight: count, reconnects: count, retries: count },
   ...{ resentRequests: count, waitingRequests: count, workerMemory: count },
+  clusterSpace: optional(object<NonNullable<WorkerMetrics['clusterSpace']>>({ total: duration, free: duration })),
 })
 
 const volumeMetrics = object<VolumeMetrics>({

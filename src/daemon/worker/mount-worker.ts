@@ -16,11 +16,16 @@ import { measuredVolume, presentVolume } from './present-volume.ts'
 import { Turns } from './turns.ts'
 import type { WorkerMethods, WorkerMetrics, WorkerReport, WorkerStart } from '../worker-protocol.ts'
 
+/** The space of a cluster changes slowly. */
+const SPACE_VALID_MS = 15_000
+
 /** What a supervisor can ask of a worker, done on the mount it serves. */
 export class MountWorker implements WorkerMethods {
   readonly #core: MountCore
   readonly #surroundings: WorkerSurroundings
   readonly #turns = new Turns()
+  #clusterSpace: WorkerMetrics['clusterSpace']
+  #spaceAskedAt = -Infinity
 
   private constructor(core: MountCore, surroundings: WorkerSurroundings) {
     this.#core = core
@@ -54,6 +59,7 @@ export class MountWorker implements WorkerMethods {
   async metrics(): Promise<WorkerMetrics> {
     const { cluster, meter } = this.#core
     const { openFiles } = await this.report()
+    this.#askForSpace()
     return {
       measuredAtS: performance.now() / 1000,
       operations: meter.counts().mount,
@@ -64,7 +70,20 @@ export class MountWorker implements WorkerMethods {
       resentRequests: meter.resent,
       waitingRequests: cluster.state.kind === 'waiting' ? cluster.state.requests : 0,
       workerMemory: process.memoryUsage.rss(),
+      clusterSpace: this.#clusterSpace,
     }
+  }
+
+  /** Nobody waits for the cluster: the next who asks is told. */
+  #askForSpace(): void {
+    if (performance.now() - this.#spaceAskedAt < SPACE_VALID_MS) return
+    this.#spaceAskedAt = performance.now()
+    void this.#core.tree.space().then(
+      (space) => {
+        this.#clusterSpace = space
+      },
+      () => undefined, // what was known last still holds
+    )
   }
 
   volumeMetrics(): Promise<VolumeMetrics[]> {
