@@ -61,7 +61,7 @@ function scriptOf(page: string): string {
 
 test(
   'every command of README.md and of the pages for users works, one after the other',
-  { timeout: 480_000, skip: missing('root', 'fuse', 'loop', 'mkfs', 'qemuImg', 'ip', 'sdNotify') },
+  { timeout: 480_000, skip: missing('root', 'fuse', 'loop', 'mkfs', 'qemuImg', 'ip', 'borg', 'sdNotify') },
   async (t) => {
     const stage = new Stage()
     t.after(() => stage.close())

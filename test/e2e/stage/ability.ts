@@ -42,6 +42,7 @@ const CHECKS = {
   ip: () => program('ip'),
   dh: () => program('dh'),
   curl: () => program('curl'),
+  borg: () => program('borg'),
   systemdAnalyze: () => program('systemd-analyze'),
   sdNotify: () => (existsSync(SD_NOTIFY) ? undefined : 'no package can be built: sd-notify is not compiled'),
 } as const
