@@ -7,6 +7,7 @@ import { CONFIG, type Site, TREE } from './stage/site.ts'
 const WORKER = `sheepfsctl mounts --json | grep -oP '"pid": ?\\K\\d+'`
 const RESTARTS = 'systemctl show --value --property NRestarts sheepfs@cluster1'
 const MAIN_PID = 'systemctl show --value --property MainPID sheepfs@cluster1'
+const NODE = `readlink /proc/$(${MAIN_PID})/exe`
 const STORED = 'systemctl show --value --property NFileDescriptorStore sheepfs@cluster1'
 const GENERATION = `sheepfsctl mounts --json | grep -oP '"generation": ?\\K\\d+'`
 
@@ -94,6 +95,20 @@ export function showCrashes(site: Site): void {
         await underWrites(`apt-get install -y --allow-downgrades /var/tmp/${deb}`)
         assert.notEqual(await sh(MAIN_PID), pid)
       }
+    })
+
+    test('the package with its own Node.js takes the place of the other one, and back, and who writes does not notice', async () => {
+      const bundled = `/var/tmp/${await site.placeBundled()}`
+      await assert.rejects(sh(`apt-get install -y ${bundled}`), /put its other package in its place.*dpkg --install/)
+      await underWrites(`dpkg --install ${bundled}`)
+      assert.equal(await sh(NODE), '/usr/lib/sheepfs/bin/node')
+      await sh('mv /usr/bin/node /run/ && dpkg --purge sheepfs && test -e /etc/sheepfs/cluster1.toml')
+      await underWrites(`kill -KILL $(${WORKER})`)
+      await underWrites('systemctl restart sheepfs@cluster1')
+      await sh('mv /run/node /usr/bin/')
+      await underWrites(`dpkg --install /var/tmp/${basename(site.deb)}`)
+      assert.equal(await sh(NODE), '/usr/bin/node')
+      await sh(`dpkg --purge sheepfs-bundled && rm ${bundled}`)
     })
 
     test('a restart with a configuration that is wrong serves on what is mounted', async () => {

@@ -1,6 +1,7 @@
 import { copyFile, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { programVersion } from '../../../src/program-version.ts'
 import { succeed } from '../../e2e/stage/program.ts'
 import type { Machine } from './machine.ts'
 
@@ -18,7 +19,8 @@ export async function buildPackage(name: 'sheepfs' | 'sheepfs-bundled', folder =
     limitMs: BUILD_LIMIT_MS,
     env: isBundled ? { ...process.env, ...COMPRESSION } : process.env,
   })
-  const file = (await readdir(folder)).find((file) => file.startsWith(`${name}_`) && file.endsWith('.deb'))
+  const prefix = `${name}_${programVersion()}_` // others may be there, of other versions
+  const file = (await readdir(folder)).find((file) => file.startsWith(prefix) && file.endsWith('.deb'))
   if (file === undefined) throw new Error('package-deb.mjs has built no package')
   return join(folder, file)
 }

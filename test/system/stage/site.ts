@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { basename } from 'node:path'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
 import { succeed } from '../../e2e/stage/program.ts'
 import { Cluster } from './cluster.ts'
 import { Machine } from './machine.ts'
@@ -46,6 +48,15 @@ export class Site {
   /** The package, on this machine; in `/var/tmp` of the other. */
   get deb(): string {
     return this.#all.deb
+  }
+
+  /** Builds the package that brings its own Node.js, and resolves with its name in `/var/tmp` of the machine. */
+  async placeBundled(): Promise<string> {
+    const folder = await mkdtemp(join(tmpdir(), 'sheepfs-bundled-'))
+    const deb = await buildPackage('sheepfs-bundled', folder)
+    await this.machine.copy(deb, `/var/tmp/${basename(deb)}`)
+    await rm(folder, { recursive: true })
+    return basename(deb)
   }
 
   /** Runs a shell command in the machine, which must succeed, and resolves with what it printed. */
