@@ -14,9 +14,13 @@ export interface InodeIdentity {
   readonly createdAt: string
 }
 
-/** Whether the inode that `header` was read from is the one, and not deleted. */
+/**
+ * Whether the inode that `header` was read from is the one; if only as a snapshot that was deleted since, which has no name any
+ * more.
+ */
 export function isInode(header: InodeHeader, { createdAt, name }: Pick<InodeHeader, 'createdAt' | 'name'>): boolean {
-  return header.createdAt === createdAt && Buffer.compare(header.name, name) === 0
+  const isDeletedSnapshot = header.isSnapshot && header.name.length === 0
+  return header.createdAt === createdAt && (isDeletedSnapshot || Buffer.compare(header.name, name) === 0)
 }
 
 /** Whether an inode goes back to another one of its VDI: else it has other content. */

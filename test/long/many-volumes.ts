@@ -16,7 +16,7 @@ const VOLUMES = Number(process.env['SHEEPFS_TEST_VOLUMES'] ?? 1000)
 const SIZE = 2 ** 42
 const OBJECT_SIZE = 2 ** 22
 /** Of so many each second object is there: no two entries beside each other are alike. */
-const MIXED = Math.floor(0.15 * VOLUMES)
+const MIXED = 10
 const ATTACHED_AT_ONCE = 8
 const MOST_BYTES = 200 * 1000 * 1000
 const IDLE_MS = 20_000

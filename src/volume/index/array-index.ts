@@ -5,7 +5,6 @@ import { writeIndex } from '../../wire/object-ops.ts'
 import { Result } from '../../wire/sd-proto.ts'
 import { EntryTable } from './entry-table.ts'
 import { isSnapshotInode, readEntries, readEntryReplicas, type EntryReplica, type InodePlace } from './index-entries.ts'
-import { INDEX_MEMORY } from './index-memory.ts'
 import { Missing } from '../missing.ts'
 import type { VolumeIndex } from './volume-index.ts'
 
@@ -48,14 +47,9 @@ export class ArrayIndex implements VolumeIndex {
   }
 
   /** Reads the part of the array that a volume of `objectCount` objects uses. Errors: stale. */
-  static async load(
-    cluster: Cluster,
-    inode: InodePlace,
-    objectCount: number,
-    memory = INDEX_MEMORY,
-  ): Promise<ArrayIndex> {
+  static async load(cluster: Cluster, inode: InodePlace, objectCount: number): Promise<ArrayIndex> {
     const read = (first: number, count: number): Promise<Uint32Array> => readEntries(cluster, inode.vid, first, count)
-    return new ArrayIndex(cluster, inode, await EntryTable.load(objectCount, { read, memory }))
+    return new ArrayIndex(cluster, inode, await EntryTable.load(objectCount, read))
   }
 
   get objectCount(): number {

@@ -51,5 +51,5 @@ export class IndexMemory {
   }
 }
 
-/** Of this process: 8 Mi objects, 32 TiB, whose entries are all mixed. */
+/** Of this process: the leaves of 16 TiB. */
 export const INDEX_MEMORY = new IndexMemory(32 * 1024 * 1024)
