@@ -3,12 +3,14 @@ import { truncate } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { dropDevice } from '../../src/daemon/device/block-device.ts'
+import { readLoops } from '../../src/daemon/device/loop-table.ts'
 import { DeviceGrowth } from '../../src/daemon/supervisor/device-growth.ts'
 import type { ManagedMount } from '../../src/daemon/supervisor/managed-mount.ts'
 import { MountDevices, type MountOfDevices } from '../../src/daemon/supervisor/mount-devices.ts'
 import { silentLogger } from '../../src/log.ts'
 import { missing } from './stage/ability.ts'
-import { detachWhileSame } from './stage/loop.ts'
+import { attachLoop, detachWhileSame } from './stage/loop.ts'
 import { run, succeed } from './stage/program.ts'
 import { startLamb } from './stage/sheep.ts'
 import { startSheepfs } from './stage/sheepfs.ts'
@@ -113,4 +115,13 @@ test('a device takes the size of its file, and one over a part of it stays', NEE
   await truncate(mount.pathOf(b), 2 * MIB)
   await growth.grow(b, 2 * MIB)
   assert.equal(Number(await succeed('blockdev', ['--getsize64', part])), 4096)
+})
+
+test('a device goes also when its tree was taken away just before', NEEDS, async (t) => {
+  const { stage: at, mount, a } = await stage(t, 1)
+  const file = mount.pathOf(a)
+  const { device } = await attachLoop(at, file)
+  await succeed('umount', ['-i', '-l', mount.config.mountpoint])
+  await dropDevice({ path: device, file })
+  while ((await readLoops()).some((loop) => loop.path === device && loop.file.endsWith(a))) await pause(20)
 })

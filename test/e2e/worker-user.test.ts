@@ -227,7 +227,8 @@ describe('a sheepfs that root runs', { skip: missing('fuse', 'root'), timeout: 1
   }
 
   test('says what is missing where nothing can be mounted', async () => {
-    const sheepfs = [process.execPath, SHEEPFS, '-a', '127.0.0.1', await stage.mountpoint()]
+    const { host, port } = sheep.address
+    const sheepfs = [process.execPath, SHEEPFS, '-a', host, '-p', String(port), await stage.mountpoint()]
     const script = 'mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && exec "$@"'
     const { status, stderr } = await run('unshare', ['--mount', 'sh', '-c', script, 'sh', ...sheepfs])
     assert.equal(status, 1)

@@ -30,6 +30,8 @@ done
 echo '${sum} /usr/lib/sheepfs/bin/node' | sha256sum --check # as it is published
 grep -F 'Node.js ${PINNED} (node-linux-' /usr/share/doc/sheepfs/third-party-licenses.txt
 grep -F 'Copyright Node.js contributors' /usr/share/doc/sheepfs/third-party-licenses.txt
+grep -F 'fuse-2.9.9.tar.gz' /usr/share/doc/sheepfs/third-party-licenses.txt
+grep -F 'GNU LESSER GENERAL PUBLIC LICENSE' /usr/share/doc/sheepfs/third-party-licenses.txt
 
 coproc lamb { exec lamb --store /tmp/lamb; }
 pid=$lamb_PID

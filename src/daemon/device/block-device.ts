@@ -108,10 +108,15 @@ export async function dropDevice(loop: Pick<LoopState, 'path' | 'file'>): Promis
   await detachOpen(loop, await open(loop.path))
 }
 
+/** Also by what is left of the path when its tree was taken away meanwhile: from the root of the tree. */
+function isFile(found: string, file: string): boolean {
+  return found === file || (/^\/volume\/[^/]+$/.test(found) && file.endsWith(found))
+}
+
 /** As long as somebody has it open, its number is not given to another file. */
 async function detachOpen({ path, file }: Pick<LoopState, 'path' | 'file'>, holder: FileHandle): Promise<void> {
   try {
-    if ((await backingFile(path)) === file) await change('losetup', '--detach', path)
+    if (isFile(await backingFile(path), file)) await change('losetup', '--detach', path)
   } finally {
     await holder.close()
   }
