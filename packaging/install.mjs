@@ -123,9 +123,26 @@ function installModules() {
     cpSync(top, place(`${HOME}/${path}`), { recursive: true, filter: (file) => isRuntime(relative(top, file), file) })
     licenses.push(`${path.slice(path.lastIndexOf('node_modules/') + 13)} ${version}: ${license}\n\n${licenseText(top)}`)
   }
+  licenses.push(libfuseNotice())
   if (runtime !== undefined) licenses.push(installRuntime(runtime))
   writeFileSync(place('/usr/share/doc/sheepfs/third-party-licenses.txt'), licenses.join(`\n${'-'.repeat(72)}\n\n`))
   removeEmptyFolders(join(destination, HOME, 'node_modules'))
+}
+
+/** Two packages of npm hold it, and neither tells its licence. */
+function libfuseNotice() {
+  const terms = readFileSync(join(root, 'packaging/licenses/LGPL-2.1.txt'), 'utf8')
+  return `libfuse 2.9.9 (in fuse-native and fuse-shared-library-linux): LGPL-2.1
+
+Copyright (C) 2001-2007 Miklos Szeredi <miklos@szeredi.hu>, and others
+
+The files libfuse.so below node_modules are libfuse as those packages publish it, unchanged. The engine fuse-native loads it,
+and any other build of libfuse 2.9 may be put in its place. Its source is
+https://github.com/libfuse/libfuse/releases/download/fuse-2.9.9/fuse-2.9.9.tar.gz
+Whoever gives this package away gives that source too, for three years, to anybody who asks, for no more than what the copy
+costs.
+
+${terms}`
 }
 
 function loadsInRuntime(path) {
