@@ -48,8 +48,8 @@ export class ArrayIndex implements VolumeIndex {
 
   /** Reads the part of the array that a volume of `objectCount` objects uses. Errors: stale. */
   static async load(cluster: Cluster, inode: InodePlace, objectCount: number): Promise<ArrayIndex> {
-    const read = (first: number, count: number): Promise<Uint32Array> => readEntries(cluster, inode.vid, first, count)
-    return new ArrayIndex(cluster, inode, await EntryTable.load(objectCount, read))
+    const entries = await EntryTable.load(objectCount, (first, into) => readEntries(cluster, inode.vid, first, into))
+    return new ArrayIndex(cluster, inode, entries)
   }
 
   get objectCount(): number {

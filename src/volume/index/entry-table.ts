@@ -4,7 +4,15 @@ const PAGE = 2 ** PAGE_SHIFT
 /** Entries that are read together: 256 KiB. */
 const PIECE = 64 * PAGE
 
-type ReadEntries = (first: number, count: number) => Promise<Uint32Array>
+/** Fills `into` with the entries from `first` on. */
+type ReadEntries = (first: number, into: Uint32Array<ArrayBuffer>) => Promise<void>
+
+/** A page whose entries are not alike. */
+interface Mixed {
+  readonly entries: Uint32Array
+  /** Entries that are not 0. */
+  held: number
+}
 
 /**
  * The entries of an array index. Of a page whose entries are alike, as of a volume that is empty, or not shared, only that one
@@ -13,10 +21,9 @@ type ReadEntries = (first: number, count: number) => Promise<Uint32Array>
  */
 export class EntryTable {
   readonly #read: ReadEntries
-  /** A number is all of its entries. */
-  readonly #pages: (Uint32Array | number)[] = []
-  /** Entries of each page that are not 0. */
-  readonly #held: number[] = []
+  readonly #mixed = new Map<number, Mixed>()
+  /** By page, what all of its entries are, when it is not mixed. */
+  #alike = new Uint32Array(0)
   #count = 0
   #allocated = 0
 
@@ -28,7 +35,8 @@ export class EntryTable {
   static async load(count: number, read: ReadEntries): Promise<EntryTable> {
     const table = new EntryTable(read)
     table.grow(count)
-    for (let first = 0; first < count; first += PIECE) await table.reread(first, Math.min(PIECE, count - first))
+    const piece = new Uint32Array(Math.min(PIECE, count))
+    for (let first = 0; first < count; first += PIECE) await table.#readInto(first, piece.subarray(0, count - first))
     return table
   }
 
@@ -44,32 +52,31 @@ export class EntryTable {
   /** 0 past the end. */
   get(index: number): number {
     if (index >= this.#count) return 0
-    const page = this.#pages[index >>> PAGE_SHIFT] ?? 0
-    return typeof page === 'number' ? page : (page[index % PAGE] ?? 0)
+    const at = index >>> PAGE_SHIFT
+    return this.#mixed.get(at)?.entries[index % PAGE] ?? this.#alike[at] ?? 0
   }
 
   /** The cluster has it. */
   set(index: number, vid: number): void {
     const at = index >>> PAGE_SHIFT
-    const page = this.#pages[at] ?? 0
-    if (page === vid) return
+    const mixed = this.#mixed.get(at)
+    if (mixed === undefined && this.#alike[at] === vid) return
     const entries = this.#entriesOf(at)
     const isMore = Number(vid !== 0) - Number(entries[index % PAGE] !== 0)
-    const held = (this.#held[at] ?? 0) + isMore
     entries[index % PAGE] = vid
-    const mayBeAlike = held === 0 || held === this.#lengthOf(at)
-    if (mayBeAlike || typeof page === 'number') {
+    const held = this.#heldOf(at) + isMore
+    if (mixed === undefined || held === 0 || held === this.#lengthOf(at)) {
       this.#keep(at, entries)
       return
     }
-    this.#held[at] = held
+    mixed.held = held
     this.#allocated += isMore
   }
 
   /** The first index from `from` on whose entry is not 0 (data) or is (hole); `count` when there is none. */
   next(from: number, wanted: 'data' | 'hole'): number {
     for (let at = from >>> PAGE_SHIFT, start = from; start < this.#count; at++, start = at * PAGE) {
-      const held = this.#held[at] ?? 0
+      const held = this.#heldOf(at)
       const found = wanted === 'data' ? held : this.#lengthOf(at) - held
       if (found === 0) continue
       if (found === this.#lengthOf(at)) return start
@@ -81,40 +88,46 @@ export class EntryTable {
     return this.#count
   }
 
-  /** Reads entries again that may have changed; `first` begins a page. Errors: those of the read. */
+  /** Reads entries again that may have changed; whole pages, or up to the end. Errors: those of the read. */
   async reread(first: number, count: number): Promise<void> {
-    const read = await this.#read(first, Math.min(count, this.#count - first))
-    for (let from = 0; from < read.length; from += PAGE) {
-      const at = (first + from) / PAGE
-      const entries = this.#entriesOf(at).slice()
-      entries.set(read.subarray(from, from + PAGE))
-      this.#keep(at, entries)
-    }
+    await this.#readInto(first, new Uint32Array(Math.min(count, this.#count - first)))
   }
 
   /** The new ones are 0. */
   grow(count: number): void {
-    const last = this.#pages.length - 1
-    const entries = last < 0 ? undefined : this.#entriesOf(last)
+    const last = this.#alike.length - 1
+    const before = last < 0 ? undefined : { entries: this.#entriesOf(last), held: this.#heldOf(last) }
     this.#count = Math.max(count, this.#count)
-    while (this.#pages.length * PAGE < this.#count) {
-      this.#pages.push(0)
-      this.#held.push(0)
+    const alike = new Uint32Array(Math.ceil(this.#count / PAGE))
+    alike.set(this.#alike)
+    this.#alike = alike
+    if (before === undefined) return
+    this.#mixed.set(last, before)
+    this.#keep(last, before.entries)
+  }
+
+  async #readInto(first: number, into: Uint32Array<ArrayBuffer>): Promise<void> {
+    await this.#read(first, into)
+    for (let from = 0; from < into.length; from += PAGE) {
+      this.#keep((first + from) / PAGE, into.subarray(from, from + PAGE), { isShared: true })
     }
-    if (entries) this.#keep(last, entries)
   }
 
   /** A copy, unless the page has entries of its own. */
   #entriesOf(at: number): Uint32Array {
-    const page = this.#pages[at] ?? 0
-    return typeof page === 'number' ? new Uint32Array(PAGE).fill(page, 0, this.#lengthOf(at)) : page
+    return this.#mixed.get(at)?.entries ?? new Uint32Array(PAGE).fill(this.#alike[at] ?? 0, 0, this.#lengthOf(at))
+  }
+
+  #heldOf(at: number): number {
+    return this.#mixed.get(at)?.held ?? (this.#alike[at] === 0 ? 0 : this.#lengthOf(at))
   }
 
   #lengthOf(at: number): number {
     return Math.min(PAGE, this.#count - at * PAGE)
   }
 
-  #keep(at: number, entries: Uint32Array): void {
+  /** `isShared`: somebody else writes to this memory. */
+  #keep(at: number, entries: Uint32Array, { isShared = false } = {}): void {
     const length = this.#lengthOf(at)
     const [first = 0] = entries
     let held = 0
@@ -124,8 +137,12 @@ export class EntryTable {
       if (entry !== 0) held++
       if (entry === first) alike++
     }
-    this.#allocated += held - (this.#held[at] ?? 0)
-    this.#held[at] = held
-    this.#pages[at] = alike === length ? first : entries
+    this.#allocated += held - this.#heldOf(at)
+    this.#mixed.delete(at)
+    this.#alike[at] = first
+    if (alike === length) return
+    const own = isShared ? new Uint32Array(PAGE) : entries
+    if (isShared) own.set(entries)
+    this.#mixed.set(at, { entries: own, held })
   }
 }

@@ -18,11 +18,16 @@ export interface EntryReplica {
   readonly entries: Uint32Array
 }
 
-export async function readEntries(cluster: Cluster, vid: number, first: number, count: number): Promise<Uint32Array> {
-  const entries = new Uint32Array(count)
-  const into = new Uint8Array(entries.buffer)
-  if (count > 0) await whileMissing(cluster, () => readInode(cluster, vid, indexEntryOffset(first), into))
-  return entries
+/** Fills `into` with the entries from `first` on. Errors: stale, io. */
+export async function readEntries(
+  cluster: Cluster,
+  vid: number,
+  first: number,
+  into: Uint32Array<ArrayBuffer>,
+): Promise<void> {
+  if (into.length === 0) return
+  const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength)
+  await whileMissing(cluster, () => readInode(cluster, vid, indexEntryOffset(first), bytes))
 }
 
 /** Entries as those holders of the inode have them that can be reached. */
@@ -43,7 +48,8 @@ export async function readEntryReplicas(
   const readAll = () => cluster.readReplicas(message, copies)
   let { answers, isComplete } = await readAll()
   if (answers.length === 0) {
-    const entries = await readEntries(cluster, vid, first, count)
+    const entries = new Uint32Array(count)
+    await readEntries(cluster, vid, first, entries)
     // the cluster may only have been away, and replicas that had not taken an update are back with it
     ;({ answers, isComplete } = await readAll())
     if (answers.length === 0) return { replicas: [{ address: undefined, entries }], isComplete: true }

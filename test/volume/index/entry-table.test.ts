@@ -19,9 +19,10 @@ class Staged {
 
   static async over(stored: number[]): Promise<Staged> {
     const pieces: number[] = []
-    const table = await EntryTable.load(stored.length, (first, count) => {
-      pieces.push(count)
-      return Promise.resolve(Uint32Array.from(stored.slice(first, first + count)))
+    const table = await EntryTable.load(stored.length, (first, into) => {
+      pieces.push(into.length)
+      into.set(stored.slice(first, first + into.length))
+      return Promise.resolve()
     })
     return new Staged(stored, table, pieces)
   }
