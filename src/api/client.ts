@@ -1,9 +1,7 @@
 import type { IncomingMessage } from 'node:http'
-import { setTimeout } from 'node:timers/promises'
 import { Type, type Static, type TSchema } from 'typebox'
 import { Check } from 'typebox/value'
-import { SheepfsError, errorText, isSheepfsError } from '../errors.ts'
-import { request as httpRequest } from './node-http.ts'
+import { SheepfsError, isSheepfsError } from '../errors.ts'
 import { errorCodeOf } from './problem.ts'
 import { readEvents } from './event-reader.ts'
 import { ClusterInfo, Node } from './schema/cluster.ts'
@@ -25,23 +23,7 @@ import {
   VdiInfo,
 } from './schema/vdi.ts'
 import { Volume, type VolumePut } from './schema/volume.ts'
-
-/** One answer of the daemon. */
-interface Answer {
-  readonly status: number
-  readonly body: unknown
-}
-
-interface Wanted {
-  readonly method: string
-  readonly url: string
-  readonly body: unknown
-  readonly signal: AbortSignal | undefined
-}
-
-/** How long it tries to be let in. */
-const CROWD_LIMIT_MS = 10_000
-const CROWD_PAUSE_MS = 50
+import { answerOf, requestOver, textOf, type Answer } from './socket-request.ts'
 
 export interface ClientOptions {
   readonly waits?: boolean
@@ -257,79 +239,20 @@ export class ControlClient {
   /** Sends a request and resolves with the head of its answer. Everybody may look, where there is a socket for that. */
   async #open(method: string, url: string, body: unknown, signal?: AbortSignal): Promise<IncomingMessage> {
     try {
-      return await this.#request(this.#socketPath, { method, url, body, signal })
+      return await requestOver(this.#socketPath, { method, url, body, signal })
     } catch (error) {
       const isForbidden = isSheepfsError(error, 'not-permitted') && method === 'GET'
       if (!isForbidden || this.#observerPath === undefined) throw error
-      return await this.#request(this.#observerPath, { method, url, body, signal }).catch(() => {
+      return await requestOver(this.#observerPath, { method, url, body, signal }).catch(() => {
         throw error
       })
     }
   }
-
-  /**
-   * In a crowd: where too many wait to be accepted, connect(2) says EAGAIN to who does not wait in it, and who has not asked
-   * yet makes room for a new one (Clients). Nothing was sent then.
-   */
-  async #request(socketPath: string, wanted: Wanted): Promise<IncomingMessage> {
-    for (const until = performance.now() + CROWD_LIMIT_MS; ;) {
-      try {
-        return await this.#requestOnce(socketPath, wanted)
-      } catch (cause) {
-        const { code } = cause as NodeJS.ErrnoException
-        if (!isUnsent(code, wanted.method) || performance.now() > until) throw connectError(socketPath, cause as Error)
-        await setTimeout(CROWD_PAUSE_MS)
-      }
-    }
-  }
-
-  #requestOnce(socketPath: string, { method, url, body, signal }: Wanted): Promise<IncomingMessage> {
-    const text = body === undefined ? undefined : JSON.stringify(body)
-    const headers =
-      text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
-    return new Promise((resolve, reject) => {
-      const options = {
-        socketPath,
-        method,
-        path: url,
-        headers,
-        agent: false,
-        ...(signal && { signal }),
-      }
-      const request = httpRequest(options, resolve)
-      request.once('error', reject)
-      request.end(text)
-    })
-  }
-}
-
-/** Whether nobody has acted on a request: it did not leave, or, closed before it was read, does no more than look. */
-function isUnsent(code: string | undefined, method: string): boolean {
-  return code === 'EAGAIN' || code === 'EPIPE' || (code === 'ECONNRESET' && method === 'GET')
 }
 
 /** A path with its variable parts percent-encoded. */
 function path(fixed: TemplateStringsArray, ...variable: readonly string[]): string {
   return String.raw({ raw: fixed }, ...variable.map((part) => encodeURIComponent(part)))
-}
-
-async function answerOf(response: IncomingMessage): Promise<Answer> {
-  const text = await textOf(response)
-  const status = response.statusCode ?? 0
-  if (text === '') return { status, body: undefined }
-  try {
-    return { status, body: JSON.parse(text) as unknown }
-  } catch (cause) {
-    throw new SheepfsError('protocol', 'the answer of the daemon is not JSON', { cause })
-  }
-}
-
-async function textOf(response: IncomingMessage): Promise<string> {
-  try {
-    return (await response.setEncoding('utf8').toArray()).join('')
-  } catch (cause) {
-    throw new SheepfsError('closed', 'the daemon ended while it answered', { cause })
-  }
 }
 
 function problemOf({ status, body }: Answer): SheepfsError {
@@ -338,19 +261,4 @@ function problemOf({ status, body }: Answer): SheepfsError {
     return new SheepfsError('protocol', `the daemon answered with HTTP status ${status}`)
   }
   return new SheepfsError(errorCodeOf(body.code), body.detail)
-}
-
-function connectError(socketPath: string, cause: NodeJS.ErrnoException): SheepfsError {
-  switch (cause.code) {
-    case 'ENOENT':
-    case 'ECONNREFUSED':
-      return new SheepfsError('not-running', `no daemon listens on ${socketPath}: is it running?`, { cause })
-    case 'EACCES':
-      return new SheepfsError('not-permitted', `this user may not use ${socketPath}: be root or in its group`, {
-        cause,
-      })
-    case undefined:
-    default:
-      return new SheepfsError('closed', `the daemon did not answer on ${socketPath}: ${errorText(cause)}`, { cause })
-  }
 }
