@@ -16,6 +16,9 @@ export interface Measured {
 
 type Operations = Map<string, OperationMeter>
 
+/** What of each meter is under way. */
+type Open = ReadonlyMap<OperationMeter, Pick<OperationCounts, 'inFlight' | 'waiting'>>
+
 /** Measures the requests of an engine. Cheap enough to be always on: two readings of the clock a request. */
 export class Meter {
   readonly #boundsMs: readonly number[]
@@ -63,17 +66,15 @@ export class Meter {
     measured.ofVolume?.add(elapsedMs, bucket, bytes, isError)
   }
 
-  /** What was measured up to now, of the mount and, by node id, of each volume. */
-  counts(): { readonly mount: OperationCounts[]; readonly volumes: ReadonlyMap<number, OperationCounts[]> } {
+  /** What was measured up to now of the mount. */
+  mountCounts(): OperationCounts[] {
+    return countsOf(this.#operations, this.#open())
+  }
+
+  /** The same of each volume, by node id. */
+  volumeCounts(): ReadonlyMap<number, OperationCounts[]> {
     const open = this.#open()
-    const countsOf = (operations: Operations): OperationCounts[] =>
-      [...operations].map(([name, meter]) => ({
-        operation: name.toLowerCase(),
-        ...meter.counts(),
-        ...(open.get(meter) ?? { inFlight: 0, waiting: 0 }),
-      }))
-    const volumes = [...this.#volumes].map(([node, operations]) => [node, countsOf(operations)] as const)
-    return { mount: countsOf(this.#operations), volumes: new Map(volumes) }
+    return new Map([...this.#volumes].map(([node, operations]) => [node, countsOf(operations, open)]))
   }
 
   #meterOf(operations: Operations, name: string): OperationMeter {
@@ -85,7 +86,7 @@ export class Meter {
     return meter
   }
 
-  #open(): ReadonlyMap<OperationMeter, Pick<OperationCounts, 'inFlight' | 'waiting'>> {
+  #open(): Open {
     const open = new Map<OperationMeter, { inFlight: number; waiting: number }>()
     const waitsSince = performance.now() - WAITS_AFTER_MS
     for (const { since, ofMount, ofVolume } of this.#inFlight) {
@@ -98,6 +99,14 @@ export class Meter {
     }
     return open
   }
+}
+
+function countsOf(operations: Operations, open: Open): OperationCounts[] {
+  return [...operations].map(([name, meter]) => ({
+    operation: name.toLowerCase(),
+    ...meter.counts(),
+    ...(open.get(meter) ?? { inFlight: 0, waiting: 0 }),
+  }))
 }
 
 /** Counts one kind of request that was answered. */

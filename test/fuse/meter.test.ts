@@ -9,7 +9,7 @@ test('a meter counts what has ended, and what is in flight apart', () => {
   const first = meter.begin('READ', NODE)
   meter.begin('READ', NODE)
   meter.end(first, 4096, false)
-  const [counts] = meter.counts().mount
+  const [counts] = meter.mountCounts()
   assert.ok(counts)
   const { operation, count, errors, bytes, inFlight, waiting } = counts
   assert.deepEqual(
@@ -28,7 +28,7 @@ test('a meter sorts a request into the first bucket that its latency does not ex
   meter.end(two, 0, true)
   now += 1_980_000
   meter.end(three, 0, false)
-  const [counts] = meter.counts().mount
+  const [counts] = meter.mountCounts()
   assert.deepEqual(counts?.latencyCounts, [1, 1, 1])
   assert.equal(counts.errors, 1)
   assert.equal(counts.latencySumS, 2020)
@@ -42,7 +42,7 @@ test('a request that has no answer for a second waits', (t) => {
   const first = meter.begin('READ', NODE)
   now += 999
   meter.begin('READ', NODE)
-  const waiting = () => [...meter.counts().volumes.values(), meter.counts().mount].map((of) => of[0]?.waiting)
+  const waiting = () => [...meter.volumeCounts().values(), meter.mountCounts()].map((of) => of[0]?.waiting)
   assert.deepEqual(waiting(), [0, 0])
   now += 1
   assert.deepEqual(waiting(), [1, 1])
@@ -59,7 +59,7 @@ test('what is for a volume is counted for it and for the mount, each volume apar
   meter.end(meter.begin('READ', NODE), 512, false)
   meter.end(meter.begin('WRITE', NODE + 1), 1024, true)
   meter.end(meter.begin('GETATTR', NODE), 0, false)
-  const { mount, volumes } = meter.counts()
+  const [mount, volumes] = [meter.mountCounts(), meter.volumeCounts()]
   assert.deepEqual(
     mount.map(({ operation, count }) => [operation, count]),
     [
@@ -80,7 +80,7 @@ test('a meter keeps nothing of a volume that was removed, nor of what was never 
   meter.removeVolume(NODE)
   meter.end(pending, 512, false)
   meter.end(meter.begin('READ', NODE + 7), 512, false)
-  const { mount, volumes } = meter.counts()
+  const [mount, volumes] = [meter.mountCounts(), meter.volumeCounts()]
   assert.equal(volumes.size, 0)
   assert.equal(mount[0]?.count, 2)
   assert.equal(mount[0].inFlight, 0)
@@ -89,7 +89,7 @@ test('a meter keeps nothing of a volume that was removed, nor of what was never 
 test('counts that were given out do not change any more', () => {
   const meter = new Meter([1])
   meter.end(meter.begin('FLUSH', NODE), 0, false)
-  const { mount } = meter.counts()
+  const mount = meter.mountCounts()
   meter.end(meter.begin('FLUSH', NODE), 0, false)
   assert.deepEqual(mount[0]?.latencyCounts, [1, 0])
 })

@@ -62,7 +62,7 @@ export class MountWorker implements WorkerMethods {
     this.#askForSpace()
     return {
       measuredAtS: performance.now() / 1000,
-      operations: meter.counts().mount,
+      operations: meter.mountCounts(),
       openFiles,
       sheepInFlight: cluster.inFlight,
       reconnects: cluster.reconnects,
@@ -88,7 +88,7 @@ export class MountWorker implements WorkerMethods {
 
   volumeMetrics(): Promise<VolumeMetrics[]> {
     const { tree, meter } = this.#core
-    const { volumes } = meter.counts()
+    const volumes = meter.volumeCounts()
     return Promise.resolve(tree.attachments.list().map((file) => measuredVolume(file, volumes.get(file.id) ?? [])))
   }
 
