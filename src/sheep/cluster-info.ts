@@ -17,7 +17,7 @@ import { breach, parseAnswer } from './parse-answer.ts'
 import type { Requests } from './requests.ts'
 import { expectSuccess } from './result-error.ts'
 
-/** Room for 129 epochs of 100 nodes: more would be read, and written as text, in too long a turn. */
+/** Room for 130 epochs of 100 nodes: more would be read, and written as text, in too long a turn. */
 const MOST_STATUS_BYTES = 1 << 20
 const DAY_MS = 86_400_000
 /** A df(1) of all file systems waits for a node that does not answer. */

@@ -3,16 +3,8 @@
 # mounts and a network of its own, a cluster at 10.0.0.1 and the stand-in $3 for systemctl. Takes everything down again.
 set -euo pipefail
 checkout=$1 base=$2 systemctl=$3 script=$4
-root=$base/root
-
-mount -t tmpfs tmpfs "$base"
-mkdir "$base"/{upper,work,root}
-mount -t overlay overlay -o "lowerdir=/,upperdir=$base/upper,workdir=$base/work" "$root"
-mount -t proc proc "$root/proc"
-mount --rbind /sys "$root/sys"
-mount --rbind /dev "$root/dev"
-for folder in run tmp mnt srv; do mount -t tmpfs -o mode=1777 tmpfs "$root/$folder"; done
-ip link set lo up
+# shellcheck source=test/packaging/stage/own-root.sh
+. "${0%/*}/own-root.sh" "$base"
 ip address add 10.0.0.1/32 dev lo
 
 node "$checkout/packaging/install.mjs" "$root"

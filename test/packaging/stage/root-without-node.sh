@@ -4,16 +4,8 @@
 set -euo pipefail
 base=$1 script=$2
 shift 2
-root=$base/root
-
-mount -t tmpfs tmpfs "$base"
-mkdir "$base"/{upper,work,root}
-mount -t overlay overlay -o "lowerdir=/,upperdir=$base/upper,workdir=$base/work" "$root"
-mount -t proc proc "$root/proc"
-mount --rbind /sys "$root/sys"
-mount --rbind /dev "$root/dev"
-for folder in run tmp mnt srv; do mount -t tmpfs -o mode=1777 tmpfs "$root/$folder"; done
-ip link set lo up
+# shellcheck source=test/packaging/stage/own-root.sh
+. "${0%/*}/own-root.sh" "$base"
 
 mapfile -t nodes < <(type -ap node)
 for node in "${nodes[@]}"; do rm -f "$root/$node"; done
