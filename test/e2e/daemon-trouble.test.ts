@@ -136,7 +136,7 @@ describe('a daemon with a dead cluster and a live one', NEEDS, () => {
       await succeed('ls', ['-l', ...folders], { limitMs: 10_000 })
     }
     await succeed('dd', ['if=/dev/zero', `of=${livePath}`, 'bs=64k', 'count=1', 'oflag=direct', 'conv=notrunc'])
-    assert.equal(await daemon.stop(STOP_BOUND_MS), 0)
+    assert.equal(await daemon.stop(STOP_BOUND_MS), 0, daemon.log())
     assert.notEqual((await writing).status, 0)
     for (const { mountpoint } of mounts) assert.equal(await findMount(mountpoint), undefined)
   })
@@ -151,7 +151,7 @@ describe('a daemon whose worker hangs', NEEDS, () => {
     const mounts = [await tableOf(stage, MOUNT, sheep, [await sheep.createVdi(MIB)])]
     const daemon = await startSheepfsd(stage, { mounts, stopTimeoutS: 2 })
     process.kill(await daemon.workerPid(MOUNT), 'SIGSTOP')
-    assert.equal(await daemon.stop(STOP_BOUND_MS), 0)
+    assert.equal(await daemon.stop(STOP_BOUND_MS), 0, daemon.log())
     assert.match(daemon.log(), /by force/)
   })
 })
