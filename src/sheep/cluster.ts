@@ -153,9 +153,9 @@ export class Cluster implements Requests {
     return this.#parts.context.outage.state
   }
 
-  /** For one request, to its end. */
-  patience(): Patience {
-    return this.#parts.context.outage.patience()
+  /** Does something with the patience of the request that it is done for, or, where that is undefined, with one of its own. */
+  withPatience<T>(patience: Patience | undefined, work: (patience: Patience) => Promise<T>): Promise<T> {
+    return this.#parts.context.outage.withPatience({ patience }, work)
   }
 
   /** Nodes that may hold what the others do not have, `host:port`. */
@@ -225,9 +225,9 @@ export class Cluster implements Requests {
   }
 
   /** As `PatientRequests` has it; none while the object cache is in use, of which home alone knows what is in it. */
-  async readReplicas(message: ObjectMessage, copies: number): Promise<Replicas> {
+  async readReplicas(message: ObjectMessage, copies: number, options: RequestOptions = {}): Promise<Replicas> {
     if (this.objectCache) return { answers: [], isComplete: false }
-    return this.#parts.requests.readReplicas(message, copies, this.#meant({}))
+    return this.#parts.requests.readReplicas(message, copies, this.#meant(options))
   }
 
   /** As `PatientRequests` has it. */

@@ -9,6 +9,13 @@ export type OutageState =
   | { readonly kind: 'serving' }
   | { readonly kind: 'waiting'; readonly sinceMs: number; readonly reason: string; readonly requests: number }
 
+/** For whom something is done. */
+interface Whose {
+  /** Of the request that it belongs to. */
+  readonly patience?: Patience | undefined
+  readonly waiter?: Waiter | undefined
+}
+
 /** Waits shorter than this are not worth telling anybody. */
 const QUIET_MS = 1000
 
@@ -80,27 +87,34 @@ export class Outage {
     return this.#lastWaitAt
   }
 
-  /** The patience of one request; of one that is made for a waiter, his. */
+  /** The patience of one request; of one that is made for a waiter, his. To be ended. */
   patience(waiter?: Waiter): Patience {
     return new Patience(this, { clock: this.#clock, timing: this.#timing, waiter })
   }
 
-  /** Tries something until a try has an outcome; the tries wait with the patience they are given. */
-  async patiently<T>(waiter: Waiter | undefined, attempt: (patience: Patience) => Promise<T | undefined>): Promise<T> {
-    const patience = this.patience(waiter)
+  /** Does something with the patience of the request that it is done for, or with one of its own. */
+  async withPatience<T>({ patience, waiter }: Whose, work: (patience: Patience) => Promise<T>): Promise<T> {
+    const own = patience ?? this.patience(waiter)
     try {
+      return await work(own)
+    } finally {
+      if (own !== patience) own.end()
+    }
+  }
+
+  /** As `withPatience`: tries something until a try has an outcome. */
+  patiently<T>(whose: Whose, attempt: (patience: Patience) => Promise<T | undefined>): Promise<T> {
+    return this.withPatience(whose, async (patience) => {
       for (;;) {
         const outcome = await attempt(patience)
         if (outcome !== undefined) return outcome
       }
-    } finally {
-      patience.end()
-    }
+    })
   }
 
   /** As `patiently`, where only a patient waiter waits for a sheep to answer: others hear of it at once. */
   untilReached<T>(waiter: Waiter | undefined, attempt: () => Promise<T | undefined>): Promise<T> {
-    return this.patiently(waiter, async (patience) => {
+    return this.patiently({ waiter }, async (patience) => {
       try {
         return await attempt()
       } catch (error) {
@@ -116,13 +130,17 @@ export class Outage {
   join(patience: Patience, failure: SheepfsError): void {
     this.#waiting.add(patience)
     if (this.#began === undefined || patience.startedAt < this.#began.startedAt) this.#began = patience
-    this.#waits++
-    this.#lastWaitAt = this.#clock.now()
     if (this.#isTold || this.#clock.now() - patience.startedAt < QUIET_MS) return
     this.#isTold = true
     this.#reason = failure.message
     this.#log.warn({ code: failure.code }, `waiting for the cluster: ${failure.message}`)
     this.#onChange(this.state)
+  }
+
+  /** @internal for Patience: it waits before something is sent again. */
+  noteRetry(): void {
+    this.#waits++
+    this.#lastWaitAt = this.#clock.now()
   }
 
   /** @internal for Patience */
@@ -146,6 +164,7 @@ export class Patience {
   readonly startedAt: number
   readonly sinceMs: number
   readonly #lastPauseMs: number
+  readonly #firstPauseMs: number
   #pauseMs: number
   readonly #waiter: Waiter | undefined
   #hasGivenUp = false
@@ -159,19 +178,26 @@ export class Patience {
     this.#waiter = waiter
     this.startedAt = clock.now()
     this.sinceMs = clock.date()
+    this.#firstPauseMs = timing.firstPauseMs
     this.#pauseMs = timing.firstPauseMs
     this.#lastPauseMs = timing.lastPauseMs
   }
 
-  /** Whether the request has waited as long as it may. */
+  /** Something has failed because the request had waited as long as it may. */
   get hasGivenUp(): boolean {
     return this.#hasGivenUp
   }
 
+  /** The request may not wait any longer. */
+  get isOver(): boolean {
+    const limitMs = this.#waiter?.isPatient === true ? Infinity : this.#outage.timeoutMs
+    return this.#waiter?.signal.aborted === true || this.#clock.now() - this.startedAt >= limitMs
+  }
+
   /** Resolves after a pause that grows; rejects with `failure` when the request has waited as long as it, or its waiter, may. */
   async wait(failure: SheepfsError): Promise<void> {
-    this.#outage.join(this, failure)
-    this.#waiter?.noteFailure(failure)
+    this.#outage.noteRetry()
+    this.#noteWait(failure)
     this.#checkTime(failure)
     const pauseMs = this.#pauseMs * (0.75 + this.#clock.random() / 2)
     this.#pauseMs = Math.min(this.#pauseMs * 2, this.#lastPauseMs)
@@ -179,16 +205,38 @@ export class Patience {
     this.#checkTime(failure)
   }
 
-  /** Resolves with `promise`; rejects with `failure` when the request has waited as long as it may. */
-  async until(promise: Promise<unknown>, failure: SheepfsError): Promise<void> {
+  /** As `promise`, which is waited for as for the cluster; rejects with `failure` when the request has waited as long as it may. */
+  until<T>(promise: Promise<T>, failure: SheepfsError): Promise<T> {
+    return this.#during(promise, () => {
+      this.#noteWait(failure)
+      this.#checkTime(failure)
+    })
+  }
+
+  /** As `promise`, which is waited for as for the cluster, but for as long as it takes. */
+  during<T>(promise: Promise<T>, failure: SheepfsError): Promise<T> {
+    return this.#during(promise, () => {
+      this.#noteWait(failure)
+    })
+  }
+
+  async #during<T>(promise: Promise<T>, check: () => void): Promise<T> {
     const over = promise.then(() => true)
-    while (!(await Promise.race([over, this.wait(failure)])));
+    over.catch(() => undefined) // nobody may be left who waits for it
+    for (let pauseMs = this.#firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, this.#lastPauseMs)) {
+      check()
+      const pause = sleep(this.#clock, pauseMs).then(() => false)
+      if (await Promise.race([over, pause])) return promise
+    }
+  }
+
+  #noteWait(failure: SheepfsError): void {
+    this.#outage.join(this, failure)
+    this.#waiter?.noteFailure(failure)
   }
 
   #checkTime(failure: SheepfsError): void {
-    const waitsNoMore = this.#waiter?.signal.aborted === true
-    const limitMs = this.#waiter?.isPatient === true ? Infinity : this.#outage.timeoutMs
-    if (!waitsNoMore && this.#clock.now() - this.startedAt < limitMs) return
+    if (!this.isOver) return
     this.#hasGivenUp = true
     throw failure
   }

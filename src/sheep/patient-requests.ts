@@ -12,7 +12,7 @@ import type { DiskWatch } from './disk-watch.ts'
 import type { Gateways } from './gateways.ts'
 import type { LockWatch } from './lock-watch.ts'
 import type { Patience } from './outage.ts'
-import { targetOf, type RecoveryGuard } from './recovery-guard.ts'
+import { targetOf, type Admission, type RecoveryGuard, type Target } from './recovery-guard.ts'
 import type { RequestOptions } from './requests.ts'
 import type { Waiter } from './waiter.ts'
 
@@ -63,12 +63,13 @@ export class PatientRequests {
    * failure is not believed before home has said the same, nor is what one says that had not answered in the present epoch
    * before: it may be no holder any more, and not know it. A holder that takes long is not waited for while there is another.
    */
-  async read(message: Message, { copies, into, caller }: RequestOptions): Promise<Response> {
-    const { world, timing, known, outage, delivery, gateways } = this.#options
+  async read(message: Message, options: RequestOptions): Promise<Response> {
+    const { world, timing, known, delivery, gateways } = this.#options
+    const { copies, into, caller } = options
     if (this.#fence)
       await Promise.race([this.#fence, sleep(world.clock, timing.settleSilentMs, { isBackground: true })])
     let near = caller ? undefined : copies
-    return outage.patiently(caller?.waiter, async (patience) => {
+    return this.#patiently(options, async (patience) => {
       const { response, sentIn, failure, isSlow } = await delivery.read(message, { copies: near, into, caller })
       const isFinal = near === undefined
       if (response && (isFinal || (response.result === Result.SUCCESS && known.isPresent(sentIn)))) return response
@@ -86,7 +87,7 @@ export class PatientRequests {
    */
   change(message: Message, options: RequestOptions): Promise<Response> {
     let isFirst = true
-    return this.#options.outage.patiently(options.caller?.waiter, async (patience) => {
+    return this.#patiently(options, async (patience) => {
       const response = await this.#attempt(message, options, { patience, isFirst })
       isFirst = false
       return response
@@ -99,7 +100,7 @@ export class PatientRequests {
    * `readReplicas` where the nodes may not agree.
    */
   async changeOnce(message: Message, options: RequestOptions): Promise<Response | undefined> {
-    const { response } = await this.#options.outage.patiently(options.caller?.waiter, async (patience) => ({
+    const { response } = await this.#patiently(options, async (patience) => ({
       response: await this.#attempt(message, options, { patience, isFirst: true }),
     }))
     return response
@@ -110,16 +111,18 @@ export class PatientRequests {
    * known. All of it is of one epoch in which the object stays as it is. Errors: unreachable when the cluster may not be
    * waited for any longer.
    */
-  async readReplicas(message: ObjectMessage, copies: number, { generation }: RequestOptions): Promise<Replicas> {
-    const { known, guard } = this.#options
-    for (;;) {
+  readReplicas(message: ObjectMessage, copies: number, options: RequestOptions): Promise<Replicas> {
+    const { known } = this.#options
+    const { generation } = options
+    const target = { oid: message.oid, copies, isNew: false, wasRemoved: false }
+    return this.#patiently(options, async (patience) => {
       if (generation !== undefined) known.check(generation)
-      const { epoch } = await guard.admit({ oid: message.oid, copies, isNew: false, wasRemoved: false })
+      const { epoch } = await this.#admitted(target, patience)
       const holders = known.topology?.epoch === epoch ? known.topology.holders(message.oid, copies) : []
       const replicas = await Promise.all(holders.map((at) => this.#readAt(at, message, generation)))
-      if (!known.isPresent(epoch)) continue
+      if (!known.isPresent(epoch)) return undefined
       return { answers: replicas.filter((replica) => replica !== undefined), isComplete: !replicas.includes(undefined) }
-    }
+    })
   }
 
   /**
@@ -147,7 +150,7 @@ export class PatientRequests {
   /** Waits until home has said which cluster it is. */
   async verify(waiter: Waiter | undefined): Promise<void> {
     const { outage, watch } = this.#options
-    await outage.patiently(waiter, async (patience) => {
+    await outage.patiently({ waiter }, async (patience) => {
       try {
         await watch.verify()
         return true
@@ -186,11 +189,12 @@ export class PatientRequests {
     const known = targetOf(message, options)
     const target = known && { ...known, isNew: known.isNew && isFirst }
     for (;;) {
-      if (this.#fence) await this.#fence
+      if (this.#fence)
+        await patience.until(this.#fence, waiting('what a worker before this one had sent may be under way'))
       await this.#zonesFor(options, patience)
-      const admission = target && (await guard.admit(target))
+      const admission = target && (await this.#admitted(target, patience))
       for (let doubt = lockWatch.doubtOf(message); doubt; doubt = lockWatch.doubtOf(message)) {
-        await patience.until(doubt, new SheepfsError('unreachable', 'it is not known yet who has the locks'))
+        await patience.until(doubt, waiting('it is not known yet who has the locks'))
       }
       const isLooked = target && admission?.isRecovered === true
       const look = isLooked ? diskWatch.noteChange(target.oid, target.copies) : undefined
@@ -201,10 +205,23 @@ export class PatientRequests {
         if (this.#lackOfZones(options)) return undefined
         return guard.isKept(target, admission, { sentIn, answeredIn: response.epoch }) ? response : undefined
       }
-      if (lost) await lost
+      if (lost) await patience.during(lost, failure) // a later request could be overtaken by it
       await patience.wait(failure)
       if (isUndecided || options.at) return undefined
     }
+  }
+
+  #patiently<T>(
+    { patience, caller }: RequestOptions,
+    attempt: (patience: Patience) => Promise<T | undefined>,
+  ): Promise<T> {
+    return this.#options.outage.patiently({ patience, waiter: caller?.waiter }, attempt)
+  }
+
+  #admitted(target: Target, patience: Patience): Admission | Promise<Admission> {
+    const admission = this.#options.guard.admit(target)
+    if (!(admission instanceof Promise)) return admission
+    return patience.until(admission, waiting('nodes or disks came or went, and the object may be recovered yet'))
   }
 
   /** Resolves when each strip of the object has a zone. */
@@ -238,6 +255,11 @@ export class PatientRequests {
       await sleep(world.clock, timing.missingPauseMs)
     }
   }
+}
+
+/** Why a request waits before it is sent. */
+function waiting(why: string): SheepfsError {
+  return new SheepfsError('unreachable', why)
 }
 
 interface Attempt {

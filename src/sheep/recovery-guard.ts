@@ -74,18 +74,20 @@ export class RecoveryGuard {
     this.#options = options
   }
 
-  /** Resolves when the object may be changed without danger. */
-  async admit(target: Target): Promise<Admission> {
+  /** When the object may be changed without danger: at once when nothing is being recovered. */
+  admit(target: Target): Admission | Promise<Admission> {
+    const { epoch, recovered, diskRecoveries } = this.#options.known
+    const isRecovered = epoch === recovered
+    const admission = { epoch, isRecovered, diskRecoveries }
+    if (isRecovered) this.#clearances.clear()
+    return isRecovered || this.#isAtRest(target, recovered) ? admission : this.#admitCleared(target, admission)
+  }
+
+  async #admitCleared(target: Target, admission: Admission): Promise<Admission> {
     const { known } = this.#options
-    for (;;) {
-      const { epoch, recovered, diskRecoveries } = known
-      const isRecovered = epoch === recovered
-      const admission = { epoch, isRecovered, diskRecoveries }
-      if (isRecovered) this.#clearances.clear()
-      if (isRecovered || this.#isAtRest(target, recovered)) return admission
-      await this.#clearance(target, admission)
-      if (known.isPresent(epoch) && known.diskRecoveries === diskRecoveries) return admission
-    }
+    await this.#clearance(target, admission)
+    const isSame = known.isPresent(admission.epoch) && known.diskRecoveries === admission.diskRecoveries
+    return isSame ? admission : this.admit(target)
   }
 
   /** Whether a change that was executed stays; else it is to be admitted, and sent or looked for, again. */
@@ -133,11 +135,11 @@ export class RecoveryGuard {
   #probe(oid: ObjectId): Promise<{ result: number; sentIn: number; tookMs: number }> {
     const { world, outage, delivery } = this.#options
     const message = writeObject(oid, 0, EMPTY)
-    return outage.patiently(undefined, async (patience) => {
+    return outage.patiently({}, async (patience) => {
       const since = world.clock.now()
       const { response, sentIn, failure, lost } = await delivery.change(message, {})
       if (response) return { result: response.result, sentIn, tookMs: world.clock.now() - since }
-      if (lost) await lost
+      if (lost) await patience.during(lost, failure)
       await patience.wait(failure)
       return undefined
     })

@@ -4,6 +4,7 @@ import type { Address } from './address.ts'
 import type { Connection } from './connection.ts'
 import type { LockBook } from './lock-book.ts'
 import type { LockStates } from './lock-table.ts'
+import type { Patience } from './outage.ts'
 import type { Waiter } from './waiter.ts'
 
 /** Who asks: what is sent for him goes over his connection, and ends with his waiting. */
@@ -33,6 +34,8 @@ export interface RequestOptions {
   readonly generation?: number | undefined
   /** Whose request it is: it goes to home, on his connection. */
   readonly caller?: Caller | undefined
+  /** Of the request of the kernel that it is a part of: all of that waits no longer than `io_timeout`. Else it has its own. */
+  readonly patience?: Patience | undefined
 }
 
 /** What a cluster can be asked for: by everything that lasts, or in an errand. */

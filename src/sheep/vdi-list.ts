@@ -84,7 +84,7 @@ async function countObjects(cluster: Requests, header: InodeHeader): Promise<{ u
   if (header.storePolicy !== StorePolicy.ARRAY) return countTreeEntries(cluster, header.vdiId)
   const count = Math.min(objectCount(header.vdiSize, header.blockSizeShift), MAX_DATA_OBJS)
   const index = new Uint32Array(count)
-  await readInode(cluster, header.vdiId, INODE_HEADER_SIZE, new Uint8Array(index.buffer))
+  await readInode(cluster, { vid: header.vdiId }, INODE_HEADER_SIZE, new Uint8Array(index.buffer))
   let used = 0
   let shared = 0
   for (const vid of index) {

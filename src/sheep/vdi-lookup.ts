@@ -4,8 +4,9 @@ import { readObject } from '../wire/object-ops.ts'
 import { inodeOid, MAX_VID } from '../wire/object-id.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { getVdiInfo, parseVdiAnswer, type VdiAnswer, type VdiSpec } from '../wire/vdi-ops.ts'
+import type { Patience } from './outage.ts'
 import { answererText, breach } from './parse-answer.ts'
-import type { Requests } from './requests.ts'
+import type { RequestOptions, Requests } from './requests.ts'
 import { expectSuccess, resultError } from './result-error.ts'
 
 /** `VDI "name"`, with `@tag` or `@id` for snapshots, for messages. */
@@ -27,19 +28,29 @@ export async function lookupVdi(cluster: Requests, spec: VdiSpec): Promise<VdiAn
   return answer
 }
 
+/** An inode, and for which request it is read. */
+export interface InodeRead extends Pick<RequestOptions, 'patience'> {
+  readonly vid: number
+}
+
 /** Reads `into.length` bytes at `offset` of an inode, from the home gateway. Errors: stale when it is missing. */
-export async function readInode(cluster: Requests, vid: number, offset: number, into: Uint8Array): Promise<void> {
+export async function readInode(
+  cluster: Requests,
+  { vid, patience }: InodeRead,
+  offset: number,
+  into: Uint8Array,
+): Promise<void> {
   const message = readObject(inodeOid(vid), offset, into.length)
-  const response = await cluster.read(message, { into })
+  const response = await cluster.read(message, { into, patience })
   if (response.result === Result.SUCCESS) return
   if (response.result !== Result.NO_OBJ) throw resultError(response.result, `inode ${vid.toString(16)}`)
   throw new SheepfsError('stale', `the inode ${vid.toString(16)} is missing`)
 }
 
 /** Reads what a VDI is. Errors: stale; io, it is another's. */
-export async function readInodeHeader(cluster: Requests, vid: number): Promise<InodeHeader> {
+export async function readInodeHeader(cluster: Requests, vid: number, patience?: Patience): Promise<InodeHeader> {
   const head = new Uint8Array(INODE_HEAD_SIZE)
-  await readInode(cluster, vid, 0, head)
+  await readInode(cluster, { vid, patience }, 0, head)
   const header = parseInodeHeader(head)
   const { vdiId } = header
   if (vdiId === vid) return header

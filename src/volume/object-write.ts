@@ -1,8 +1,10 @@
+import type { Patience } from '../sheep/outage.ts'
 import { mayAppear, resultError } from '../sheep/result-error.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { createObject, writeObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { Missing } from './missing.ts'
+import type { ObjectPart } from './volume-layout.ts'
 import type { RangeHold } from './range-locks.ts'
 import type { VolumeCore } from './volume-core.ts'
 
@@ -12,19 +14,20 @@ import type { VolumeCore } from './volume-core.ts'
  * (docs/sheepdog-protocol.md#5.1, #5.3). Resolves when all of it is on the cluster and reachable after a crash. Errors:
  * read-only, no-space, stale, io.
  */
-export async function writeToObject(core: VolumeCore, index: number, offset: number, data: Uint8Array): Promise<void> {
-  const missing = new Missing(core.cluster)
-  try {
-    while (!(await writeOnce(core, { index, missing }, offset, data)));
-  } finally {
-    missing.end()
-  }
+export async function writeToObject(
+  core: VolumeCore,
+  { index, offset }: Pick<ObjectPart, 'index' | 'offset'>,
+  data: Uint8Array,
+  patience: Patience,
+): Promise<void> {
+  const missing = new Missing(core.cluster, patience)
+  while (!(await writeOnce(core, { index, missing, patience }, offset, data)));
 }
 
 /** One try; false when the object's owner changed. */
 async function writeOnce(
   core: VolumeCore,
-  { index, missing }: Pick<Write, 'index' | 'missing'>,
+  { index, missing, patience }: Pick<Write, 'index' | 'missing' | 'patience'>,
   offset: number,
   data: Uint8Array,
 ): Promise<boolean> {
@@ -37,7 +40,7 @@ async function writeOnce(
       : core.locks.acquire(index, 0, core.objectSize)
   try {
     if (hold.granted) await hold.granted
-    return await writeHeld({ core, index, hold, missing }, offset, data)
+    return await writeHeld({ core, index, hold, missing, patience }, offset, data)
   } finally {
     hold.release()
   }
@@ -48,11 +51,12 @@ interface Write {
   readonly index: number
   readonly hold: RangeHold
   readonly missing: Missing
+  readonly patience: Patience
 }
 
 /** One try with the range held; false when it has to be held anew because the object's owner changed. */
 async function writeHeld(write: Write, offset: number, data: Uint8Array): Promise<boolean> {
-  const { core, index, hold } = write
+  const { core, index, hold, patience } = write
   const vid = core.vid
   const known = core.index.owner(index)
   const owner = typeof known === 'number' ? known : await known
@@ -60,13 +64,13 @@ async function writeHeld(write: Write, offset: number, data: Uint8Array): Promis
     const range = core.lockRange(offset, offset + data.length)
     hold.narrow(range.start, range.end)
     const message = writeObject(dataOid(vid, index), offset, data)
-    const response = await core.change(vid, () => core.cluster.change(message, core.objectOptions))
+    const response = await core.change(vid, () => core.cluster.change(message, { ...core.objectOptions, patience }))
     return response !== undefined && isDone(write, vid, response.result)
   }
   const isWholeObjectHeld = hold.start === 0 && hold.end === core.objectSize
   if (!isWholeObjectHeld) return false
   if (!(await createHeld(write, { vid, base: owner }, offset, data))) return false
-  return core.update(vid, () => core.index.publish(index, vid))
+  return core.update(vid, () => core.index.publish(index, vid, patience))
 }
 
 async function createHeld(
@@ -75,12 +79,12 @@ async function createHeld(
   offset: number,
   data: Uint8Array,
 ): Promise<boolean> {
-  const { core, index } = write
+  const { core, index, patience } = write
   const wasRemoved = owners.base === 0 && (await core.removals.ended(index))
   const isWhole = offset === 0 && data.length === core.objectSize
   const base = owners.base !== 0 && !isWhole ? dataOid(owners.base, index) : undefined
   const message = createObject(dataOid(owners.vid, index), offset, data, base)
-  const options = { ...core.objectOptions, wasRemoved }
+  const options = { ...core.objectOptions, wasRemoved, patience }
   const response = await core.change(owners.vid, () => core.cluster.change(message, options))
   if (!response || !(await isDone(write, owners.vid, response.result))) return false
   core.removals.created(index)
@@ -88,7 +92,7 @@ async function createHeld(
 }
 
 /** What a result means for the write: done, or try again after what had to be waited for. */
-async function isDone({ core, index, missing }: Write, vid: number, result: number): Promise<boolean> {
+async function isDone({ core, index, missing, patience }: Write, vid: number, result: number): Promise<boolean> {
   if (result === Result.SUCCESS) return true
   if (result === Result.READONLY) {
     await core.recover(vid)
@@ -96,7 +100,7 @@ async function isDone({ core, index, missing }: Write, vid: number, result: numb
   }
   const failure = resultError(result, `${core.text}: write of object ${index}`)
   if (!mayAppear(result)) throw failure
-  await core.checkAlive()
-  await missing.wait(() => failure)
+  await core.checkAlive(patience)
+  await missing.wait(failure)
   return false
 }

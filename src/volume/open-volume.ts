@@ -49,7 +49,7 @@ export async function openVolume(anyCluster: Cluster, spec: VdiSpec, options: Op
   const attach = (): Promise<Volume> => attachPresent(cluster, errand ?? cluster, spec, options)
   try {
     // of a VDI that was seen just now a sheep knows nothing when those that have it are away
-    return await (options.former ? whileMissing(cluster, attach, ['not-found', 'io']) : attach())
+    return await (options.former ? whileMissing(cluster, attach, { codes: ['not-found', 'io'] }) : attach())
   } finally {
     errand?.end()
   }

@@ -113,19 +113,17 @@ async function repair(core: VolumeCore, { header, index }: Incarnation, i: numbe
   }
   const base = dataOid(core.vid, i)
   const message = createObject(dataOid(header.vdiId, i), 0, EMPTY, base)
-  const missing = new Missing(core.cluster)
-  try {
+  return core.request(async (patience) => {
+    const missing = new Missing(core.cluster, patience)
     for (;;) {
-      const { result } = await core.cluster.change(message, core.objectOptions)
+      const { result } = await core.cluster.change(message, { ...core.objectOptions, patience })
       if (result === Result.READONLY) return false
       if (result === Result.SUCCESS) break
       const failure = resultError(result, `${core.text}: repair of object ${i} after a snapshot`)
       if (!mayAppear(result)) throw failure
-      await missing.wait(() => failure)
+      await missing.wait(failure)
     }
-  } finally {
-    missing.end()
-  }
-  await index.publish(i, header.vdiId)
-  return true
+    await index.publish(i, header.vdiId, patience)
+    return true
+  })
 }

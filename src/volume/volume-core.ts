@@ -2,6 +2,7 @@ import { sleep } from '../clock.ts'
 import { isSheepfsError, SheepfsError, type ErrorCode } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Cluster } from '../sheep/cluster.ts'
+import type { Patience } from '../sheep/outage.ts'
 import { readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
 import { erasureStrips, type InodeHeader } from '../wire/inode.ts'
 import type { VdiSpec } from '../wire/vdi-ops.ts'
@@ -129,6 +130,11 @@ export class VolumeCore {
     return { start: start - (start % STRIPE_SIZE), end: Math.ceil(end / STRIPE_SIZE) * STRIPE_SIZE }
   }
 
+  /** Serves one request: with what it is given all that is sent for it waits, and for no longer than one request may. */
+  request<T>(work: (patience: Patience) => Promise<T>): Promise<T> {
+    return this.cluster.withPatience(undefined, work)
+  }
+
   /**
    * Sends something that changes the VDI with inode `vid`. Resolves with undefined, and sends nothing, when that is not
    * the volume's inode any more.
@@ -189,10 +195,10 @@ export class VolumeCore {
   }
 
   /** Reads the inode's head. Errors, also for all later requests: stale when the VDI was deleted or rolled back. */
-  async checkAlive(): Promise<InodeHeader> {
+  async checkAlive(patience?: Patience): Promise<InodeHeader> {
     if (this.#failure) throw this.#failure
     const { vid } = this
-    const header = await whileMissing(this.cluster, () => readInodeHeader(this.cluster, vid))
+    const header = await whileMissing(this.cluster, (own) => readInodeHeader(this.cluster, vid, own), { patience })
     this.#check(header)
     return header
   }

@@ -1,4 +1,5 @@
 import { SheepfsError } from '../errors.ts'
+import type { Patience } from '../sheep/outage.ts'
 import { expectSuccess, resultError } from '../sheep/result-error.ts'
 import { objectCount } from '../wire/inode.ts'
 import { flushVdi, writeVdiSize } from '../wire/object-ops.ts'
@@ -10,7 +11,7 @@ import { reloadIncarnation } from './reload-incarnation.ts'
 import { allEnded } from './all-ended.ts'
 import type { VolumeCore } from './volume-core.ts'
 import type { InodeIdentity } from './inode-identity.ts'
-import { checkLayout, maxObjects, splitRange } from './volume-layout.ts'
+import { checkLayout, maxObjects, splitRange, type ObjectPart } from './volume-layout.ts'
 import { zeroRange } from './zero-range.ts'
 
 /**
@@ -94,16 +95,12 @@ export class Volume {
     const parts = splitRange(position, length, this.objectSize)
     const looked = this.#core.look()
     looked.catch(() => undefined) // told when the data are here
-    const [only] = parts
-    if (only && parts.length === 1) {
-      await readFromObject(this.#core, only.index, only.offset, into.subarray(0, length))
-    } else {
-      await allEnded(
-        parts.map((part) =>
-          readFromObject(this.#core, part.index, part.offset, into.subarray(part.at, part.at + part.length)),
-        ),
-      )
-    }
+    await this.#core.request((patience) => {
+      const read = (part: ObjectPart): Promise<void> =>
+        readFromObject(this.#core, part, into.subarray(part.at, part.at + part.length), patience)
+      const [only] = parts
+      return only && parts.length === 1 ? read(only) : allEnded(parts.map(read)).then(() => undefined)
+    })
     await looked
     return length
   }
@@ -117,9 +114,10 @@ export class Volume {
     if (data.length === 0) return 0
     const length = Math.min(data.length, this.size - position)
     if (length <= 0) throw new SheepfsError('no-space', `${this.#core.text} ends at ${this.size} bytes`)
-    await allEnded(
-      splitRange(position, length, this.objectSize).map((part) =>
-        writeToObject(this.#core, part.index, part.offset, data.subarray(part.at, part.at + part.length)),
+    const parts = splitRange(position, length, this.objectSize)
+    await this.#core.request((patience) =>
+      allEnded(
+        parts.map((part) => writeToObject(this.#core, part, data.subarray(part.at, part.at + part.length), patience)),
       ),
     )
     return length
@@ -132,11 +130,13 @@ export class Volume {
   async sync(): Promise<void> {
     this.#check()
     if (this.isReadOnly) return
-    if (!this.#core.updates.areConfirmed()) {
-      await confirmUpdates(this.#core)
-      await this.#core.checkAlive()
-    } else await this.#core.look()
-    if (this.#core.cluster.objectCache) await this.#flushCache()
+    await this.#core.request(async (patience) => {
+      if (!this.#core.updates.areConfirmed()) {
+        await confirmUpdates(this.#core, patience)
+        await this.#core.checkAlive(patience)
+      } else await this.#core.look()
+      if (this.#core.cluster.objectCache) await this.#flushCache(patience)
+    })
   }
 
   /** Makes a range read as zeros, giving whole objects back to the cluster. What lies past the end is left out. */
@@ -165,20 +165,20 @@ export class Volume {
 
   /** Makes the VDI larger, in the cluster. Errors: not-permitted when it would be smaller, too-large, read-only. */
   grow(size: number): Promise<void> {
-    const growing = this.#growing.then(() => this.#growNow(size))
+    const growing = this.#core.request((patience) => this.#growing.then(() => this.#growNow(size, patience)))
     this.#growing = growing.catch(() => undefined) // told to who asked for it
     return growing
   }
 
-  async #growNow(size: number): Promise<void> {
+  async #growNow(size: number, patience: Patience): Promise<void> {
     this.#checkWritable()
     const { header, text } = this.#core
     if (size === this.size) return
     const { vid } = this
-    const { vdiSize, isSnapshot } = await this.#core.checkAlive() // another client may have made it larger
+    const { vdiSize, isSnapshot } = await this.#core.checkAlive(patience) // another client may have made it larger
     if (isSnapshot) {
       await this.#core.recover(vid)
-      return this.#growNow(size)
+      return this.#growNow(size, patience)
     }
     if (size < Math.max(this.size, vdiSize)) {
       throw new SheepfsError('not-permitted', `${text} has ${vdiSize} bytes and cannot be made smaller`)
@@ -188,11 +188,11 @@ export class Volume {
       throw new SheepfsError('too-large', `${text}: ${size} bytes are more than its index can address`)
     }
     const isSent = await this.#core.update(vid, async () => {
-      expectSuccess(await this.#core.cluster.change(writeVdiSize(vid, size)), `${text}: grow`)
+      expectSuccess(await this.#core.cluster.change(writeVdiSize(vid, size), { patience }), `${text}: grow`)
       this.#adoptSize(size)
     })
-    if (!isSent) return this.#growNow(size)
-    await confirmUpdates(this.#core)
+    if (!isSent) return this.#growNow(size, patience)
+    await confirmUpdates(this.#core, patience)
   }
 
   /**
@@ -247,8 +247,8 @@ export class Volume {
     })
   }
 
-  async #flushCache(): Promise<void> {
-    const { result } = await this.#core.cluster.change(flushVdi(this.vid))
+  async #flushCache(patience: Patience): Promise<void> {
+    const { result } = await this.#core.cluster.change(flushVdi(this.vid), { patience })
     if (result === Result.SUCCESS) return
     if (result !== Result.INVALID_PARMS) throw resultError(result, `${this.#core.text}: flush`)
     this.#core.cluster.giveUpObjectCache()

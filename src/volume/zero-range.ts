@@ -1,3 +1,4 @@
+import type { Patience } from '../sheep/outage.ts'
 import { writeToObject } from './object-write.ts'
 import { hasBecomeSnapshot } from './probe.ts'
 import { allEnded } from './all-ended.ts'
@@ -38,7 +39,8 @@ async function zeroPart(core: VolumeCore, part: ObjectPart): Promise<void> {
   for (let done = 0; done < part.length; done += ZEROS.length) {
     if ((await core.index.owner(part.index)) === 0) return
     const data = ZEROS.subarray(0, Math.min(ZEROS.length, part.length - done))
-    await writeToObject(core, part.index, part.offset + done, data)
+    const place = { index: part.index, offset: part.offset + done }
+    await core.request((patience) => writeToObject(core, place, data, patience))
   }
 }
 
@@ -59,16 +61,18 @@ async function releaseBatch(core: VolumeCore, batch: readonly number[]): Promise
   const holds = batch.map((index) => core.locks.acquire(index, 0, core.objectSize))
   try {
     for (const hold of holds) if (hold.granted) await hold.granted
-    while (!(await releaseHeld(core, batch)));
+    await core.request(async (patience) => {
+      while (!(await releaseHeld(core, batch, patience)));
+    })
   } finally {
     for (const hold of holds) hold.release()
   }
 }
 
 /** False when the VDI has got another inode meanwhile and it is to be done again there. */
-async function releaseHeld(core: VolumeCore, batch: readonly number[]): Promise<boolean> {
+async function releaseHeld(core: VolumeCore, batch: readonly number[], patience: Patience): Promise<boolean> {
   const vid = core.vid
-  if (await hasBecomeSnapshot(core, vid)) return false // a discard there would take the snapshot's data
+  if (await hasBecomeSnapshot(core, vid, patience)) return false // a discard there would take the snapshot's data
   const owners = await Promise.all(batch.map(async (index) => core.index.owner(index)))
   if (vid !== core.vid) return false
   const allocated = batch.filter((_, i) => owners[i] !== 0)
@@ -76,5 +80,5 @@ async function releaseHeld(core: VolumeCore, batch: readonly number[]): Promise<
   batch.forEach((index, i) => {
     if (owners[i] === vid) core.removals.begin(index)
   })
-  return core.update(vid, () => allEnded(allocated.map((index) => core.index.publish(index, 0))))
+  return core.update(vid, () => allEnded(allocated.map((index) => core.index.publish(index, 0, patience))))
 }

@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import { realWorld } from '../../src/daemon/real-world.ts'
 import type { Clock } from '../../src/clock.ts'
 import { SheepfsError } from '../../src/errors.ts'
+import { deferred } from '../../src/fuse/kernel/deferred.ts'
 import { Outage } from '../../src/sheep/outage.ts'
 import { FAST } from './staged-cluster.ts'
 
@@ -61,3 +62,39 @@ test('an outage ends with an answer, or with the last request that gives up', { 
     ],
   )
 })
+
+test(
+  'something else that is waited for counts as the cluster does, and is no try again',
+  { timeout: 60_000 },
+  async () => {
+    const told: string[] = []
+    let now = 0
+    const clock: Clock = {
+      now: () => now,
+      date: () => now,
+      after: (ms, act, options) => realWorld.clock.after(ms, act, options),
+      random: () => 0,
+    }
+    const log = pino({}, { write: (line) => void told.push((JSON.parse(line) as { msg: string }).msg) })
+    const outage = new Outage({ timeoutMs: 5000, timing: FAST, clock, log, onChange: () => undefined })
+    const failure = new SheepfsError('unreachable', 'others first')
+    const patience = outage.patience()
+    assert.equal(await patience.until(Promise.resolve(7), failure), 7)
+    const others = deferred<number>()
+    const asked = patience.until(others.promise, failure)
+    const rest = patience.during(others.promise, failure)
+    now = 2000
+    while (outage.state.kind === 'serving') await new Promise(setImmediate)
+    now = 5000
+    await assert.rejects(asked, failure)
+    others.resolve(8)
+    assert.equal(await rest, 8)
+    patience.end()
+    assert.deepEqual(told, [
+      'waiting for the cluster: others first',
+      'no request waits any more: the last failed after 5 s',
+    ])
+    assert.equal(outage.waits, 0)
+    await assert.rejects(outage.patience().until(Promise.reject(new Error('mine')), failure), /mine/)
+  },
+)

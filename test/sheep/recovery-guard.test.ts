@@ -167,10 +167,10 @@ test('objects whose holders have stayed are not held up', LIMIT, async (context)
   const indices = Array.from({ length: 100 }, (_, index) => index)
   const moved = indices.filter((index) => holders(before, index) !== holders(after, index))
   const stayed = indices.filter((index) => !moved.includes(index))
-  await Promise.all(stayed.map((index) => guard.admit(object(index))))
+  await Promise.all(stayed.map(async (index) => guard.admit(object(index))))
   assert.deepEqual(probed, [])
   assert.ok(stayed.every((index) => guard.isKept(object(index), FIRST, { sentIn: 1, answeredIn: 2 })))
-  await Promise.all(moved.map((index) => guard.admit(object(index))))
+  await Promise.all(moved.map(async (index) => guard.admit(object(index))))
   assert.ok(moved.length > 0)
   assert.deepEqual(new Set(probed).size, moved.length)
 })
@@ -191,7 +191,7 @@ test('a new object waits only while a sheep may yet find an old one of its name'
   watch.learn(nodes(2, 1, 2))
   await pause(0)
   let isFenced = false
-  const other = guard.admit({ ...object(2), copies: undefined }).then(() => (isFenced = true))
+  const other = Promise.resolve(guard.admit({ ...object(2), copies: undefined })).then(() => (isFenced = true))
   await guard.admit(fresh)
   assert.ok(!isFenced)
   await other
@@ -213,7 +213,7 @@ test('a probe that fails is made again by the next change', LIMIT, async (contex
   const guard = guardOf(known, () =>
     probes++ === 0 ? Promise.reject(new Error('lost')) : Promise.resolve(answer(Result.SUCCESS, 2)),
   )
-  await assert.rejects(guard.admit(object(1)), /lost/)
+  await assert.rejects(async () => guard.admit(object(1)), /lost/)
   assert.equal((await guard.admit(object(1))).epoch, 2)
 })
 

@@ -40,11 +40,6 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
     isShownBy: (finding) => finding.symptom === 'waits' && after('an object without an entry')(finding),
   },
   {
-    name: 'publishes ignore io_timeout',
-    seed: 7544,
-    isShownBy: ({ symptom }) => symptom === 'ignores io_timeout',
-  },
-  {
     name: 'a short node list, or none in a successor, leaves nobody to ask when the configured sheep are away',
     seed: 8322,
     isShownBy: (finding) => finding.symptom === 'waits' && after('no other sheep known')(finding),
@@ -169,4 +164,5 @@ export const MENDED_SEEDS: readonly { readonly seed: number; readonly name: stri
   { seed: 57, name: 'a rollback underneath was not noticed by every request, nor by a successor' },
   { seed: 210, name: 'an empty STAT_CLUSTER of a sheep that starts was taken for a cluster without locks' },
   { seed: 15, name: 'a snapshot that was deleted before the volume went over to the next inode made it stale' },
+  { seed: 7544, name: 'publishes ignored io_timeout' },
 ]

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { realWorld } from '../../src/daemon/real-world.ts'
 import { SheepfsError } from '../../src/errors.ts'
-import { Missing } from '../../src/volume/missing.ts'
+import { Missing, type Waits } from '../../src/volume/missing.ts'
 import { kindOf } from '../../src/wire/object-id.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 import { isPublish } from '../sheep/sheep-rules.ts'
+import { quietOutage } from '../sheep/quiet-outage.ts'
 import { FAST } from '../sheep/staged-cluster.ts'
 import { attached, fatesFor, filled, OBJECT_SIZE } from './staged-volume.ts'
 
@@ -39,12 +40,11 @@ test('an object that stays away is an error, never zeros', LIMIT, async (context
 test('who waits for what is missing hears at once that it is another cluster', LIMIT, async () => {
   const cluster: { failure?: SheepfsError } = {}
   let looks = 0
-  const missing = new Missing({
+  const waits: Waits = {
     clock: realWorld.clock,
     timing: FAST,
     ioTimeoutMs: Infinity,
     absentMembers: () => Promise.resolve(['127.0.0.1:7000']),
-    patience: () => assert.fail('it is no outage'),
     look: () => {
       looks++
       return Promise.resolve()
@@ -52,8 +52,9 @@ test('who waits for what is missing hears at once that it is another cluster', L
     get failure() {
       return cluster.failure
     },
-  })
-  const lack = (): SheepfsError => new SheepfsError('io', 'missing')
+  }
+  const missing = new Missing(waits, quietOutage(FAST).patience())
+  const lack = new SheepfsError('io', 'missing')
   await missing.wait(lack)
   await missing.wait(lack)
   assert.equal(looks, 1)

@@ -1,4 +1,5 @@
 import type { Cluster } from '../../sheep/cluster.ts'
+import type { Patience } from '../../sheep/outage.ts'
 import { mayAppear, resultError } from '../../sheep/result-error.ts'
 import type { Address } from '../../sheep/address.ts'
 import { writeIndex } from '../../wire/object-ops.ts'
@@ -11,6 +12,7 @@ import type { VolumeIndex } from './volume-index.ts'
 interface Publish {
   readonly index: number
   readonly vid: number
+  readonly patience: Patience
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -20,6 +22,12 @@ interface Run {
   readonly publishes: readonly Publish[]
   /** The gateway to send it through; undefined: any. */
   readonly at?: Address | undefined
+}
+
+interface PatientRun extends Run {
+  /** Of those who publish, the one's who began first. */
+  readonly patience: Patience
+  readonly missing: Missing
 }
 
 /** An entry that is to be read when it is needed, by one for all. */
@@ -48,7 +56,7 @@ export class ArrayIndex implements VolumeIndex {
 
   /** Reads the part of the array that a volume of `objectCount` objects uses. Errors: stale. */
   static async load(cluster: Cluster, inode: InodePlace, objectCount: number): Promise<ArrayIndex> {
-    const entries = await EntryTable.load(objectCount, (first, into) => readEntries(cluster, inode.vid, first, into))
+    const entries = await EntryTable.load(objectCount, (first, into) => readEntries(cluster, inode, first, into))
     return new ArrayIndex(cluster, inode, entries)
   }
 
@@ -84,35 +92,42 @@ export class ArrayIndex implements VolumeIndex {
   }
 
   /** Publishes asked for in one turn leave together, adjacent entries in one update. */
-  publish(index: number, vid: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#queued.push({ index, vid, resolve, reject })
-      if (this.#queued.length > 1) return
-      queueMicrotask(() => {
-        const queued = this.#queued
-        this.#queued = []
-        for (const publishes of adjacentRuns(queued)) void this.#publishAll({ publishes })
-      })
-    })
+  publish(index: number, vid: number, patience?: Patience): Promise<void> {
+    return this.#cluster.withPatience(
+      patience,
+      (own) =>
+        new Promise((resolve, reject) => {
+          this.#queued.push({ index, vid, patience: own, resolve, reject })
+          if (this.#queued.length > 1) return
+          queueMicrotask(() => {
+            const queued = this.#queued
+            this.#queued = []
+            for (const publishes of adjacentRuns(queued)) void this.#publishAll({ publishes })
+          })
+        }),
+    )
   }
 
   /** Never rejects. */
-  async #publishAll(run: Run): Promise<void> {
-    const missing = new Missing(this.#cluster)
-    await this.#publishRun(run, missing)
-    missing.end()
+  async #publishAll({ publishes, at }: Run): Promise<void> {
+    const patience = eldestOf(publishes)
+    await this.#publishRun({ publishes, at, patience, missing: new Missing(this.#cluster, patience) })
   }
 
   /** Never rejects: every publish of the run is told how it ended, once nothing of it is under way any more. */
-  async #publishRun(run: Run, missing: Missing): Promise<void> {
+  async #publishRun(run: PatientRun): Promise<void> {
     try {
-      const undone = await this.#send(run, missing)
-      await Promise.all(undone.map((part) => this.#publishRun(part, missing)))
+      const undone = await this.#send(run)
+      await Promise.all(undone.map((part) => this.#publishRun({ ...run, at: undefined, ...part })))
     } catch (error) {
-      for (const { index, vid, reject } of run.publishes) {
+      const { patience, publishes } = run
+      // who began later may wait longer
+      const isOver = (publish: Publish): boolean => !patience.hasGivenUp || publish.patience.isOver
+      for (const { index, vid, reject } of publishes.filter(isOver)) {
         this.#doubts.set(index, { wanted: vid })
         reject(error)
       }
+      await Promise.all(publishes.filter((publish) => !isOver(publish)).map((publish) => this.#complete(publish)))
     }
   }
 
@@ -120,11 +135,12 @@ export class ArrayIndex implements VolumeIndex {
    * Sends one update. When nobody knows whether it was executed, and stays, looks which entries it changed and returns the
    * runs it did not.
    */
-  async #send({ publishes, at }: Run, missing: Missing): Promise<Run[]> {
+  async #send({ publishes, at, patience, missing }: PatientRun): Promise<Run[]> {
     const first = publishes[0]?.index ?? 0
     const vids = publishes.map((publish) => publish.vid)
     const message = writeIndex(this.#inode.vid, first, vids)
-    const response = await this.#cluster.changeOnce(message, { copies: this.#inode.copies, ...(at && { at }) })
+    const { copies } = this.#inode
+    const response = await this.#cluster.changeOnce(message, { copies, patience, ...(at && { at }) })
     if (response?.result === Result.SUCCESS) {
       for (const publish of publishes) this.#acknowledge(publish)
       return []
@@ -132,9 +148,9 @@ export class ArrayIndex implements VolumeIndex {
     if (response) {
       const failure = resultError(response.result, `index update of inode ${this.#inode.vid.toString(16)}`)
       if (!mayAppear(response.result)) throw failure
-      await missing.wait(() => failure)
+      await missing.wait(failure)
     }
-    return this.#undone(publishes)
+    return this.#undone(publishes, patience)
   }
 
   /**
@@ -142,14 +158,15 @@ export class ArrayIndex implements VolumeIndex {
    * reached from here, is sent through one that has it: the others would count the reference to the former object once more
    * (docs/sheepdog-protocol.md#5.5).
    */
-  async #undone(publishes: readonly Publish[]): Promise<Run[]> {
+  async #undone(publishes: readonly Publish[], patience: Patience): Promise<Run[]> {
     const first = publishes[0]?.index ?? 0
-    const { replicas, isComplete } = await readEntryReplicas(this.#cluster, this.#inode, first, publishes.length)
+    const inode = { ...this.#inode, patience }
+    const { replicas, isComplete } = await readEntryReplicas(this.#cluster, inode, first, publishes.length)
     const holders = ({ index, vid }: Publish): EntryReplica[] =>
       replicas.filter(({ entries }) => entries[index - first] === vid)
     const all = isComplete ? replicas.length : Infinity
     const isPartly = publishes.some((publish) => ![0, all].includes(holders(publish).length))
-    const enough = isPartly && (await isSnapshotInode(this.#cluster, this.#inode.vid)) ? 1 : all
+    const enough = isPartly && (await isSnapshotInode(this.#cluster, inode)) ? 1 : all
     const undone = new Map<Address | undefined, Publish[]>()
     for (const publish of publishes) {
       const having = holders(publish)
@@ -190,21 +207,32 @@ export class ArrayIndex implements VolumeIndex {
     const { replicas, isComplete } = await readEntryReplicas(this.#cluster, this.#inode, index, 1)
     const [stored = 0, ...others] = new Set(replicas.map(({ entries }) => entries[0] ?? 0))
     if (others.length === 0 && (isComplete || stored !== wanted)) return stored
-    await new Promise<void>((resolve, reject) => {
-      void this.#complete({ index, vid: wanted, resolve, reject })
-    })
+    await this.#cluster.withPatience(
+      undefined,
+      (patience) =>
+        new Promise<void>((resolve, reject) => {
+          void this.#complete({ index, vid: wanted, patience, resolve, reject })
+        }),
+    )
     return wanted
   }
 
-  /** Never rejects: the publish is told how it ended. */
+  /** Never rejects: the publish, which may have been executed, is told how it ended. */
   async #complete(publish: Publish): Promise<void> {
     try {
-      const undone = await this.#undone([publish])
+      const undone = await this.#undone([publish], publish.patience)
       await Promise.all(undone.map((run) => this.#publishAll(run)))
     } catch (error) {
+      this.#doubts.set(publish.index, { wanted: publish.vid })
       publish.reject(error)
     }
   }
+}
+
+function eldestOf(publishes: readonly Publish[]): Patience {
+  return publishes
+    .map(({ patience }) => patience)
+    .reduce((eldest, one) => (one.startedAt < eldest.startedAt ? one : eldest))
 }
 
 function adjacentRuns(publishes: readonly Publish[]): Publish[][] {

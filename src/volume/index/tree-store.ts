@@ -1,5 +1,6 @@
 import { SheepfsError } from '../../errors.ts'
 import type { Cluster } from '../../sheep/cluster.ts'
+import type { Patience } from '../../sheep/outage.ts'
 import { mayAppear, resultError } from '../../sheep/result-error.ts'
 import {
   BTREE_HEAD_SIZE,
@@ -25,7 +26,7 @@ import { isAscending, type PlaceRange } from './leaf-entries.ts'
 import { Missing, type Waits } from '../missing.ts'
 
 /** What the index of a hyper volume needs of a cluster. */
-export type ObjectCalls = Waits & Pick<Cluster, 'read' | 'change'>
+export type ObjectCalls = Waits & Pick<Cluster, 'read' | 'change' | 'withPatience'>
 
 /**
  * Where a write of the root starts: btree_counter, so that one request has all of the tree that is in the inode. A write
@@ -123,19 +124,17 @@ export class TreeStore {
   }
 
   /** Sends until the node is there. */
-  async #succeed(oid: ObjectId, send: () => Promise<Response>): Promise<void> {
-    const missing = new Missing(this.#cluster)
-    try {
+  #succeed(oid: ObjectId, send: (patience: Patience) => Promise<Response>): Promise<void> {
+    return this.#cluster.withPatience(undefined, async (patience) => {
+      const missing = new Missing(this.#cluster, patience)
       for (;;) {
-        const { result } = await send()
+        const { result } = await send(patience)
         if (result === Result.SUCCESS) return
         const failure = result === Result.NO_OBJ ? this.#missing(oid) : resultError(result, this.#text(oid))
         if (!mayAppear(result)) throw failure
-        await missing.wait(() => failure)
+        await missing.wait(failure)
       }
-    } finally {
-      missing.end()
-    }
+    })
   }
 
   #checked<T>(oid: ObjectId, parse: () => T): T {

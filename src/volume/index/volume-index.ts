@@ -1,3 +1,5 @@
+import type { Patience } from '../../sheep/outage.ts'
+
 /**
  * Which vid holds each object of a volume. Two implementations: the array in the inode, and the B-tree of hyper volumes.
  * Entries are what has been published: an entry changes when its publish has been answered.
@@ -11,9 +13,10 @@ export interface VolumeIndex {
   owner(index: number): number | Promise<number>
   /**
    * Publishes that `vid` holds object `index` (0: it is given back). The entry must differ, and the caller keeps others
-   * from changing it meanwhile. Resolves when the cluster has it. Errors: stale when the inode is gone.
+   * from changing it meanwhile. Resolves when the cluster has it. `patience`: of the request that it is a part of. Errors:
+   * stale when the inode is gone.
    */
-  publish(index: number, vid: number): Promise<void>
+  publish(index: number, vid: number, patience?: Patience): Promise<void>
   /** The first object at or after `from` that is allocated (data) or not (hole); `objectCount` when there is none. */
   next(from: number, wanted: 'data' | 'hole'): number | Promise<number>
   /** Reads entries again that another host may have changed; an index without it is loaded anew. Errors: stale. */

@@ -10,6 +10,6 @@ export async function readIndex(
   count = Math.min(MAX_DATA_OBJS, objectCount(vdiSize, blockSizeShift)),
 ): Promise<Uint32Array> {
   const entries = new Uint32Array(count)
-  await readInode(cluster, vdiId, indexEntryOffset(first), new Uint8Array(entries.buffer))
+  await readInode(cluster, { vid: vdiId }, indexEntryOffset(first), new Uint8Array(entries.buffer))
   return entries
 }

@@ -6,9 +6,11 @@ import { Opcode, Req, ReqObj, Result, SD_HEADER_SIZE } from '../../../src/wire/s
 import { SheepfsError } from '../../../src/errors.ts'
 import { DEFAULT_TIMING } from '../../../src/sheep/timing.ts'
 import type { ObjectCalls } from '../../../src/volume/index/tree-store.ts'
+import { quietOutage } from '../../sheep/quiet-outage.ts'
 
 /** Objects grow as they are written; past their end they read as zeros. */
 const FIRST_SIZE = 8192
+const OUTAGE = quietOutage(DEFAULT_TIMING)
 
 /** The objects of a cluster: what stays when a client or a connection dies. */
 export class MemoryObjects {
@@ -71,7 +73,7 @@ export class MemoryCluster implements ObjectCalls {
   readonly absentMembers = allPresent
   readonly look = (): Promise<void> => Promise.resolve()
   readonly failure = undefined
-  readonly patience = nothingToWaitFor
+  readonly withPatience = withNoOutage
   /** The client dies when it has had so many changes executed. */
   dieAfter = Infinity
   /** Whether the next change in line is executed too, its answer lost. */
@@ -134,7 +136,7 @@ export class ReplicatedCluster implements ObjectCalls {
   readonly absentMembers = allPresent
   readonly look = (): Promise<void> => Promise.resolve()
   readonly failure = undefined
-  readonly patience = nothingToWaitFor
+  readonly withPatience = withNoOutage
   /** Changes are executed by the first replica, and the second has no room for them. */
   isSecondFull = false
 
@@ -171,6 +173,4 @@ function allPresent(): Promise<string[]> {
   return Promise.resolve([])
 }
 
-function nothingToWaitFor(): never {
-  throw new Error('no member is away')
-}
+const withNoOutage: ObjectCalls['withPatience'] = (patience, work) => OUTAGE.withPatience({ patience }, work)
