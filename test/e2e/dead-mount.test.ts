@@ -98,13 +98,24 @@ describe('the file system on a loop device over a volume that nobody serves any 
 
   test('is named by doctor, and taken down by the next start while somebody stands inside', NEEDS, async () => {
     const [web, other] = places
-    await mountAt(web, `test/${volumes[0]}`)
-    await mountByHand(file(volumes[1]), other)
-    const leave = await standInside(web)
-    await kill()
-    for (const place of places) {
-      await eventually(async () => (await sheepfsctl('doctor')).stdout.includes(`dead file system: ${place} on /dev/`))
+    let leave = (): Promise<void> => Promise.resolve()
+    const die = async (): Promise<void> => {
+      if (daemon.child.exitCode !== null || daemon.child.signalCode !== null) await startAgain()
+      await mountAt(web, `test/${volumes[0]}`)
+      await mountByHand(file(volumes[1]), other)
+      leave = await standInside(web)
+      await kill()
+      for (const place of places) {
+        const isTold = async (): Promise<boolean> =>
+          (await sheepfsctl('doctor')).stdout.includes(`dead file system: ${place} on /dev/`)
+        await eventually(async () => (await isTold()) || (await findMount(place)) === undefined)
+      }
+      for (const place of places) assert.ok(await findMount(place))
     }
+    await undisturbed(places, die, async () => {
+      await leave()
+      for (const place of places) await run('umount', ['-i', '-l', place])
+    })
     const refused = await run('env', command('mount-sheepfs', `test/${volumes[0]}`, web))
     assert.notEqual(refused.status, 0)
     assert.match(refused.stderr, /does not run/)
@@ -158,15 +169,7 @@ describe('the file system on a loop device over a volume that nobody serves any 
     NEEDS,
     async () => {
       const [web] = places
-      for (let tries = 1; ; tries++) {
-        try {
-          await isNamed(web)
-          break
-        } catch (error) {
-          // a daemon of another test, which started meanwhile, has taken it down
-          if (tries === 5 || (await findMount(web)) !== undefined) throw error
-        }
-      }
+      await undisturbed([web], () => isNamed(web))
       assert.equal(await daemon.stop(), 0)
       await startAgain()
       assert.equal(await findMount(web), undefined)
@@ -214,6 +217,23 @@ describe('the file system on a loop device over a volume that nobody serves any 
     await loopsGone(volume)
   })
 
+  /** Again when a daemon of another test, which started meanwhile, has taken down what is dead. */
+  const undisturbed = async (
+    dead: readonly string[],
+    act: () => Promise<void>,
+    undo = (): Promise<void> => Promise.resolve(),
+  ): Promise<void> => {
+    for (let tries = 1; ; tries++) {
+      try {
+        await act()
+        return
+      } catch (error) {
+        const left = await Promise.all(dead.map((place) => findMount(place)))
+        if (tries === 5 || !left.includes(undefined)) throw error
+        await undo()
+      }
+    }
+  }
   /** The kernel knows for a moment what it was told of a file. */
   const eventually = async (isSo: () => Promise<boolean>): Promise<void> => {
     const until = performance.now() + LIMIT_MS
