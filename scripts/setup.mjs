@@ -140,6 +140,7 @@ if (major < 20 || (major === 20 && minor < 19)) stop(`Node.js 20.19 or later is 
 installPrograms(purpose)
 if (purpose !== 'package') openFuseDevice()
 if (!areModulesCurrent() && !run('npm', ['ci', '--no-audit', '--no-fund'])) stop('npm could not install the packages')
+console.log('setup: compiles the source and its tests: half a minute the first time')
 if (spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '--build'], { stdio: 'inherit' }).status !== 0) {
   stop('the source does not compile')
 }

@@ -9,21 +9,10 @@ import { succeed, textOf } from './stage/program.ts'
 import { startSheep } from './stage/sheep.ts'
 import { control, removeMount, startSheepfs } from './stage/sheepfs.ts'
 import { Stage } from './stage/stage.ts'
+import { NOBODY, UNPRIVILEGED } from './stage/unprivileged.ts'
 
 const IS_ROOT = missing('root') === false
-const NOBODY = 65534
 const OWNER = IS_ROOT ? NOBODY : (process.getuid?.() ?? NOBODY)
-/** Root runs as nobody, who may read the clone wherever it lies but has no other privilege; others have none anyway. */
-const UNPRIVILEGED = IS_ROOT
-  ? [
-      'setpriv',
-      `--reuid=${NOBODY}`,
-      `--regid=${NOBODY}`,
-      '--clear-groups',
-      '--inh-caps=-all,+dac_read_search',
-      '--ambient-caps=-all,+dac_read_search',
-    ]
-  : ['env']
 
 async function ownMountpoint(stage: Stage): Promise<string> {
   const mountpoint = await stage.mountpoint()

@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly input?: string
   readonly cwd?: string
   readonly env?: NodeJS.ProcessEnv
+  /** In a session of its own, so that Ctrl-C does not reach it. */
+  readonly detached?: boolean
 }
 
 /** Runs a program to its end, whatever that is. Errors: it cannot be started, or ran into its limit. */
