@@ -28,6 +28,7 @@ const NEEDED = [
   { plugin: 'qemu/block-iscsi.so', debian: 'qemu-block-extra', for: ['test'], without: 'tgtd has no client' },
   { program: 'curl', debian: 'curl', for: ['test'], without: 'the examples of docs/control-api.md are not tested' },
   { program: 'borg', debian: 'borgbackup', for: ['test'], without: 'the commands of docs/ are not tested' },
+  { program: 'restic', debian: 'restic', for: ['test'], without: 'the commands of docs/ are not tested' },
   { program: 'dh', debian: 'debhelper dpkg-dev', for: ['test', 'package'], without: 'no Debian package can be built' },
   { program: 'ip', debian: 'iproute2', for: ['test'], without: 'the commands of README.md and docs/ are not tested' },
   { program: 'rpmbuild', debian: 'rpm', for: ['test', 'package'], without: 'no RPM package can be built' },

@@ -13,6 +13,19 @@ const ROOT = join(import.meta.dirname, '../../..')
 const STAGE = join(ROOT, 'test/packaging/stage')
 /** The pages whose commands are for users, in the order in which they are executed. */
 const PAGES = ['README.md', 'docs/volumes.md', 'docs/operations.md', 'docs/migrating.md', 'docs/troubleshooting.md']
+const NEEDS = missing(
+  'root',
+  'fuse',
+  'loop',
+  'mkfs',
+  'qemuImg',
+  'ip',
+  'borg',
+  'restic',
+  'tgtd',
+  'qemuIscsi',
+  'sdNotify',
+)
 /** Pages whose commands have a test of their own. */
 const TESTED_ELSEWHERE = ['docs/control-api.md']
 
@@ -27,8 +40,19 @@ printf '\0\0\0\0\203\0\0\0\0\010\0\0\0\370\001\0' | dd of=raw bs=1 seek=446 conv
 printf '\125\252' | dd of=raw bs=1 seek=510 conv=notrunc status=none
 qemu-img convert -f raw -O qcow2 raw disk.qcow2
 `
+/** What docs/migrating.md presumes: a VDI that only tgtd has written to, exported as the page shows it. */
+const BEFORE_MIGRATION = String.raw`
+sheepfsctl vdi create vm02 64M
+head -c 8M /dev/urandom >by-tgt
+tgtd --iscsi portal=10.0.0.1:3260
+until tgtadm --op show --mode target; do sleep 0.1; done # it tells nobody when it listens
+${blocksOf('docs/migrating.md').find(({ text }) => text.startsWith('tgtadm'))?.text ?? ''}qemu-img convert -n -f raw -O raw by-tgt iscsi://10.0.0.1/iqn.2026-11.example:vm02/1
+`
 /** What must be so at the end. */
 const AFTER = `
+cmp -n 2097152 by-tgt /srv/sheep/cluster1/volume/vm02
+tgt-admin --delete iqn.2026-11.example:vm02
+tgtadm --op delete --mode system
 test "$(blockdev --getsize64 "$(findmnt -no SOURCE /srv/web01)")" = $((40 << 30))
 ! may_resize || test "$(stat -f -c %b /srv/web01)" -gt $((30 << 18))
 umount /srv/web01
@@ -61,12 +85,13 @@ function scriptOf(page: string): string {
 
 test(
   'every command of README.md and of the pages for users works, one after the other',
-  { timeout: 480_000, skip: missing('root', 'fuse', 'loop', 'mkfs', 'qemuImg', 'ip', 'borg', 'sdNotify') },
+  { timeout: 480_000, skip: NEEDS },
   async (t) => {
     const stage = new Stage()
     t.after(() => stage.close())
     const [base, folder] = [await stage.folder(), await stage.folder()]
-    const commands = PAGES.map(scriptOf).join('\n')
+    const before = (page: string): string => (page === 'docs/migrating.md' ? BEFORE_MIGRATION : '')
+    const commands = PAGES.map((page) => before(page) + scriptOf(page)).join('\n')
     // one of its two sheep is not there, and doctor says so
     const script = [BEFORE, commands.replace(/^sheepfsctl doctor$/m, '$& || test $? = 8'), AFTER].join('\n')
     await writeFile(join(folder, 'script'), script)
@@ -93,10 +118,10 @@ test('README.md is read in one go', () => {
 })
 
 test('the lines for /etc/fstab are understood', () => {
-  const fstab = blocksOf('docs/volumes.md').find(({ text }) => text.includes('  sheepfs  '))?.text ?? ''
+  const fstab = blocksOf('docs/volumes.md').map(({ text }) => text).join('\n') // prettier-ignore
   const manual = readFileSync(join(ROOT, 'packaging/man/mount.sheepfs.8'), 'utf8')
-  const lines = `${fstab}${manual}`.split('\n').filter((line) => line.endsWith(' 0 0'))
-  assert.equal(lines.length, 8)
+  const lines = `${fstab}${manual}`.split('\n').filter((line) => /^[^#].* sheepfs .* 0 0$/.test(line))
+  assert.equal(lines.length, 9)
   for (const line of lines) {
     const [source = '', directory = '', type, options = ''] = line.split(/\s+/)
     const { rest } = parseMountOptions(options, parseMountSource(source))

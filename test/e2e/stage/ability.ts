@@ -43,6 +43,7 @@ const CHECKS = {
   dh: () => program('dh'),
   curl: () => program('curl'),
   borg: () => program('borg'),
+  restic: () => program('restic'),
   systemdAnalyze: () => program('systemd-analyze'),
   sdNotify: () => (existsSync(SD_NOTIFY) ? undefined : 'no package can be built: sd-notify is not compiled'),
 } as const
