@@ -79,6 +79,11 @@ export class Cluster implements Requests {
     return this.#known.protoVer
   }
 
+  /** See `ClusterFormat`. */
+  get hasOldInodes(): boolean {
+    return this.#known.hasOldInodes
+  }
+
   /** When it was formatted; see `ClusterFormat`. */
   get ctime(): string | undefined {
     return this.#known.ctime

@@ -20,12 +20,15 @@ export interface ClusterFormat {
   readonly flags: number
   /** When it was formatted: no two clusters have the same. */
   readonly ctime: string
+  /** Its inodes are laid out as those of 0.7 and 0.8 are (docs/sheepdog-protocol.md#3.3). */
+  readonly hasOldInodes: boolean
 }
 
 const UNKNOWN: Omit<ClusterFormat, 'ctime'> & { readonly ctime: string | undefined } = {
   protoVer: SD_SHEEP_PROTO_VERS[0],
   flags: 0,
   ctime: undefined,
+  hasOldInodes: false,
 }
 
 /** All that is known of a cluster, whoever has learnt it: how it was formatted, its nodes, its epoch, its recovery. */
@@ -50,6 +53,11 @@ export class KnownCluster {
 
   get protoVer(): number {
     return this.#format.protoVer
+  }
+
+  /** See `ClusterFormat`. */
+  get hasOldInodes(): boolean {
+    return this.#format.hasOldInodes
   }
 
   /** See `ClusterFormat`. */

@@ -30,7 +30,7 @@ export async function loadFormat(connection: Connection): Promise<ClusterFormat>
     if (status === undefined || status.ctimeSeconds === 0) {
       throw new SheepfsError('unreachable', `${sheep} does not know its cluster yet (${resultName(result) ?? result})`)
     }
-    return { protoVer, flags: old ? 0 : status.flags, ctime: status.ctime }
+    return { protoVer, flags: old ? 0 : status.flags, ctime: status.ctime, hasOldInodes: old !== undefined }
   }
   throw new SheepfsError('not-supported', `${sheep} speaks none of the protocol versions of sheepdog 0.7 to 1.0`)
 }

@@ -38,6 +38,8 @@ export const INODE_HEAD_SIZE = 572
 export const MAX_DATA_OBJS = 1 << 20
 /** Header and array index: the only read that counts as a refresh under a shared lock. */
 export const INODE_INDEX_END = INODE_HEADER_SIZE + 4 * MAX_DATA_OBJS
+/** Where 0.8 has `btreeCounter`; there its inode ends. */
+export const OLD_BTREE_COUNTER_OFFSET = INODE_INDEX_END
 /** The whole inode object of 0.9 and 1.0, with the reference records (gref) of sheep. */
 export const INODE_SIZE = INODE_INDEX_END + 8 * MAX_DATA_OBJS
 
