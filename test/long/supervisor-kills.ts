@@ -122,18 +122,9 @@ describe(`${KILLS} kills of the supervisor, seed ${SEED}`, { timeout: 3_600_000 
       sleep ${seconds}; systemctl kill ${whom} -s KILL ${UNIT} 2>/dev/null; wait`)
     if (kind === 'stop') {
       await sh(`systemctl start ${UNIT}`)
-      await breakLocks() // of all that was killed, or a supervisor that had just been told, they stay (docs/guarantees.md)
       await keep()
     }
     return `${operation}; killed ${whom === '' ? 'all' : 'the supervisor'} after ${seconds} s: ${said.replaceAll('\n', '; ')}`
-  }
-
-  const breakLocks = async (): Promise<void> => {
-    for (const name of [WEB, ...OTHERS]) {
-      await sh(
-        `sheepfsctl volumes | grep -q '^${name} ' || { sheepfsctl attach --break-lock ${name} && sheepfsctl detach ${name}; }`,
-      )
-    }
   }
 
   /** Of these vids, those that are locked in the cluster. */

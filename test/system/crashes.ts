@@ -52,19 +52,24 @@ export function showCrashes(site: Site): void {
       assert.equal(await sh(STORED), '2') // the device of the mount, and its record
     })
 
-    test('a daemon that is killed while it stops leaves no lock', async () => {
-      await sh('sheepfsctl volumes | grep "^hand " || sheepfsctl attach hand')
-      await sh(
-        `systemd-run --quiet --unit=inside --service-type=exec -p WorkingDirectory=${TREE}/volume sleep infinity`,
-      )
-      await sh('systemctl stop --no-block sheepfs@cluster1')
-      await site.machine.eventually('systemctl show --property StatusText sheepfs@cluster1 | grep -i stopping')
-      await sh('systemctl kill --kill-whom=main -s KILL sheepfs@cluster1; systemctl stop inside')
-      await site.machine.eventually('[[ $(systemctl is-active sheepfs@cluster1) =~ inactive|failed ]]')
-      await sh('systemctl start sheepfs@cluster1')
-      await sh('sheepfsctl volumes | grep "^hand "')
-      await site.machine.eventually('mountpoint /srv/web && mountpoint /srv/tree')
-    })
+    for (const [who, whom] of [
+      ['alone', '--kill-whom=main'],
+      ['with its workers', ''],
+    ] as const) {
+      test(`a daemon that is killed ${who} while it stops leaves no lock`, async () => {
+        await sh('sheepfsctl volumes | grep "^hand " || sheepfsctl attach hand')
+        await sh(
+          `systemd-run --quiet --unit=inside --service-type=exec -p WorkingDirectory=${TREE}/volume sleep infinity`,
+        )
+        await sh('systemctl stop --no-block sheepfs@cluster1')
+        await site.machine.eventually('systemctl show --property StatusText sheepfs@cluster1 | grep -i stopping')
+        await sh(`systemctl kill ${whom} -s KILL sheepfs@cluster1; systemctl stop inside`)
+        await site.machine.eventually('[[ $(systemctl is-active sheepfs@cluster1) =~ inactive|failed ]]')
+        await sh('systemctl start sheepfs@cluster1')
+        await sh('sheepfsctl volumes | grep "^hand "')
+        await site.machine.eventually('mountpoint /srv/web && mountpoint /srv/tree')
+      })
+    }
 
     test('a reload takes another configuration, and nothing of one that is wrong', async () => {
       await sh('sheepfsctl vdi create extra 16M')
@@ -135,8 +140,10 @@ export function showCrashes(site: Site): void {
       await site.machine.write(`${settings}/none.conf`, '[Service]\nFileDescriptorStoreMax=0\n')
       await again()
       await sh('systemd-run --quiet --unit=inside --service-type=exec -p WorkingDirectory=/srv/web sleep infinity')
-      await sh('systemctl kill --kill-whom=main -s KILL sheepfs@cluster1')
-      await site.machine.eventually('mountpoint /srv/tree && cmp /etc/passwd /srv/web/passwd && touch /srv/web/alive')
+      for (const whom of ['--kill-whom=main', '']) {
+        await sh(`systemctl kill ${whom} -s KILL sheepfs@cluster1`)
+        await site.machine.eventually('mountpoint /srv/tree && cmp /etc/passwd /srv/web/passwd && touch /srv/web/alive')
+      }
       assert.match(await sh('journalctl --unit sheepfs@cluster1 --lines 50'), /a dead file system was taken away/)
       assert.doesNotMatch(await sh('sheepfsctl health'), /dead/)
       await sh(`systemctl stop inside && rm -r ${settings}`)

@@ -209,8 +209,13 @@ function endNow(life: Life, worker: 'abandon' | 'kill'): Step {
 /** Nobody is there who would close the volumes. What cannot be given back stays owed, to a later life of the mount. */
 function end(life: Life, ...before: readonly LifeEffect[]): Step {
   if (!life.owes || life.deaths > FEW_DEATHS) return drop(life, 'ended', { reason: undefined }, ...before)
+  return giveBack(life, true, ...before)
+}
+
+/** `force`: somebody waits for the end, and not for the locks. */
+function giveBack(life: Life, force: boolean, ...before: readonly LifeEffect[]): Step {
   const change = { worker: 'starting', isOver: false, failure: undefined, reason: undefined } as const
-  return go(life, 'closing', change, ...before, { kind: 'start-closer' }, { kind: 'limit', force: true })
+  return go(life, 'closing', change, ...before, { kind: 'start-closer' }, { kind: 'limit', force })
 }
 
 /** The worker of a mount that was to go on is gone. */
@@ -263,8 +268,10 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
   idle: {
     start: (life) => go(life, 'making', { reason: undefined, failure: undefined }, { kind: 'make' }),
     adopt: (life) => go(life, 'renewing', { canSucceed: true, owes: true, reason: TAKEN_OVER }, { kind: 'renew' }),
-    stop: (life) =>
-      life.owes ? end(life) : go(life, 'ended', { reason: undefined }, { kind: 'stopped', error: undefined }),
+    stop: (life, { force }) =>
+      life.owes
+        ? giveBack(life, force)
+        : go(life, 'ended', { reason: undefined }, { kind: 'stopped', error: undefined }),
     restart: refuseRestart('is not mounted'),
     leave: (life) => leave(life, 'ended'),
   },

@@ -8,6 +8,7 @@ import { instanceFiles, type Environment, type InstanceFiles } from '../config/e
 import { readSavedState, SavedStateFile } from '../config/saved-state.ts'
 import { findWorkerAccount, type WorkerAccount } from '../config/worker-account.ts'
 import { openDescriptorStore } from '../system/descriptor-store.ts'
+import { recordedMounts, takeRecord } from '../mount/record-files.ts'
 import { becomeIoFlusher } from '../system/io-flusher.ts'
 import { libcOnDemand } from '../system/libc.ts'
 import { readServiceUnit } from '../system/service-unit.ts'
@@ -65,6 +66,9 @@ async function beginAlone(
   const lacks = [store.lack, unprotected].filter((lack) => lack !== undefined)
   for (const { missing, matters } of lacks) log.warn(`${missing}: ${matters}`)
   const found = await claimLeftMounts(inherited, { store, log })
+  for (const mount of recordedMounts(files.directory)) {
+    if (!found.has(mount)) takeRecord(files.directory, mount) // the locks that it tells of may be somebody else's by now
+  }
   const { config, left } = startWith(wanted, found, { saved, instance: name })
   const instance = new Instance({
     ...{ name, config, left, saved, log },

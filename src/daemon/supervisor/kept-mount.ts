@@ -1,11 +1,11 @@
 import { closeSync, openSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { errorText, isSheepfsError, SheepfsError } from '../../errors.ts'
 import { KernelMount, mountDevice } from '../../fuse/kernel/kernel-mount.ts'
 import { closeDevice, openDevice } from '../../fuse/kernel/open-device.ts'
 import type { Logger } from '../../log.ts'
 import type { MountDevice } from '../mount/mount-performer.ts'
 import { MountRecord } from '../mount/mount-record.ts'
+import { recordPath } from '../mount/record-files.ts'
 import { findLoopsOn, takeDown } from '../system/dead-mount.ts'
 import type { DescriptorStore } from '../system/descriptor-store.ts'
 import { type LeftMount, storeKey } from './left-mounts.ts'
@@ -189,14 +189,13 @@ export class KeptMount implements MountDevice {
     return true
   }
 
-  /** Has no name once it is open: only who was given it can read or change it. */
+  /** Only root, and who was given it, can read or change it. */
   #openRecord(): number {
     if (!this.#keeping) return openSync('/dev/null', 'r+')
-    const path = join(this.#keeping.directory, `${this.#workers.spec.mount}.record`)
+    const path = recordPath(this.#keeping.directory, this.#workers.spec.mount)
     try {
       rmSync(path, { force: true })
       const fd = openSync(path, 'wx+', 0o600)
-      rmSync(path)
       this.#isRecorded = true
       return fd
     } catch (error) {
@@ -206,6 +205,10 @@ export class KeptMount implements MountDevice {
   }
 
   #closeRecord(): void {
+    if (this.#keeping && this.#isRecorded) {
+      const path = recordPath(this.#keeping.directory, this.#workers.spec.mount)
+      rmSync(path, { force: true }) // one that an earlier version made has no name
+    }
     if (this.#recordFd !== undefined) closeSync(this.#recordFd)
     this.#recordFd = undefined
     this.#isRecorded = false

@@ -30,6 +30,7 @@ import type {
   MountState,
   WorkerMethods,
   WorkerMetrics,
+  WorkerSpec,
 } from '../worker-protocol.ts'
 
 /** Of a mount without a worker that answers. */
@@ -322,7 +323,12 @@ export function toTimeoutMs(ioTimeout: MountConfig['io_timeout']): number {
   return ioTimeout === 'forever' ? Infinity : ioTimeout * 1000
 }
 
-function toSpec({ config, engine, workerAccount, logLevel }: ManagedMountOptions): MountKeeper['spec'] {
+export function toSpec({
+  config,
+  engine,
+  workerAccount,
+  logLevel,
+}: Pick<ManagedMountOptions, 'config' | 'engine' | 'workerAccount' | 'logLevel'>): WorkerSpec {
   return {
     mount: config.name,
     engine,

@@ -246,4 +246,12 @@ describe('the life of a mount', () => {
       assert.deepEqual(effects, [{ kind: 'limit', force }])
     }
   })
+
+  test('what is owed of a mount that is not there is given back, in more time unless that is forced', () => {
+    for (const force of [false, true]) {
+      const { life, effects } = step(lifeIn('idle', { owes: true }), { kind: 'stop', id: 1, force })
+      assert.equal(life.state, 'closing')
+      assert.deepEqual(effects, [{ kind: 'start-closer' }, { kind: 'limit', force }])
+    }
+  })
 })
