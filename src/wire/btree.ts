@@ -22,7 +22,7 @@ export const BTREE_ROOT_OFFSET = INODE_HEADER_SIZE
 /** Entries of a node without, and of a root with leaves below it. */
 export const MAX_LEAF_ENTRIES = 524_287
 export const MAX_INDIRECT_ENTRIES = 262_143
-/** Leaves of a tree that are read: 2^32 objects fill 16 384 by half, as splits leave them. */
+/** Leaves of a tree that are read: 8 PiB fill as many by half, as splits of sheepfs leave them. */
 const MOST_LEAVES = 65_536
 
 /**
@@ -82,11 +82,10 @@ export function parseNode({ depth, count }: NodeHead, bytes: Uint8Array<ArrayBuf
 /** The used part of a node: head and entries. */
 export function encodeNode(node: BtreeNode): Uint8Array {
   const count = node.depth === 1 ? node.entries.length / 2 : node.leaves.length
-  const encoded = new Uint8Array(BTREE_HEAD_SIZE + entriesLength({ depth: node.depth, count }))
+  const head = { depth: node.depth, count }
+  const encoded = new Uint8Array(BTREE_HEAD_SIZE + entriesLength(head))
+  encoded.set(encodeNodeHead(head))
   const view = viewOf(encoded)
-  IndexHeader.magic.set(view, INDEX_MAGIC)
-  IndexHeader.depth.set(view, node.depth)
-  IndexHeader.entries.set(view, count)
   if (node.depth === 1) encoded.set(wireBytes(node.entries), BTREE_HEAD_SIZE)
   else {
     node.leaves.forEach(({ last, oid }, k) => {
@@ -96,6 +95,21 @@ export function encodeNode(node: BtreeNode): Uint8Array {
     })
   }
   return encoded
+}
+
+export function encodeNodeHead({ depth, count }: NodeHead): Uint8Array {
+  const encoded = new Uint8Array(BTREE_HEAD_SIZE)
+  const view = viewOf(encoded)
+  IndexHeader.magic.set(view, INDEX_MAGIC)
+  IndexHeader.depth.set(view, depth)
+  IndexHeader.entries.set(view, count)
+  return encoded
+}
+
+/** Entries of a leaf from place `first` up to `last`, and where in the leaf they stand. */
+export function encodeEntries(entries: LeafEntries, first: number, last: number): { at: number; bytes: Uint8Array } {
+  const bytes = wireBytes(entries.subarray(2 * first, 2 * (last + 1)))
+  return { at: BTREE_HEAD_SIZE + LEAF_ENTRY_SIZE * first, bytes }
 }
 
 /** The memory of words; on the hosts sheep runs on it has the order of the wire. */

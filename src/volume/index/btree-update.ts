@@ -81,7 +81,7 @@ class Plan {
   /** The root holds the entries itself; when it overflows they go to leaves. */
   changeRoot(entries: LeafEntries, changes: readonly Change[]): TreeUpdate {
     const effective = this.#effective(entries, changes)
-    if (this.#room(entries, effective) >= 0) {
+    if (countOf(entries) + countInserts(entries, effective) <= this.#capacity.root) {
       const merged = mergeChanges(entries, effective)
       return this.#update({ depth: 1, entries: merged.entries }, merged.inserted > 0 ? 'all' : merged.touched)
     }
@@ -108,7 +108,7 @@ class Plan {
     const { entries, isAsStored } = this.#leafOf(ref)
     const effective = this.#effective(entries, changes)
     const inside = effective.filter(({ index }) => index <= ref.last)
-    const pieces = this.#room(entries, inside) >= 0 ? [] : this.#split(entries, inside)
+    const pieces = this.#overflows(entries, inside) ? this.#split(entries, inside) : []
     const top = pieces.pop()
     const kept = top ?? entries
     const own = top ? [] : inside
@@ -157,6 +157,11 @@ class Plan {
   /** How many more entries a leaf takes after the changes; negative when it overflows. */
   #room(entries: LeafEntries, changes: readonly Change[]): number {
     return this.#capacity.leaf - countOf(entries) - countInserts(entries, changes)
+  }
+
+  /** Whether the changes make a leaf larger than it may be: one that was before is left as it is otherwise. */
+  #overflows(entries: LeafEntries, changes: readonly Change[]): boolean {
+    return this.#room(entries, changes) < 0 && countInserts(entries, changes) > 0
   }
 
   /** The entries with the changes in them, in as many leaves as it takes: one that overflows is halved first. */

@@ -1,20 +1,19 @@
-import {
-  MAX_INDIRECT_ENTRIES,
-  MAX_LEAF_ENTRIES,
-  type BtreeNode,
-  type LeafEntries,
-  type LeafRef,
-} from '../../wire/btree.ts'
+import { MAX_INDIRECT_ENTRIES, type BtreeNode, type LeafEntries, type LeafRef } from '../../wire/btree.ts'
 import { countOf, placeOf, sliceEntries } from './leaf-entries.ts'
 
-/** How many entries the nodes of a tree take. */
+/** With how many entries a node is split when it gets another. One of Sheepdog's own may have more. */
 export interface Capacity {
+  /** Of a root without leaves. */
+  readonly root: number
   readonly leaf: number
   readonly indirect: number
 }
 
-/** What they take on the wire; tests take less. */
-export const CAPACITY: Capacity = { leaf: MAX_LEAF_ENTRIES, indirect: MAX_INDIRECT_ENTRIES }
+/**
+ * Far less than the nodes take. An insert moves the entries behind it, and then their count is another: in one write, or else who
+ * reads in between, or comes after a writer that died, would miss an entry. That write is half a MiB at most, of the root 128 KiB.
+ */
+export const CAPACITY: Capacity = { root: 2 ** 14, leaf: 2 ** 16, indirect: MAX_INDIRECT_ENTRIES }
 
 /** The index of a hyper volume without its leaves. */
 export interface Tree {

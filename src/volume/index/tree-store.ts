@@ -5,7 +5,9 @@ import { mayAppear, resultError } from '../../sheep/result-error.ts'
 import {
   BTREE_HEAD_SIZE,
   BTREE_ROOT_OFFSET,
+  encodeEntries,
   encodeNode,
+  encodeNodeHead,
   entriesLength,
   LEAF_ENTRY_SIZE,
   parseNode,
@@ -22,7 +24,7 @@ import { createObject, readObject, removeObject, writeObject } from '../../wire/
 import { Result } from '../../wire/sd-proto.ts'
 import { leafInBounds, type Leaf, type Tree } from './tree-shape.ts'
 import type { LeafWrite } from './btree-update.ts'
-import { isAscending, type PlaceRange } from './leaf-entries.ts'
+import { countOf, isAscending, type PlaceRange } from './leaf-entries.ts'
 import { Missing, type Waits } from '../missing.ts'
 
 /** What the index of a hyper volume needs of a cluster. */
@@ -77,11 +79,10 @@ export class TreeStore {
   }
 
   async writeLeaf({ ref, entries, places, isAppended }: LeafWrite): Promise<void> {
-    const node = encodeNode({ depth: 1, entries })
-    if (places === 'all') return this.#write(ref.oid, 0, node)
-    const from = BTREE_HEAD_SIZE + LEAF_ENTRY_SIZE * places.first
-    await this.#write(ref.oid, from, node.subarray(from, BTREE_HEAD_SIZE + LEAF_ENTRY_SIZE * (places.last + 1)))
-    if (isAppended) await this.#write(ref.oid, 0, node.subarray(0, BTREE_HEAD_SIZE))
+    if (places === 'all') return this.#write(ref.oid, 0, encodeNode({ depth: 1, entries }))
+    const { at, bytes } = encodeEntries(entries, places.first, places.last)
+    await this.#write(ref.oid, at, bytes)
+    if (isAppended) await this.#write(ref.oid, 0, encodeNodeHead({ depth: 1, count: countOf(entries) }))
   }
 
   /** Writes the root up to the last of `places`, and the counter. Errors: stale when the inode is gone. */

@@ -5,15 +5,23 @@ import fc from 'fast-check'
 import { isSheepfsError, SheepfsError } from '../../../src/errors.ts'
 import { IndexMemory } from '../../../src/volume/index/index-memory.ts'
 import { BtreeIndex } from '../../../src/volume/index/btree-index.ts'
-import { BTREE_ROOT_OFFSET, encodeNode, type LeafEntries } from '../../../src/wire/btree.ts'
+import {
+  BTREE_ROOT_OFFSET,
+  encodeNode,
+  MAX_LEAF_ENTRIES,
+  type BtreeNode,
+  type LeafEntries,
+} from '../../../src/wire/btree.ts'
 import { btreeOid, dataOid, inodeOid, oidText } from '../../../src/wire/object-id.ts'
 import { createObject, writeObject } from '../../../src/wire/object-ops.ts'
 import { MemoryCluster, MemoryObjects, ReplicatedCluster } from './memory-objects.ts'
 
 const VID = 0x54e456
 const TIMEOUT = 60_000
-const CAPACITY = { leaf: 5, indirect: 1000 }
-const small = () => ({ capacity: CAPACITY, memory: new IndexMemory(100) })
+const SMALL = { root: 5, leaf: 5, indirect: 1000 }
+/** As sheepdog's own code has it. */
+const WHOLE = { capacity: { root: MAX_LEAF_ENTRIES, leaf: MAX_LEAF_ENTRIES, indirect: 1000 } }
+const small = () => ({ capacity: SMALL, memory: new IndexMemory(100) })
 const OBJECTS = 2 ** 22
 
 function hex(bytes: Uint8Array): string {
@@ -55,7 +63,7 @@ describe('a hyper volume in the bytes of a real cluster', { timeout: TIMEOUT }, 
     const cluster = new MemoryCluster(objects)
     const even = entries(524_287, (k) => 2 * k)
     objects.execute(writeObject(inodeOid(VID), BTREE_ROOT_OFFSET, encodeNode({ depth: 1, entries: even })))
-    const index = await BtreeIndex.load(cluster, VID, OBJECTS)
+    const index = await BtreeIndex.load(cluster, VID, OBJECTS, WHOLE)
     await index.publish(1_048_585, VID)
     assert.deepEqual(cluster.sent, [
       `CREATE 1054e45600000000 0+${8 + 262_143 * 8}`,
@@ -80,10 +88,57 @@ describe('a hyper volume in the bytes of a real cluster', { timeout: TIMEOUT }, 
     const full = entries(524_287, (k) => k)
     objects.execute(createObject(leaf.oid, 0, encodeNode({ depth: 1, entries: full })))
     objects.execute(writeObject(inodeOid(VID), BTREE_ROOT_OFFSET, encodeNode({ depth: 2, leaves: [leaf] })))
-    const index = await BtreeIndex.load(cluster, VID, OBJECTS)
+    const index = await BtreeIndex.load(cluster, VID, OBJECTS, WHOLE)
     await index.publish(2_000_000, VID)
     assert.deepEqual(cluster.sent, ['CREATE 1054e45600000001 0+16', 'WRITE 8054e45600000000 568+4136'])
     assert.equal(hex(objects.bytes(inodeOid(VID), BTREE_ROOT_OFFSET + 24, 16)), words(2_000_000, 0, 1, 0x1054e456))
+  })
+})
+
+describe('a hyper volume of 1.6 TiB', { timeout: TIMEOUT }, () => {
+  const COUNT = 400_000
+  const MOST = 2 ** 19 + 8192
+  const bytesOf = (text: string): number => Number(text.slice(text.lastIndexOf('+') + 1))
+
+  /** Every other object is there, in a node of sheepdog's own: the root, or a leaf. */
+  async function filled(depth: 1 | 2) {
+    const objects = new MemoryObjects(VID)
+    const node: BtreeNode = { depth: 1, entries: entries(COUNT, (k) => 2 * k) }
+    const leaf = { last: 2 * COUNT - 2, oid: btreeOid(VID, 0) }
+    objects.execute(createObject(leaf.oid, 0, encodeNode(node)))
+    const root = depth === 1 ? node : ({ depth, leaves: [leaf] } as const)
+    objects.execute(writeObject(inodeOid(VID), BTREE_ROOT_OFFSET, encodeNode(root)))
+    const cluster = new MemoryCluster(objects)
+    return { objects, cluster, index: await BtreeIndex.load(cluster, VID, OBJECTS) }
+  }
+
+  for (const depth of [1, 2] as const) {
+    test(`an insert is half a MiB at most, once its ${depth === 1 ? 'root' : 'leaf'} is split`, async () => {
+      const { objects, cluster, index } = await filled(depth)
+      await index.publish(COUNT + 1, VID)
+      const inserted = [1, 7, 400_003, 500_001, 799_997]
+      for (const i of inserted) {
+        cluster.sent.length = 0
+        await index.publish(i, VID)
+        assert.ok(cluster.sent.reduce((sum, text) => sum + bytesOf(text), 0) < MOST, cluster.sent.join())
+      }
+      const fresh = await BtreeIndex.load(new MemoryCluster(objects), VID, OBJECTS)
+      assert.equal(fresh.allocated, COUNT + 1 + inserted.length)
+      for (const i of [...inserted, COUNT + 1, 0, 2, 2 * COUNT - 2]) assert.equal(await fresh.owner(i), VID)
+      for (const i of [3, 400_005, 2 * COUNT - 1]) assert.equal(await fresh.owner(i), 0)
+    })
+  }
+
+  test('a change of an entry sends that entry, and splits nothing', async () => {
+    const { cluster, index } = await filled(2)
+    await index.publish(COUNT, 0x111111)
+    assert.deepEqual(cluster.sent, [`WRITE 1054e45600000000 ${8 + 8 * (COUNT / 2)}+8`])
+  })
+
+  test('an object past the end goes to a leaf of its own, not into one that is larger than others', async () => {
+    const { cluster, index } = await filled(2)
+    await index.publish(2 * COUNT + 9, VID)
+    assert.deepEqual(cluster.sent, ['CREATE 1054e45600000001 0+16', 'WRITE 8054e45600000000 568+4136'])
   })
 })
 
@@ -167,7 +222,7 @@ describe('a hyper volume with small nodes', { timeout: TIMEOUT }, () => {
     const objects = new MemoryObjects(VID)
     const cluster = new MemoryCluster(objects)
     cluster.turns = 2
-    const index = await BtreeIndex.load(cluster, VID, 2000, { capacity: CAPACITY, memory: new IndexMemory(0) })
+    const index = await BtreeIndex.load(cluster, VID, 2000, { capacity: SMALL, memory: new IndexMemory(0) })
     const acknowledged: number[] = []
     const remaining = Array.from({ length: 300 }, (_, k) => (k * 769) % 2000).values()
     const writer = async (): Promise<void> => {
