@@ -10,6 +10,12 @@ import type { Timing } from './timing.ts'
 /** Requests that a gateway may serve from its cache. */
 const CACHED = new Set<number>([Opcode.READ_OBJ, Opcode.WRITE_OBJ, Opcode.CREATE_AND_WRITE_OBJ])
 
+/**
+ * Requests under way at a time while the cache is on. A sheep of 0.9 serves its clients with 32 threads; when all of them wait
+ * for objects that it is writing back, which needs one of the same threads, it stands for ever (docs/sheepdog-protocol.md#8).
+ */
+const MOST_CACHED = 16
+
 interface ObjectCacheOptions {
   readonly isOn: boolean
   readonly clock: Clock
@@ -28,6 +34,8 @@ export class ObjectCache {
   /** VDIs whose objects were asked for. */
   readonly #vids = new Set<number>()
   #underWay = 0
+  /** Requests that wait for another one to end, oldest first. */
+  readonly #waiting: (() => void)[] = []
   #onDrained: (() => void) | undefined
   /** Caches are being emptied: no object request is sent before. */
   #emptying: Promise<void> | undefined
@@ -46,16 +54,17 @@ export class ObjectCache {
     this.#isOn = false
   }
 
-  /** Sends a request, unless caches are being emptied: then after that. */
+  /** Sends a request; after others when caches are being emptied, or as many as may be are under way. */
   async pass<T>(message: Message, send: () => Promise<T>): Promise<T> {
     if (!CACHED.has(Req.opcode.get(message.header))) return send()
-    while (this.#emptying) await this.#emptying
+    for (let obstacle = this.#obstacle(); obstacle; obstacle = this.#obstacle()) await obstacle
     this.#mark(message)
     this.#underWay++
     try {
       return await send()
     } finally {
       this.#underWay--
+      this.#waiting.shift()?.()
       if (this.#underWay === 0) this.#onDrained?.()
     }
   }
@@ -95,6 +104,13 @@ export class ObjectCache {
     // the last push may still be under way when it is answered, and deleting then kills it (object_cache.c, do_push_object)
     if (isPushing) await sleep(clock, timing.cachePauseMs)
     for (const vid of vids) expectSuccess(await cluster.query(deleteCache(vid, protoVer)), what(vid))
+  }
+
+  /** What a request has to wait for before it may be sent. */
+  #obstacle(): Promise<void> | undefined {
+    if (this.#emptying) return this.#emptying
+    if (!this.#isOn || this.#underWay < MOST_CACHED) return undefined
+    return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
   #mark({ header, oid }: Message): void {

@@ -1,11 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Address } from '../../../src/sheep/address.ts'
+import { realWorld } from '../../../src/daemon/real-world.ts'
 import { SheepfsError } from '../../../src/errors.ts'
+import type { Address } from '../../../src/sheep/address.ts'
+import { Connection } from '../../../src/sheep/connection.ts'
 import { dataOid } from '../../../src/wire/object-id.ts'
 import { readObject, writeObject } from '../../../src/wire/object-ops.ts'
 import { Flag, Req, Result, resultName } from '../../../src/wire/sd-proto.ts'
 import type { Message } from '../../../src/wire/message.ts'
-import { openConnection } from '../../e2e/stage/sheep.ts'
 import type { Stage } from '../../e2e/stage/stage.ts'
 import type { BlockStore } from './block-ledger.ts'
 
@@ -18,7 +19,12 @@ const LIMIT_MS = 120_000
  * nothing is held back.
  */
 export async function bareStore(stage: Stage, gateway: Address, vid: number): Promise<BlockStore> {
-  const connection = await openConnection(gateway)
+  const limits = { connectTimeoutMs: 5_000, deadlineMs: () => 60_000 }
+  const connection = await Connection.open(
+    gateway,
+    { world: realWorld, ...limits, trimsZeros: () => true },
+    () => undefined,
+  )
   stage.defer(() => {
     connection.destroy(new SheepfsError('closed', 'the test is over'))
   })
