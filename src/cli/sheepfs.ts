@@ -4,8 +4,7 @@ import { errorText, isSheepfsError } from '../errors.ts'
 import type { SheepfsRequest } from '../daemon/standalone/sheepfs-process.ts'
 import { tellError } from '../journal.ts'
 import { startInBackground } from './background.ts'
-import { versionLine } from '../program-version.ts'
-import { parseSheepfsOptions, SHEEPFS_USAGE, type SheepfsOptions } from './sheepfs-options.ts'
+import { parseSheepfsOptions, type SheepfsOptions } from './sheepfs-options.ts'
 
 const FAILURE = 1
 const USAGE_FAILURE = 2
@@ -15,7 +14,7 @@ function fail(status: number, message: string): void {
   process.exitCode = status
 }
 
-function readOptions(): SheepfsOptions | 'help' | 'version' | undefined {
+function readOptions(): SheepfsOptions | string | undefined {
   try {
     return parseSheepfsOptions(process.argv.slice(2))
   } catch (error) {
@@ -40,6 +39,5 @@ async function serveHere(request: SheepfsRequest): Promise<void> {
 }
 
 const options = readOptions()
-if (options === 'help') process.stdout.write(SHEEPFS_USAGE)
-else if (options === 'version') process.stdout.write(versionLine('sheepfs'))
+if (typeof options === 'string') process.stdout.write(options)
 else if (options) await mount(options)

@@ -1,44 +1,32 @@
 import type { ControlClient } from '../api/client.ts'
 import { chooseMount } from '../api/default-mount.ts'
+import type { OptionRow, OptionValues } from '../command-line.ts'
 import { SheepfsError } from '../errors.ts'
 import { EXIT, exitCodeOf } from './exit-code.ts'
 import type { Screen } from './screen.ts'
-
-/** An option of one command. */
-export interface CommandOption {
-  readonly type: 'string' | 'boolean'
-  readonly multiple?: boolean
-  /** What its value is called in the help; none for booleans. */
-  readonly value?: string
-  readonly help: string
-}
 
 /** One thing that sheepfsctl does. */
 export interface Command {
   /** One or two words. */
   readonly name: string
-  /** Positional arguments as the help shows them, `[…]` around those that may be left out. */
+  /** Positional arguments as the help shows them: `[…]` around one that may be left out, `...` after one that may be repeated. */
   readonly arguments: string
   readonly summary: string
-  readonly options?: Readonly<Record<string, CommandOption>>
+  readonly options?: readonly OptionRow[]
   /** It is not about a mount, or names it as an argument: --mount is refused. */
   readonly hasNoMount?: true
   /** It only looks, for as long as one likes: that mounts wait is not what it waits for. */
   readonly watches?: true
-  /** How many arguments there may be. */
-  readonly count: readonly [least: number, most: number]
   /** Resolves with the exit code. */
   run(call: Call): Promise<number>
 }
-
-export type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>
 
 export interface CallOptions {
   readonly variables: NodeJS.ProcessEnv
   readonly instance: string | undefined
   readonly client: ControlClient
   readonly args: readonly string[]
-  readonly values: Values
+  readonly values: OptionValues
   readonly write: (text: string) => void
   /** undefined: `write` writes to no terminal. */
   readonly screen: Screen | undefined
@@ -59,7 +47,7 @@ export class Call {
   readonly args: readonly string[]
   readonly showProgress: (text: string) => void
   readonly #complain: (error: unknown) => void
-  readonly #values: Values
+  readonly #values: OptionValues
   readonly #write: (text: string) => void
   readonly #screen: Screen | undefined
 
@@ -79,23 +67,21 @@ export class Call {
     return this.flag('json')
   }
 
-  /** The argument at `index`; checked before `run` as far as `count` wants it. */
+  /** The argument at `index`; checked before `run` as far as `arguments` wants it. */
   argument(index: number): string {
     return this.args[index] ?? ''
   }
 
   text(option: string): string | undefined {
-    const value = this.#values[option]
-    return typeof value === 'string' ? value : undefined
+    return this.#values.text(option)
   }
 
   flag(option: string): boolean {
-    return this.#values[option] === true
+    return this.#values.flag(option)
   }
 
   list(option: string): string[] {
-    const value = this.#values[option]
-    return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+    return [...this.#values.list(option)]
   }
 
   /** Reads `on` or `off`. Errors: invalid. */

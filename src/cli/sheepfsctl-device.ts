@@ -15,23 +15,17 @@ export const DEVICE_COMMANDS: readonly Command[] = [
     name: 'map',
     arguments: 'VOLUME...',
     summary: 'makes volumes block devices of this host, until they are unmapped',
-    options: {
-      'read-only': { type: 'boolean', help: 'refuse writing' },
-      'sector-size': {
-        type: 'string',
-        value: 'SIZE',
-        help: '512 to 4096 (default: that of its partition table, or 512)',
-      },
-      'break-lock': { type: 'boolean', help: 'take the lock of the VDI from a client that is gone for good' },
-    },
-    count: [1, Infinity],
+    options: [
+      ['--read-only', 'refuse writing'],
+      ['--sector-size SIZE', '512 to 4096 (default: that of its partition table, or 512)'],
+      ['--break-lock', 'take the lock of the VDI from a client that is gone for good'],
+    ],
     run: map,
   },
   {
     name: 'unmap',
     arguments: 'VOLUME...',
     summary: 'flushes block devices that nobody uses and takes them away',
-    count: [1, Infinity],
     run: async (call) => {
       const mount = await call.mount()
       return call.forEach(async (volume) => {
@@ -44,7 +38,6 @@ export const DEVICE_COMMANDS: readonly Command[] = [
     name: 'mapped',
     arguments: '',
     summary: 'volumes that are block devices, and who uses them',
-    count: [0, 0],
     run: async (call) => {
       const devices = await call.client.devices(await call.mount())
       call.print(devices, () => tableText(COLUMNS, devices.map(deviceRow)))

@@ -19,8 +19,7 @@ export const LOOK_COMMANDS: readonly Command[] = [
     name: 'status',
     arguments: '',
     summary: 'the instance and its mounts',
-    options: { watch: { type: 'boolean', help: 'again each second, until interrupted' } },
-    count: [0, 0],
+    options: [['--watch', 'again each second, until interrupted']],
     run: async (call) => {
       if (!call.flag('watch')) {
         const status = await statusFor(call)
@@ -38,7 +37,6 @@ export const LOOK_COMMANDS: readonly Command[] = [
     name: 'mounts',
     arguments: '',
     summary: 'all mounts',
-    count: [0, 0],
     run: async (call) => {
       const mounts = call.chosen(await call.client.mounts())
       call.print(mounts, () => mountTable(mounts))
@@ -49,7 +47,6 @@ export const LOOK_COMMANDS: readonly Command[] = [
     name: 'health',
     arguments: '',
     summary: `whether every mount serves; exit code ${EXIT.degraded} when one does not now, ${EXIT.unhealthy} when it cannot`,
-    count: [0, 0],
     run: async (call) => {
       const health = await healthFor(call)
       const rows = health.mounts.map(({ name, state, reason }) => [name, state, reason ?? ''])
@@ -67,7 +64,6 @@ export const LOOK_COMMANDS: readonly Command[] = [
     arguments: '',
     summary: 'what is measured, as Prometheus reads it',
     hasNoMount: true,
-    count: [0, 0],
     run: async (call) => {
       const metrics = await call.client.metrics()
       call.print({ metrics }, () => metrics)
@@ -80,7 +76,6 @@ export const LOOK_COMMANDS: readonly Command[] = [
     arguments: '',
     summary: 'what happens, until interrupted; one line each',
     watches: true,
-    count: [0, 0],
     run: printEvents,
   },
   {
@@ -88,14 +83,9 @@ export const LOOK_COMMANDS: readonly Command[] = [
     arguments: '',
     summary: `what keeps mounts from working, and how to mend it; exit code ${EXIT.unhealthy} when something does`,
     hasNoMount: true,
-    options: {
-      bundle: {
-        type: 'string',
-        value: 'FILE',
-        help: 'write all that a report of a fault needs into a new file, without the content of volumes',
-      },
-    },
-    count: [0, 0],
+    options: [
+      ['--bundle FILE', 'write all that a report of a fault needs into a new file, without the content of volumes'],
+    ],
     run: runDoctor,
   },
 ]

@@ -2,15 +2,16 @@ import { resolve } from 'node:path'
 import type { MountInput } from '../api/schema/config.ts'
 import type { ReloadStep } from '../api/schema/reload.ts'
 import type { Mount } from '../api/schema/mount.ts'
+import type { OptionRow } from '../command-line.ts'
 import { isSheepfsError, SheepfsError } from '../errors.ts'
 import { byteSizeText } from './byte-size.ts'
 import { EXIT } from './exit-code.ts'
 import { parseEngine } from './parse-engine.ts'
-import type { Call, Command, CommandOption } from './sheepfsctl-command.ts'
+import type { Call, Command } from './sheepfsctl-command.ts'
 import { onOffText } from './sheepfsctl-look.ts'
 import { tableText } from './table.ts'
 
-const FORCE: CommandOption = { type: 'boolean', help: 'also while files are open: they fail from then on' }
+const FORCE: OptionRow = ['--force', 'also while files are open: they fail from then on']
 
 /** Commands that change mounts and what is attached to them. */
 export const MOUNT_COMMANDS: readonly Command[] = [
@@ -19,8 +20,7 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     arguments: '',
     summary: 'applies what is different in the configuration; nothing when anything is wrong',
     hasNoMount: true,
-    options: { 'dry-run': { type: 'boolean', help: 'only say what would be done, and what is in the way' } },
-    count: [0, 0],
+    options: [['--dry-run', 'only say what would be done, and what is in the way']],
     run: async (call) => {
       const isDryRun = call.flag('dry-run')
       const reload = await call.client.reload({ isDryRun })
@@ -37,22 +37,16 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     arguments: 'MOUNTPOINT|MOUNT',
     summary: 'mounts until the daemon ends; a name: again what was unmounted',
     hasNoMount: true,
-    options: {
-      name: { type: 'string', value: 'NAME', help: 'its name (default: the instance)' },
-      sheep: {
-        type: 'string',
-        multiple: true,
-        value: 'ADDRESS',
-        help: "host:port, repeatable (default: the instance's)",
-      },
-      volume: { type: 'string', multiple: true, value: 'VOLUME', help: 'attached from the start, repeatable' },
-      engine: { type: 'string', value: 'ENGINE', help: 'auto, kernel or fuse-native' },
-      'page-cache': { type: 'string', value: 'on|off', help: 'let the kernel cache volume data' },
-      'object-cache': { type: 'string', value: 'on|off', help: "use the cluster's object cache" },
-      'allow-other': { type: 'boolean', help: 'let other users in' },
-      'io-timeout': { type: 'string', value: 'SECONDS', help: 'how long I/O waits for the cluster, or forever' },
-    },
-    count: [1, 1],
+    options: [
+      ['--name NAME', 'its name (default: the instance)'],
+      ['--sheep ADDRESS...', "host:port, repeatable (default: the instance's)"],
+      ['--volume VOLUME...', 'attached from the start, repeatable'],
+      ['--engine auto|kernel|fuse-native', 'what speaks to the kernel'],
+      ['--page-cache on|off', 'let the kernel cache volume data'],
+      ['--object-cache on|off', "use the cluster's object cache"],
+      ['--allow-other', 'let other users in'],
+      ['--io-timeout forever|SECONDS', 'how long I/O waits for the cluster'],
+    ],
     run: async (call) => {
       const mount = (await mountAgain(call)) ?? (await call.client.addMount(mountInput(call)))
       call.print(mount, () => `mounted ${mount.name} at ${mount.mountpoint}\n`)
@@ -64,8 +58,7 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     arguments: 'MOUNT...',
     summary: 'flushes and unmounts',
     hasNoMount: true,
-    options: { force: FORCE },
-    count: [1, Infinity],
+    options: [FORCE],
     run: (call) =>
       call.forEach(async (name) => {
         await call.client.removeMount(name, call.flag('force'))
@@ -77,7 +70,6 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     arguments: 'MOUNT...',
     summary: 'a new worker under the running mount: an upgrade without unmounting',
     hasNoMount: true,
-    count: [1, Infinity],
     run: (call) =>
       call.forEach(async (name) => {
         const mount = await call.client.restartMount(name)
@@ -89,7 +81,6 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     name: 'volumes',
     arguments: '',
     summary: 'attached volumes',
-    count: [0, 0],
     run: async (call) => {
       const volumes = await call.client.volumes(await call.mount())
       const titles = ['VOLUME', { number: 'SIZE' }, { number: 'OPEN' }, 'MODE', 'LOCKED', 'PATH', '']
@@ -110,19 +101,17 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     name: 'attach',
     arguments: 'VOLUME...',
     summary: 'makes VDIs (VDI, VDI@TAG or VDI@ID) files below the mountpoint',
-    options: {
-      'read-only': { type: 'boolean', help: 'refuse writing' },
-      'break-lock': { type: 'boolean', help: 'take the lock of the VDI from a client that is gone for good' },
-    },
-    count: [1, Infinity],
+    options: [
+      ['--read-only', 'refuse writing'],
+      ['--break-lock', 'take the lock of the VDI from a client that is gone for good'],
+    ],
     run: attach,
   },
   {
     name: 'detach',
     arguments: 'VOLUME...',
     summary: 'flushes volumes and takes them away',
-    options: { force: FORCE },
-    count: [1, Infinity],
+    options: [FORCE],
     run: async (call) => {
       const mount = await call.mount()
       return call.forEach(async (volume) => {
@@ -135,18 +124,16 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     name: 'cache',
     arguments: '',
     summary: 'shows or switches the caches; the page cache for files opened afterwards',
-    options: {
-      page: { type: 'string', value: 'on|off', help: 'the page cache of the kernel' },
-      object: { type: 'string', value: 'on|off', help: 'the object cache of the cluster (up to sheepdog 0.9)' },
-    },
-    count: [0, 0],
+    options: [
+      ['--page on|off', 'the page cache of the kernel'],
+      ['--object on|off', 'the object cache of the cluster (up to sheepdog 0.9)'],
+    ],
     run: switchCaches,
   },
   {
     name: 'sheep',
     arguments: '[ADDRESS...]',
     summary: 'shows the sheep in use, or uses others from now on',
-    count: [0, Infinity],
     run: async (call) => {
       const mount = await call.mount()
       const addresses = [...call.args]
@@ -160,7 +147,6 @@ export const MOUNT_COMMANDS: readonly Command[] = [
     name: 'io-timeout',
     arguments: 'forever|SECONDS',
     summary: 'how long I/O waits for a cluster that is away before it fails',
-    count: [1, 1],
     run: async (call) => {
       const mount = await call.client.patchMount(await call.mount(), { io_timeout: parseIoTimeout(call.argument(0)) })
       call.print(mount, () => `${mount.name} waits ${waitText(mount.io_timeout)}\n`)

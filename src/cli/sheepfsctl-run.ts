@@ -4,10 +4,9 @@ import { errorText } from '../errors.ts'
 import { printable, printableValue } from '../printable.ts'
 import { EXIT, exitCodeOf } from './exit-code.ts'
 import { chooseInstance } from './instance-choice.ts'
-import { versionLine } from '../program-version.ts'
 import { parseCommandLine } from './sheepfsctl-arguments.ts'
 import type { Screen } from './screen.ts'
-import { Call, type Values } from './sheepfsctl-command.ts'
+import { Call } from './sheepfsctl-command.ts'
 import { showWait } from './wait-display.ts'
 
 /** What a run of the program has besides its arguments. */
@@ -49,15 +48,16 @@ async function run(
   { variables, write, writeError, screen, showsProgress }: RunContext,
 ): Promise<number> {
   const line = parseCommandLine(args)
-  if (line.kind === 'help') write(line.text)
-  if (line.kind === 'version') write(versionLine('sheepfsctl'))
-  if (line.kind !== 'command') return EXIT.done
+  if (line.kind === 'text') {
+    write(line.text)
+    return EXIT.done
+  }
   const { command, values } = line
   const environment = readEnvironment(variables)
-  const instance = await instanceOf(command.name, values, environment)
+  const instance = await instanceOf(command.name, values.text('instance'), environment)
   const { controlSocket, observerSocket: observerPath } = instanceFiles(instance ?? '', environment)
-  const present = values['json'] === true ? <T>(value: T): T => value : printableValue
-  const client = new ControlClient(controlSocket, { waits: values['wait'] === true, observerPath, present })
+  const present = values.flag('json') ? <T>(value: T): T => value : printableValue
+  const client = new ControlClient(controlSocket, { waits: values.flag('wait'), observerPath, present })
   // one line that is written over
   let isShown = false
   const showLine = (text: string): void => {
@@ -73,7 +73,7 @@ async function run(
     showLine('')
     writeError(complaint(error))
   }
-  const isWatching = command.watches === true || values['watch'] === true
+  const isWatching = command.watches === true || values.flag('watch')
   const endShow = showsProgress && !isWatching ? showWait(client, () => doing, showLine) : () => undefined
   try {
     return await command.run(
@@ -86,10 +86,13 @@ async function run(
 }
 
 /** Only doctor does without one: it looks for why there is none. */
-async function instanceOf(command: string, values: Values, environment: Environment): Promise<string | undefined> {
-  const { instance } = values
+async function instanceOf(
+  command: string,
+  named: string | undefined,
+  environment: Environment,
+): Promise<string | undefined> {
   try {
-    return await chooseInstance(typeof instance === 'string' ? instance : undefined, environment)
+    return await chooseInstance(named, environment)
   } catch (error) {
     if (command === 'doctor' && exitCodeOf(error) === EXIT.notRunning) return undefined
     throw error

@@ -16,16 +16,11 @@ export const TOP_COMMAND: Command = {
   name: 'top',
   arguments: '',
   summary: 'what goes on in mounts and volumes, until interrupted',
-  options: {
-    once: { type: 'boolean', help: 'print it once, of one interval' },
-    interval: {
-      type: 'string',
-      value: 'SECONDS',
-      help: `how long it looks each time (default: ${DEFAULT_INTERVAL_S})`,
-    },
-  },
+  options: [
+    ['--once', 'print it once, of one interval'],
+    ['--interval SECONDS', `how long it looks each time (default: ${DEFAULT_INTERVAL_S})`],
+  ],
   watches: true,
-  count: [0, 0],
   run: async (call) => {
     const intervalMs = intervalOf(call.text('interval')) * 1000
     const watch = new ActivityWatch()

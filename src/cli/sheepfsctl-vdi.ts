@@ -18,7 +18,6 @@ export const VDI_COMMANDS: readonly Command[] = [
     name: 'cluster',
     arguments: '',
     summary: 'the state of the cluster',
-    count: [0, 0],
     run: async (call) => {
       const cluster = await call.client.cluster(await call.mount())
       const { state_text, epoch, copies, store, locking, created_at } = cluster
@@ -38,7 +37,6 @@ export const VDI_COMMANDS: readonly Command[] = [
     name: 'nodes',
     arguments: '',
     summary: 'the sheep of the cluster',
-    count: [0, 0],
     run: async (call) => {
       const nodes = await call.client.nodes(await call.mount())
       const rows = nodes.map(({ address, zone, vnodes, space }) => [
@@ -56,7 +54,6 @@ export const VDI_COMMANDS: readonly Command[] = [
     name: 'vdi list',
     arguments: '',
     summary: 'VDIs and snapshots in the cluster',
-    count: [0, 0],
     run: async (call) => {
       const vdis = await call.client.vdis(await call.mount())
       call.print(vdis, () => tableText(VDI_COLUMNS, vdis.map(vdiRow)))
@@ -67,19 +64,17 @@ export const VDI_COMMANDS: readonly Command[] = [
     name: 'vdi create',
     arguments: 'NAME SIZE',
     summary: 'makes an empty VDI of SIZE bytes (10G, 1.5T)',
-    options: {
-      copies: { type: 'string', value: 'N|D:P', help: "copies, or data and parity strips (default: the cluster's)" },
-      'object-size': { type: 'string', value: 'SIZE', help: 'a power of two from 1M to 2G (default: 4M)' },
-      hyper: { type: 'boolean', help: 'less than 8P, without snapshots' },
-    },
-    count: [2, 2],
+    options: [
+      ['--copies N|D:P', "copies, or data and parity strips (default: the cluster's)"],
+      ['--object-size SIZE', 'a power of two from 1M to 2G (default: 4M)'],
+      ['--hyper', 'less than 8P, without snapshots'],
+    ],
     run: async (call) => printVdi(call, 'created', await call.client.createVdi(await call.mount(), vdiCreate(call))),
   },
   {
     name: 'vdi delete',
     arguments: 'VDI...',
     summary: 'deletes VDIs, or snapshots VDI@TAG, for good',
-    count: [1, Infinity],
     run: async (call) => {
       const mount = await call.mount()
       return call.forEach((vdi) => deleteVdi(call, mount, vdi))
@@ -89,7 +84,6 @@ export const VDI_COMMANDS: readonly Command[] = [
     name: 'vdi info',
     arguments: 'VDI',
     summary: 'what a VDI or snapshot is, of which it was made, and who has its lock',
-    count: [1, 1],
     run: async (call) => {
       const vdi = await call.client.vdi(await call.mount(), call.argument(0))
       call.print(vdi, () => infoText(vdi))
@@ -100,14 +94,24 @@ export const VDI_COMMANDS: readonly Command[] = [
     name: 'vdi rollback',
     arguments: 'VDI@TAG',
     summary: 'goes back to a snapshot; what the VDI has now is kept as another',
-    count: [1, 1],
     run: rollback,
+  },
+  {
+    name: 'vdi snapshot',
+    arguments: 'VDI TAG',
+    summary: 'the same as snapshot VDI TAG',
+    run: snapshot,
+  },
+  {
+    name: 'snapshot',
+    arguments: 'VDI TAG',
+    summary: 'keeps the present content of a VDI as VDI@TAG',
+    run: snapshot,
   },
   {
     name: 'snapshot list',
     arguments: '[VDI]',
     summary: 'snapshots in the cluster, of one VDI or of all',
-    count: [0, 1],
     run: async (call) => {
       const [name] = call.args
       const all = await call.client.vdis(await call.mount())
@@ -120,14 +124,12 @@ export const VDI_COMMANDS: readonly Command[] = [
     name: 'snapshot create',
     arguments: 'VDI TAG',
     summary: 'the same as snapshot VDI TAG',
-    count: [2, 2],
     run: snapshot,
   },
   {
     name: 'snapshot delete',
     arguments: 'VDI@TAG...',
     summary: 'deletes snapshots for good, and nothing that is no snapshot',
-    count: [1, Infinity],
     run: async (call) => {
       const mount = await call.mount()
       return call.forEach((name) => {
@@ -137,17 +139,9 @@ export const VDI_COMMANDS: readonly Command[] = [
     },
   },
   {
-    name: 'snapshot',
-    arguments: 'VDI TAG',
-    summary: 'keeps the present content of a VDI as VDI@TAG',
-    count: [2, 2],
-    run: snapshot,
-  },
-  {
     name: 'clone',
     arguments: 'VDI@TAG NAME',
     summary: 'makes a VDI of a snapshot',
-    count: [2, 2],
     run: async (call) => {
       const [vdi, name] = [call.argument(0), call.argument(1)]
       return printVdi(call, 'made', await call.client.cloneVdi(await call.mount(), vdi, { name }))
@@ -157,7 +151,6 @@ export const VDI_COMMANDS: readonly Command[] = [
     name: 'resize',
     arguments: 'VDI SIZE',
     summary: 'grows a VDI to SIZE bytes, and the block devices on it',
-    count: [2, 2],
     run: async (call) => {
       const size = wholeSectors(parseByteSize(call.argument(1)))
       return printVdi(call, 'resized', await call.client.resizeVdi(await call.mount(), call.argument(0), { size }))

@@ -1,4 +1,5 @@
-import { parseArgs } from 'node:util'
+import type { Command } from 'commander'
+import { addOptions, newProgram, readCommandLine, type OptionRow, type OptionValues } from '../command-line.ts'
 import { SheepfsError } from '../errors.ts'
 import { ClusterFlag } from '../wire/info-ops.ts'
 import { SD_PORT } from '../wire/sd-proto.ts'
@@ -11,104 +12,78 @@ const MAX_PORT = 65535
 /** SD_MAX_COPIES. */
 const MAX_COPIES = 31
 
-/** What --help prints. */
-export const HELP = `Usage: lamb --store DIR [OPTION]...
+const DESCRIPTION = `A sheepdog cluster of one node, for tests and for trying out. Not for production: there are no replicas, and nothing
+is synced to the disk.`
 
-A sheepdog cluster of one node, for tests and for trying out. Not for production: there are no replicas, and nothing
-is synced to the disk.
+const FAULT_HELP = `
+ACTION is drop-before or drop-after (the connection, before or after executing), silence, snapshot (by somebody else,
+before executing), delay=MS, or result=NAME (NO_OBJ, HALT, WAIT_FOR_JOIN, ...: not executed).
+NAME of op is READ_OBJ, CREATE_AND_WRITE_OBJ, ...; KIND is data, inode, btree, ledger, attribute or vmstate.`
 
-  --store DIR               objects, as sparse files; made when missing, kept when not
-  --host ADDRESS            listen here (default 127.0.0.1)
-  --port N                  and here (default 7000; 0: any free port)
-  --vdi NAME:SIZE           make this VDI when it is missing; SIZE like 512M, 1G, 4T (repeatable)
-  --zone N                  zone of the node (default: from its address)
-  --gateways N              seem to be N sheep on consecutive ports, all serving this store
-  --release 0.7|0.9|1.0     pass for this release (0.7 trims zeros and has other node records)
-  --object-cache            FLUSH_VDI succeeds, as with the object cache of 0.9
-  --help, --version
+const OPTIONS: Readonly<Record<string, readonly OptionRow[]>> = {
+  'Options:': [
+    ['--store DIR', 'objects, as sparse files; made when missing, kept when not'],
+    ['--host ADDRESS', 'listen here (default 127.0.0.1)'],
+    ['--port N', 'and here (default 7000; 0: any free port)'],
+    ['--vdi NAME:SIZE...', 'make this VDI when it is missing; SIZE like 512M, 1G, 4T (repeatable)'],
+    ['--zone N', 'zone of the node (default: from its address)'],
+    ['--gateways N', 'seem to be N sheep on consecutive ports, all serving this store'],
+    ['--release 0.7|0.9|1.0', 'pass for this release (0.7 trims zeros and has other node records)'],
+    ['--object-cache', 'FLUSH_VDI succeeds, as with the object cache of 0.9'],
+  ],
+  'How a new store is formatted:': [
+    ['--unformatted', 'not at all: dog cluster format can do it'],
+    ['--copies N', 'as a number; one node still keeps one copy'],
+    ['--block-size-shift N', 'objects of 1 << N bytes, 20 to 31 (default 22)'],
+    ['--locking', 'LOCK_VDI really locks'],
+    ['--strict', 'without as many zones as copies writes answer HALT'],
+    ['--zones N', 'pretend to have N zones, for --strict and for erasure-coded VDIs'],
+  ],
+  'Faults:': [
+    ['--seed N', 'of everything random (default 1)'],
+    ['--delay MS', 'every request waits up to MS before it is executed'],
+    ['--reorder N', 'answers leave in random order, N at a time'],
+    ['--error-payload', 'failed reads carry meaningless bytes'],
+    ['--pieces BYTES[:MS]', 'answers leave in pieces, with a pause between them'],
+    ['--removal-delay MS', 'objects without references stay this long'],
+    ['--snapshot-pause MS', 'a snapshot overwrites the index updates of that time'],
+    ['--fault ACTION[,op=NAME][,kind=KIND][,skip=N][,count=N][,probability=P]...', '(repeatable)'],
+  ],
+}
 
-How a new store is formatted:
-  --unformatted             not at all: dog cluster format can do it
-  --copies N                as a number; one node still keeps one copy
-  --block-size-shift N      objects of 1 << N bytes, 20 to 31 (default 22)
-  --locking                 LOCK_VDI really locks
-  --strict                  without as many zones as copies writes answer HALT
-  --zones N                 pretend to have N zones, for --strict and for erasure-coded VDIs
-
-Faults:
-  --seed N                  of everything random (default 1)
-  --delay MS                every request waits up to MS before it is executed
-  --reorder N               answers leave in random order, N at a time
-  --error-payload           failed reads carry meaningless bytes
-  --pieces BYTES[:MS]       answers leave in pieces, with a pause between them
-  --removal-delay MS        objects without references stay this long
-  --snapshot-pause MS       a snapshot overwrites the index updates of that time
-  --fault ACTION[,op=NAME][,kind=KIND][,skip=N][,count=N][,probability=P]    (repeatable)
-      ACTION: drop-before, drop-after (the connection, before or after executing), silence, snapshot (by somebody
-      else, before executing), delay=MS, result=NAME (NO_OBJ, HALT, WAIT_FOR_JOIN, ...: not executed)
-      op: READ_OBJ, CREATE_AND_WRITE_OBJ, ...    kind: data, inode, btree, ledger, attribute, vmstate
-`
-
-const OPTIONS = {
-  store: { type: 'string' },
-  host: { type: 'string' },
-  port: { type: 'string' },
-  vdi: { type: 'string', multiple: true },
-  zone: { type: 'string' },
-  gateways: { type: 'string' },
-  release: { type: 'string' },
-  'object-cache': { type: 'boolean' },
-  unformatted: { type: 'boolean' },
-  copies: { type: 'string' },
-  'block-size-shift': { type: 'string' },
-  locking: { type: 'boolean' },
-  strict: { type: 'boolean' },
-  zones: { type: 'string' },
-  seed: { type: 'string' },
-  delay: { type: 'string' },
-  reorder: { type: 'string' },
-  'error-payload': { type: 'boolean' },
-  pieces: { type: 'string' },
-  'removal-delay': { type: 'string' },
-  'snapshot-pause': { type: 'string' },
-  fault: { type: 'string', multiple: true },
-  help: { type: 'boolean', short: 'h' },
-  version: { type: 'boolean' },
-} as const
-
-type Values = ReturnType<typeof parse>
-type NumberOption = {
-  [K in keyof typeof OPTIONS]: NonNullable<Values[K]> extends string ? K : never
-}[keyof typeof OPTIONS]
+/** The program as commander reads it. */
+export function lambProgram(): Command {
+  const program = newProgram('lamb', DESCRIPTION).usage('--store DIR [OPTION]...').addHelpText('after', FAULT_HELP)
+  for (const [title, rows] of Object.entries(OPTIONS)) addOptions(program.optionsGroup(title), rows)
+  return program
+}
 
 /** What a command line asks for. */
-export type Command =
-  | { readonly command: 'help' }
-  | { readonly command: 'version' }
+export type LambCommand =
+  | { readonly command: 'print'; readonly text: string }
   | { readonly command: 'serve'; readonly options: LambOptions; readonly setFaults: (faults: Faults) => void }
 
 /** Reads a command line, without the program's name. Errors: `invalid`, naming the option. */
-export function parseArguments(args: readonly string[]): Command {
-  const values = parse(args)
-  if (values.help === true) return { command: 'help' }
-  if (values.version === true) return { command: 'version' }
-  if (values.store === undefined)
-    throw new SheepfsError('invalid', '--store is missing: name a directory for the objects')
-  const rules = (values.fault ?? []).map(parseRule)
-  const [pieceBytes = 0, pieceDelayMs = 0] = (values.pieces ?? '0')
+export function parseArguments(args: readonly string[]): LambCommand {
+  const { text, values } = readCommandLine(lambProgram(), args)
+  if (values === undefined) return { command: 'print', text }
+  const store = values.text('store')
+  if (store === undefined) throw new SheepfsError('invalid', '--store is missing: name a directory for the objects')
+  const rules = values.list('fault').map(parseRule)
+  const [pieceBytes = 0, pieceDelayMs = 0] = (values.text('pieces') ?? '0')
     .split(':')
     .map((part) => parseInteger('pieces', part))
   const setFaults = (faults: Faults): void => {
     for (const rule of rules) faults.addRule(rule)
     faults.delayMs = number(values, 'delay') ?? 0
     faults.reorder = number(values, 'reorder') ?? 0
-    faults.errorPayload = values['error-payload'] ?? false
+    faults.errorPayload = values.flag('error-payload')
     faults.pieceBytes = pieceBytes
     faults.pieceDelayMs = pieceDelayMs
     faults.removalDelayMs = number(values, 'removal-delay') ?? 0
     faults.snapshotPauseMs = number(values, 'snapshot-pause') ?? 0
   }
-  return { command: 'serve', options: { store: values.store, ...lambOptions(values) }, setFaults }
+  return { command: 'serve', options: { store, ...lambOptions(values) }, setFaults }
 }
 
 /** Bytes of a size like 4096, 512M or 1G. */
@@ -121,31 +96,23 @@ export function parseSize(text: string): number {
   return size
 }
 
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS, strict: true }).values
-  } catch (error) {
-    throw new SheepfsError('invalid', error instanceof Error ? error.message : String(error), { cause: error })
-  }
-}
-
-function lambOptions(values: Values): Omit<LambOptions, 'store'> {
+function lambOptions(values: OptionValues): Omit<LambOptions, 'store'> {
   const shift = number(values, 'block-size-shift', [20, 31])
   const copies = number(values, 'copies', [1, MAX_COPIES])
   const port = number(values, 'port', [0, MAX_PORT])
-  const isLocking = values.locking === true
-  const isStrict = values.strict === true
+  const isLocking = values.flag('locking')
+  const isStrict = values.flag('strict')
   return {
-    host: values.host,
+    host: values.text('host'),
     port,
     gateways: number(values, 'gateways', [1, MAX_PORT + 1 - (port ?? SD_PORT)]),
-    vdis: (values.vdi ?? []).map(parseVdi),
+    vdis: values.list('vdi').map(parseVdi),
     zone: number(values, 'zone'),
     zones: number(values, 'zones'),
-    release: parseRelease(values.release),
-    hasObjectCache: values['object-cache'],
+    release: parseRelease(values.text('release')),
+    hasObjectCache: values.flag('object-cache'),
     seed: number(values, 'seed'),
-    isUnformatted: values.unformatted,
+    isUnformatted: values.flag('unformatted'),
     format: {
       ...(copies === undefined ? {} : { copies }),
       ...(shift === undefined ? {} : { blockSizeShift: shift }),
@@ -170,11 +137,11 @@ function isRelease(name: string): name is ReleaseName {
 }
 
 function number(
-  values: Values,
-  option: NumberOption,
+  values: OptionValues,
+  option: string,
   [least, most]: readonly [number, number] = [0, Infinity],
 ): number | undefined {
-  const text = values[option]
+  const text = values.text(option)
   if (text === undefined) return undefined
   const value = parseInteger(option, text)
   if (value >= least && value <= most) return value

@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 import { errorText, isSheepfsError } from '../errors.ts'
 import { createLogger } from '../log.ts'
-import { versionLine } from '../program-version.ts'
-import { HELP, parseArguments } from './arguments.ts'
+import { parseArguments } from './arguments.ts'
 import { Lamb } from './server.ts'
 
 const EXIT_FAILURE = 1
@@ -10,8 +9,7 @@ const EXIT_USAGE = 2
 
 async function main(args: readonly string[]): Promise<void> {
   const command = parseArguments(args)
-  if (command.command === 'help') process.stdout.write(HELP)
-  else if (command.command === 'version') process.stdout.write(versionLine('lamb'))
+  if (command.command === 'print') process.stdout.write(command.text)
   else {
     const lamb = new Lamb({ ...command.options, logger: createLogger({ name: 'lamb', level: 'warn' }) })
     command.setFaults(lamb.faults)

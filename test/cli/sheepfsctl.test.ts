@@ -10,7 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { buildControlApp, buildObserverApp } from '../../src/api/control-app.ts'
 import { listenUnix } from '../../src/api/listen-unix.ts'
 import { EXIT } from '../../src/cli/exit-code.ts'
-import { COMMANDS } from '../../src/cli/sheepfsctl-arguments.ts'
+import { COMMANDS } from '../../src/cli/sheepfsctl-program.ts'
 import { runSheepfsctl } from '../../src/cli/sheepfsctl-run.ts'
 import { SheepfsError } from '../../src/errors.ts'
 import { silentLogger } from '../../src/log.ts'
@@ -260,6 +260,11 @@ test('wrong command lines are refused, saying what is expected', limit, async (t
     [['status', 'x'], /status: found 1 argument, expected no arguments/],
     [['status', '--force'], /status has no option --force: expected --instance/],
     [['status', '--nonsense'], /unknown option '--nonsense'/],
+    [['--forec=yes', 'detach', 'web01'], /unknown option '--forec'; did you mean --force\?/],
+    [['detach', 'web01', '--forec=yes'], /unknown option '--forec'; did you mean --force\?/],
+    [['status', '--intsance', 'x'], /unknown option '--intsance'; did you mean --instance\?/],
+    [['detach', 'web01', '-i'], /option '-i, --instance INSTANCE' argument missing/],
+    [['help', 'vdi', 'lsit'], /vdi: expected vdi list, .*; did you mean vdi list\?/],
     [['detach', 'web01', '--forec'], /unknown option '--forec'; did you mean --force\?/],
     [['unmount', 'x', '--dry-run'], /unmount has no option --dry-run: expected --instance/],
     [['vdi', 'lsit'], /vdi: expected vdi list, .*; did you mean vdi list\?/],
@@ -307,9 +312,11 @@ test('the mount that is named like its instance is the default among several', l
 
 test('a mount that is not there is an error of every command', limit, async (t) => {
   const ctl = await stage(t)
-  const lines = COMMANDS.filter(({ hasNoMount }) => hasNoMount !== true).map(({ name, count: [least] }) => [
+  const lines = COMMANDS.filter(({ hasNoMount }) => hasNoMount !== true).map(({ name, arguments: wanted }) => [
     ...name.split(' '),
-    ...(name === 'io-timeout' ? ['1'] : ['web01@a', '1G'].slice(0, least)),
+    ...(name === 'io-timeout'
+      ? ['1']
+      : ['web01@a', '1G'].slice(0, wanted.split(' ').filter((word) => /^\w/.test(word)).length)),
   ])
   for (const line of lines) {
     const { code, out, errors } = await ctl('-m', 'nope', ...line)
@@ -417,19 +424,20 @@ test('every command has a help page, and all of them are on the first', limit, a
     assert.ok(all.out.includes(summary), name)
     const { code, out } = await ctl(...name.split(' '), '--help')
     assert.equal(code, EXIT.done)
+    assert.equal((await ctl('help', ...name.split(' '))).out, out)
     assert.match(out, new RegExp(`^Usage: sheepfsctl \\[OPTION\\]\\.\\.\\. ${name}`))
   }
   assert.equal((await ctl('help')).out, all.out)
   assert.equal((await ctl('help', 'vdi', 'list')).out, (await ctl('vdi', 'list', '--help')).out)
-  for (const [group, last] of [
-    ['vdi', 'vdi rollback VDI@TAG'],
-    ['snapshot', 'snapshot VDI TAG'],
-  ] as const) {
+  for (const group of ['vdi', 'snapshot']) {
     const { out } = await ctl('help', group)
-    assert.ok(out.startsWith(`Usage: sheepfsctl [OPTION]... ${group} ...\n  ${group} list`), out)
-    assert.ok(out.includes(`\n  ${last} `), out)
+    assert.ok(out.startsWith(`Usage: sheepfsctl [OPTION]... ${group} `), out)
+    for (const { name, summary } of COMMANDS) {
+      if (name.startsWith(`${group} `)) assert.ok(out.includes(`\n  ${name} `) && out.includes(`  ${summary}\n`), out)
+    }
     assert.doesNotMatch(out, /attach/)
     assert.equal((await ctl(group, '--help')).out, out)
+    assert.equal((await ctl('-h', group)).out, out)
   }
   assert.match((await ctl('--version')).out, /^sheepfsctl \d/)
 })

@@ -6,8 +6,9 @@ import { test, type TestContext } from 'node:test'
 import { buildControlApp } from '../../src/api/control-app.ts'
 import { ControlClient } from '../../src/api/client.ts'
 import { listenUnix } from '../../src/api/listen-unix.ts'
-import { COMMANDS, optionsOf } from '../../src/cli/sheepfsctl-arguments.ts'
-import { SHEEPFS_USAGE } from '../../src/cli/sheepfs-options.ts'
+import type { Command } from 'commander'
+import { COMMANDS, sheepfsctlProgram, subcommand } from '../../src/cli/sheepfsctl-program.ts'
+import { sheepfsProgram } from '../../src/cli/sheepfs-options.ts'
 import { silentLogger } from '../../src/log.ts'
 import { FakeSupervisor } from '../api/fake-supervisor.ts'
 import { missing } from '../e2e/stage/ability.ts'
@@ -15,6 +16,7 @@ import { succeed } from '../e2e/stage/program.ts'
 
 const FOLDER = join(import.meta.dirname, '../../../packaging/completions')
 const SHEEPFSCTL = join(import.meta.dirname, '../../src/cli/sheepfsctl.js')
+const longOptions = ({ options }: Command): string[] => [...options.map(({ long }) => long ?? ''), '--help'].toSorted()
 const limit = { timeout: 120_000 }
 
 /** Completes each line of its arguments, split as readline does it, and prints what is offered between blank lines. */
@@ -110,10 +112,12 @@ test('bash is offered every command and every long option that there is', limit,
   const [commands = [], sheepfs = [], ...options] = offered
   const verbs = new Set(['help', ...COMMANDS.map(({ name }) => name.split(' ')[0] ?? '')])
   assert.deepEqual(commands.toSorted(), [...verbs].toSorted())
-  assert.deepEqual(sheepfs.toSorted(), (SHEEPFS_USAGE.match(/(?<=^ .*)--[a-z-]+(?=.* {2})/gm) ?? []).toSorted())
-  for (const [i, command] of COMMANDS.entries()) {
-    const known = optionsOf(command).map((option) => `--${option}`)
-    assert.deepEqual(options[i]?.toSorted(), known.toSorted(), command.name)
+  assert.deepEqual(sheepfs.toSorted(), longOptions(sheepfsProgram()))
+  const program = sheepfsctlProgram()
+  for (const [i, { name }] of COMMANDS.entries()) {
+    const command = name.split(' ').reduce((at, word) => subcommand(at, word) ?? assert.fail(name), program)
+    const known = ['--version', ...longOptions(command)]
+    assert.deepEqual(options[i]?.toSorted(), known.toSorted(), name)
   }
 })
 

@@ -7,7 +7,8 @@ import { InstanceFile, MountDefaulted } from '../../src/api/schema/config.ts'
 import { EventType } from '../../src/api/schema/event.ts'
 import { EXIT, EXIT_TEXT } from '../../src/cli/exit-code.ts'
 import { MOUNT_USAGE } from '../../src/cli/mount/mount-arguments.ts'
-import { COMMANDS, parseCommandLine } from '../../src/cli/sheepfsctl-arguments.ts'
+import { parseCommandLine } from '../../src/cli/sheepfsctl-arguments.ts'
+import { COMMANDS } from '../../src/cli/sheepfsctl-program.ts'
 import { parseSheepfsOptions } from '../../src/cli/sheepfs-options.ts'
 import { parseConfig } from '../../src/daemon/config/config.ts'
 import { EnvironmentVariables } from '../../src/daemon/config/environment.ts'
@@ -95,14 +96,15 @@ for (const [page, program] of [
 
 test('sheepfsctl.8 has all commands, options and exit codes', () => {
   const source = sourceOf('sheepfsctl.8')
-  const helps = COMMANDS.map(({ name }) => parseCommandLine([...name.split(' '), '--help']))
-  const texts = helps.map((line) => (line.kind === 'help' ? line.text : ''))
+  const lines = [['help'], ...COMMANDS.map(({ name }) => ['help', ...name.split(' ')])]
+  const helps = lines.map(parseCommandLine)
+  const texts = helps.map((line) => (line.kind === 'text' ? line.text : ''))
   assert.deepEqual(optionsOf(source), optionsIn(texts.join('\n')))
   const entries = source.split(/^\.(?=It|Ss|Sh)/m)
-  for (const { name, options = {} } of COMMANDS) {
+  for (const { name, options = [] } of COMMANDS) {
     const entry = entries.find((text) => new RegExp(`^It Cm ${name}(?:\\s|$)`).test(text)) ?? assert.fail(`no ${name}`)
     const own = optionsOf(entry).filter((option) => option.startsWith('--'))
-    assert.deepEqual(own, unique(Object.keys(options).map((option) => `--${option}`)), name)
+    assert.deepEqual(own, unique(options.map(([flags]) => flags.replace(/ .*/, ''))), name)
   }
   const codes = entries.flatMap((text) => /^It (\d)\n(.*)\n/.exec(text)?.slice(1) ?? [])
   const known = Object.keys(EXIT) as (keyof typeof EXIT)[]

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { nearestName } from '../../src/api/nearest-name.ts'
+import { nearestName } from '../src/nearest-name.ts'
 
 const KEYS = ['mountpoint', 'page_cache', 'object_cache', 'volumes', 'uid', 'gid', 'mode']
 
