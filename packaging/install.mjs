@@ -18,7 +18,7 @@ import {
 import { basename, dirname, extname, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildSync } from 'esbuild'
-import { fetchRuntime } from './runtime.mjs'
+import { fetchModules, fetchRuntime } from './runtime.mjs'
 
 const root = join(import.meta.dirname, '..')
 const { values, positionals } = parseArgs({
@@ -27,18 +27,23 @@ const { values, positionals } = parseArgs({
     'unit-dir': { type: 'string', default: '/usr/lib/systemd/system' },
     'zsh-dir': { type: 'string', default: '/usr/share/zsh/site-functions' },
     package: { type: 'string', default: 'sheepfs' },
+    arch: { type: 'string', default: process.arch },
   },
 })
 const [destination] = positionals
 if (destination === undefined) {
   console.error(
-    'usage: node packaging/install.mjs DESTDIR [--unit-dir=DIR] [--zsh-dir=DIR] [--package=sheepfs-bundled]',
+    'usage: node packaging/install.mjs DESTDIR [--unit-dir=DIR] [--zsh-dir=DIR] [--package=sheepfs-bundled] [--arch=arm64]',
   )
   process.exit(2)
 }
 
 const HOME = '/usr/lib/sheepfs'
-const runtime = values.package === 'sheepfs-bundled' ? fetchRuntime() : undefined
+const { arch } = values
+const runtime = values.package === 'sheepfs-bundled' ? fetchRuntime(arch) : undefined
+const modules = fetchModules(arch)
+/** The libraries that npm has for fuse-native. */
+const LIBFUSE_OF = { x64: 'linux', arm: 'linux-arm' }
 const NODE = runtime === undefined ? '/usr/bin/node' : `${HOME}/bin/node`
 const PROGRAMS = {
   '/usr/bin/sheepfs': 'cli/sheepfs',
@@ -84,12 +89,12 @@ function installPage(page) {
 
 /** Programs are executable and run the Node.js of the system or of the package, not the first in somebody's PATH. */
 function installPrograms() {
-  const modules = join(destination, HOME)
-  for (const file of readdirSync(modules, { recursive: true }).filter((name) => /\.[cm]?js$/.test(name))) {
-    if (statSync(join(modules, file)).isDirectory()) continue
-    chmodSync(join(modules, file), 0o644)
-    const text = readFileSync(join(modules, file), 'utf8')
-    if (text.startsWith('#!')) writeFileSync(join(modules, file), text.slice(text.indexOf('\n') + 1))
+  const home = join(destination, HOME)
+  for (const file of readdirSync(home, { recursive: true }).filter((name) => /\.[cm]?js$/.test(name))) {
+    if (statSync(join(home, file)).isDirectory()) continue
+    chmodSync(join(home, file), 0o644)
+    const text = readFileSync(join(home, file), 'utf8')
+    if (text.startsWith('#!')) writeFileSync(join(home, file), text.slice(text.indexOf('\n') + 1))
   }
   for (const [path, program] of Object.entries(PROGRAMS)) {
     const script = `${HOME}/dist/src/${program}.js`
@@ -112,18 +117,18 @@ function installCode() {
 }
 
 function installModules() {
-  if (!existsSync(join(root, 'node_modules/sd-notify/build/Release/notify.node'))) {
+  if (arch === process.arch && !existsSync(join(root, 'node_modules/sd-notify/build/Release/notify.node'))) {
     throw new Error('sd-notify is not built: install libsystemd-dev and a C++ compiler, then npm ci')
   }
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
   const licenses = []
   for (const [path, { dev, version, license }] of Object.entries(packages)) {
-    if (path === '' || dev === true || !existsSync(join(root, path)) || isForOthers(path)) continue
-    const top = join(root, path)
+    if (path === '' || dev === true || !existsSync(join(modules, path)) || isForOthers(path)) continue
+    const top = join(modules, path)
     cpSync(top, place(`${HOME}/${path}`), { recursive: true, filter: (file) => isRuntime(relative(top, file), file) })
     licenses.push(`${path.slice(path.lastIndexOf('node_modules/') + 13)} ${version}: ${license}\n\n${licenseText(top)}`)
   }
-  licenses.push(libfuseNotice())
+  if (LIBFUSE_OF[arch] !== undefined) licenses.push(libfuseNotice())
   if (runtime !== undefined) licenses.push(installRuntime(runtime))
   writeFileSync(place('/usr/share/doc/sheepfs/third-party-licenses.txt'), licenses.join(`\n${'-'.repeat(72)}\n\n`))
   removeEmptyFolders(join(destination, HOME, 'node_modules'))
@@ -204,14 +209,14 @@ function isRuntime(path, file) {
 
 /** The library of fuse-native comes in a package for each kind of machine; sd-notify is compiled for one Node.js. */
 function isForOthers(path) {
-  if (path === 'node_modules/sd-notify') return runtime !== undefined && !loadsInRuntime(path)
-  const mine = process.arch === 'arm' ? 'linux-arm' : 'linux'
-  return /fuse-shared-library-/.test(path) && !path.endsWith(`fuse-shared-library-${mine}`)
+  if (path === 'node_modules/sd-notify')
+    return arch !== process.arch || (runtime !== undefined && !loadsInRuntime(path))
+  return /fuse-shared-library-/.test(path) && !path.endsWith(`fuse-shared-library-${LIBFUSE_OF[arch] ?? 'none'}`)
 }
 
 function isPrebuildOfThisMachine([, folder, file]) {
   if (folder === undefined) return true
-  return folder === `linux-${process.arch}` && (file === undefined || !/musl|electron/.test(file))
+  return folder === `linux-${arch}` && (file === undefined || !/musl|electron/.test(file))
 }
 
 function licenseText(top) {

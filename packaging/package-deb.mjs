@@ -1,5 +1,6 @@
 // Builds build/sheepfs_VERSION_ARCH.deb of what is built and installed here: npm run package:deb [DIR]
 // Or build/sheepfs-bundled_VERSION_ARCH.deb, which brings its own Node.js: npm run package:deb -- --bundled [DIR]
+// With --arch arm64 for such machines, also where this is none.
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -9,7 +10,7 @@ const root = join(import.meta.dirname, '..')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { bundled: { type: 'boolean', default: false } },
+  options: { bundled: { type: 'boolean', default: false }, arch: { type: 'string', default: process.arch } },
 })
 const name = values.bundled ? 'sheepfs-bundled' : 'sheepfs'
 const source = join(resolve(positionals[0] ?? join(root, 'build')), `${name}-${version}`)
@@ -41,7 +42,8 @@ const date = new Date().toUTCString().replace('GMT', '+0000')
 const entry = `sheepfs (${version}) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- ${maintainer}  ${date}\n`
 writeFileSync(join(source, 'debian/changelog'), entry)
 
-const { status, error } = spawnSync('dpkg-buildpackage', ['--build=binary', '--no-sign'], {
+const machine = `--host-arch=${values.arch.replace('x64', 'amd64')}`
+const { status, error } = spawnSync('dpkg-buildpackage', ['--build=binary', '--no-sign', machine], {
   cwd: source,
   stdio: 'inherit',
 })

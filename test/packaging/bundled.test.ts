@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { readFile, readdir, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { test, type TestContext } from 'node:test'
+import { describe, test, type TestContext } from 'node:test'
 import { missing } from '../e2e/stage/ability.ts'
 import { run, succeed } from '../e2e/stage/program.ts'
 import { Stage } from '../e2e/stage/stage.ts'
@@ -122,6 +122,69 @@ test(
     await lintRpm(rpm)
   },
 )
+
+/** What the packages declare of the libraries of the system: https://gcc.gnu.org/onlinedocs/libstdc++/manual/abi.html. */
+const DECLARED = 'libc6 (>= 2.28), libgcc-s1 (>= 3.4), libstdc++6 (>= 7)'
+const NEWEST = { GLIBC: '2.28', GCC: '3.4', GLIBCXX: '3.4.23', CXXABI: '1.3.11' } as const
+const LIBRARY = /^(lib(c|m|dl|pthread|gcc_s|stdc\+\+)\.so|ld-linux-aarch64\.so)\.\d$/
+const ELF = Buffer.from('\x7fELF')
+const BINARIES = ['@serialport+bindings-cpp.armv8.glibc.node', 'koffi.node', 'node']
+
+/** Asserts that a binary is for arm64 and needs nothing but what is declared. */
+async function assertForArm64(file: string): Promise<void> {
+  const text = await succeed('readelf', ['--wide', '--file-header', '--dynamic', '--version-info', file])
+  assert.match(text, /Machine: +AArch64$/m, file)
+  const libraries = Array.from(text.matchAll(/\(NEEDED\).*\[(.*)\]/g), ([, name = '']) => name)
+  assert.notDeepEqual(libraries, [])
+  assert.deepEqual(libraries.filter((name) => !LIBRARY.test(name)), [], file) // prettier-ignore
+  for (const [, name = '', version = ''] of text.matchAll(/Name: ([A-Z]+)_([\d.]+)/g)) {
+    const newest = NEWEST[name as keyof typeof NEWEST]
+    assert.ok(version.localeCompare(newest, 'en', { numeric: true }) <= 0, `${file}: ${name}_${version}`)
+  }
+}
+
+/** The programs and libraries below a folder, of whatever machine. */
+async function binariesBelow(folder: string): Promise<string[]> {
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
+  const paths = files.map(({ parentPath, name }) => join(parentPath, name))
+  return paths.filter((path) => {
+    const [descriptor, magic] = [openSync(path, 'r'), Buffer.alloc(4)]
+    readSync(descriptor, magic)
+    closeSync(descriptor)
+    return magic.equals(ELF)
+  })
+}
+
+describe('for arm64 it is built on any machine', { skip: missing('dh', 'rpmbuild'), timeout: 500_000 }, () => {
+  const build = (kind: string, args: readonly string[]): Promise<string> =>
+    succeed(process.execPath, [join(ROOT, 'packaging', kind), '--bundled', '--arch', 'arm64', ...args], {
+      limitMs: 240_000,
+      env: { ...process.env, DPKG_DEB_COMPRESSOR_TYPE: 'none' },
+    })
+
+  test('a Debian package, of which every binary is for arm64 and needs only what is declared', async (t) => {
+    const [folder] = await stageFolders(t)
+    await build('package-deb.mjs', [folder])
+    const deb = join(folder, (await readdir(folder)).find((name) => name.endsWith('_arm64.deb')) ?? 'none')
+    const depends = await succeed('dpkg-deb', ['--field', deb, 'Depends'])
+    assert.ok(depends.includes(DECLARED), depends)
+    const source = (await readdir(folder)).find((name) => name.startsWith('sheepfs-bundled-')) ?? 'none'
+    const binaries = await binariesBelow(join(folder, source, 'debian/sheepfs-bundled')) // what the package was made of
+    assert.deepEqual(binaries.map((path) => basename(path)).toSorted(), BINARIES)
+    for (const path of binaries) await assertForArm64(path)
+  })
+
+  test('an RPM package, of which every binary is for arm64', async (t) => {
+    const [folder] = await stageFolders(t)
+    await build('package-rpm.mjs', ['--define', '_binary_payload w0.gzdio', folder])
+    const built = await readdir(join(folder, 'RPMS/aarch64'))
+    const rpm = join(folder, 'RPMS/aarch64', built.find((name) => name.endsWith('.aarch64.rpm')) ?? 'none')
+    const files = await succeed('rpm', ['-qp', '--queryformat', '[%{FILENAMES}\t%{FILECLASS}\n]', rpm])
+    const binaries = files.split('\n').filter((line) => line.includes('\tELF '))
+    assert.equal(binaries.length, BINARIES.length, files)
+    assert.deepEqual(binaries.filter((line) => !/\tELF 64-bit LSB .*, ARM aarch64, /.test(line)), []) // prettier-ignore
+  })
+})
 
 test('its Node.js is pinned with its integrity, one with long support, for every machine that packages are for', () => {
   const control = readFileSync(join(ROOT, 'packaging/debian/control'), 'utf8')
