@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { ControlClient } from '../api/client.ts'
 import { instanceFiles, readEnvironment } from '../daemon/config/environment.ts'
-import { readServiceUnit } from '../daemon/system/service-unit.ts'
 import { errorText, isSheepfsError } from '../errors.ts'
 import { tellError } from '../journal.ts'
 
@@ -10,11 +9,9 @@ const IO_TIMEOUT_S = 5
 
 /*
  * Called by sheepfs-outage@.service when an instance or the system goes down, before file systems on volumes are
- * unmounted: without it an unmount would wait for a dead cluster for ever. The next start waits as configured again. A
- * restart unmounts nothing, and waits on.
+ * unmounted: without it an unmount would wait for a dead cluster for ever. The next start waits as configured again.
  */
 async function endWaiting(instance: string): Promise<void> {
-  if ((await readServiceUnit(`sheepfs@${instance}.service`)).job === 'restart') return
   const client = new ControlClient(instanceFiles(instance, readEnvironment(process.env)).controlSocket)
   for (const { name, io_timeout: configured } of await client.mounts()) {
     if (configured === 'forever' || configured > IO_TIMEOUT_S) {

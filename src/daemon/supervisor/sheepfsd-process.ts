@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { errorText } from '../../errors.ts'
-import { buildControlApp, buildObserverApp } from '../../api/control-app.ts'
+import type { AppOptions } from '../../api/control-app.ts'
 import { listenTcp, parseTcpAddress } from '../../api/listen-tcp.ts'
 import { listenUnix, type Listening } from '../../api/listen-unix.ts'
-import { buildMetricsApp } from '../../api/metrics-app.ts'
 import type { InstanceConfig } from '../../api/schema/config.ts'
 import type { Status } from '../../api/schema/status.ts'
 import { createLogger, type Logger } from '../../log.ts'
@@ -156,6 +155,8 @@ class Daemon {
   }
 
   async #listen(config: InstanceConfig): Promise<void> {
+    // loaded while workers start: whoever uses what is mounted already waits for them, and not for the API
+    const { buildControlApp, buildObserverApp } = await import('../../api/control-app.ts')
     const { files, log, version } = this.#options
     const connections = Math.floor((await descriptorLimit()) * SHARE_OF_CLIENTS)
     const options = { supervisor: this.#control, log, version, connections }
@@ -172,10 +173,11 @@ class Daemon {
   }
 
   /** What is mounted already is served on, whoever has taken the address. */
-  async #listenForMetrics(text: string, options: Parameters<typeof buildMetricsApp>[0]): Promise<void> {
+  async #listenForMetrics(text: string, options: AppOptions): Promise<void> {
     const address = parseTcpAddress(text)
     if (address === undefined) return // the configuration was checked
     try {
+      const { buildMetricsApp } = await import('../../api/metrics-app.ts')
       this.#sockets.push(await listenTcp(await buildMetricsApp(options), address))
       this.#instance.listensOn = text
     } catch (error) {
