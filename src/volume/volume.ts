@@ -7,7 +7,6 @@ import { Result } from '../wire/sd-proto.ts'
 import { readFromObject } from './object-read.ts'
 import { writeToObject } from './object-write.ts'
 import { confirmUpdates } from './probe.ts'
-import { reloadIncarnation } from './reload-incarnation.ts'
 import { allEnded } from './all-ended.ts'
 import type { VolumeCore } from './volume-core.ts'
 import type { InodeIdentity } from './inode-identity.ts'
@@ -155,8 +154,9 @@ export class Volume {
     this.#check()
     const { size, objectSize } = this
     if (position < size) {
-      if (this.hasOtherWriters) await this.#core.readerLook.renew(Math.floor(position / objectSize))
-      const found = (await this.#core.index.next(Math.floor(position / objectSize), wanted)) * objectSize
+      const { index, readerLook } = this.#core
+      const entries = this.hasOtherWriters ? readerLook : index
+      const found = (await entries.next(Math.floor(position / objectSize), wanted)) * objectSize
       if (found < size) return Math.max(found, position)
       if (wanted === 'hole') return size
     }
@@ -206,7 +206,7 @@ export class Volume {
     const before = this.size
     const wasSnapshot = this.#core.header.isSnapshot
     const header = await this.#core.checkAlive()
-    if (this.isReadOnly && !wasSnapshot) await reloadIncarnation(this.#core)
+    if (this.isReadOnly && !wasSnapshot) await this.#core.readerLook.refresh(header)
     else if (header.isSnapshot && !wasSnapshot) await this.#core.recover(vid)
     else if (vid === this.vid) this.#adoptSize(header.vdiSize)
     return this.size !== before
