@@ -46,6 +46,8 @@ export interface Life {
   readonly deaths: number
   /** Attempts to unmount that are under way. */
   readonly stops: number
+  /** One of them is by force: somebody does not wait. */
+  readonly isForced: boolean
   /** This process ends, and leaves the mount to a successor unless that attempt to unmount it succeeds. */
   readonly isLeaving: boolean
   /** What follows once the device is let go of. */
@@ -63,6 +65,7 @@ export const NEW_LIFE: Life = {
   canSucceed: false,
   deaths: 0,
   stops: 0,
+  isForced: false,
   isLeaving: false,
   afterDrop: 'ended',
 }
@@ -95,8 +98,7 @@ export type LifeEvent =
   | { readonly kind: 'gone'; readonly how: string; readonly livedMs: number }
   | { readonly kind: 'due' }
   | { readonly kind: 'seen'; readonly isMounted: boolean }
-  /** `force`: by somebody who does not wait. */
-  | { readonly kind: 'unmounted'; readonly force: boolean }
+  | { readonly kind: 'unmounted' }
   | { readonly kind: 'not-unmounted'; readonly id: number; readonly error: SheepfsError }
   /** What was to be waited for with a limit has not come. */
   | { readonly kind: 'late' }
@@ -313,7 +315,8 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
       )
       return stay(life, {}, { kind: 'refuse', id, error })
     },
-    stop: (life, { id, force }) => go(life, 'unmounting', { stops: 1 }, { kind: 'unmount', id, force }),
+    stop: (life, { id, force }) =>
+      go(life, 'unmounting', { stops: 1, isForced: force }, { kind: 'unmount', id, force }),
     leave: (life) => go(life, 'leaving', {}, { kind: 'hand-over' }),
   },
 
@@ -364,9 +367,14 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
   },
 
   unmounting: {
-    unmounted: (life, { force }) =>
+    unmounted: (life) =>
       life.worker !== 'none'
-        ? go(life, 'closing', { owes: true, deaths: 0, reason: undefined, stops: 0 }, { kind: 'limit', force })
+        ? go(
+            life,
+            'closing',
+            { owes: true, deaths: 0, reason: undefined, stops: 0 },
+            { kind: 'limit', force: life.isForced },
+          )
         : end({ ...life, stops: 0 }, { kind: 'end-pause' }),
     'not-unmounted': (life, event) => {
       const next = goOn(life, event)
@@ -387,7 +395,8 @@ const TABLE: Readonly<Record<LifeState, Entries>> = {
     },
     due: (life) => stay(life, { worker: 'starting', failure: undefined }, { kind: 'start-worker' }),
     restart: refuseRestart('is being stopped'),
-    stop: (life, { id, force }) => stay(life, { stops: life.stops + 1 }, { kind: 'unmount', id, force }),
+    stop: (life, { id, force }) =>
+      stay(life, { stops: life.stops + 1, isForced: life.isForced || force }, { kind: 'unmount', id, force }),
     leave: (life) => stay(life, { isLeaving: true }),
   },
 

@@ -179,7 +179,7 @@ export class MountPerformer {
       const made = this.#made
       this.#await(
         this.#surroundings.device.unmount(force),
-        () => (made === this.#made ? { kind: 'unmounted', force } : undefined),
+        () => (made === this.#made ? { kind: 'unmounted' } : undefined),
         (error) => (made === this.#made ? { kind: 'not-unmounted', id, error } : undefined),
       )
     },

@@ -24,7 +24,7 @@ const EVENTS = {
   due: { kind: 'due' },
   'seen mounted': { kind: 'seen', isMounted: true },
   'seen unmounted': { kind: 'seen', isMounted: false },
-  unmounted: { kind: 'unmounted', force: false },
+  unmounted: { kind: 'unmounted' },
   'not-unmounted': { kind: 'not-unmounted', id: 1, error },
   late: { kind: 'late' },
   dropped: { kind: 'dropped' },
@@ -242,9 +242,13 @@ describe('the life of a mount', () => {
 
   test('a worker whose mount was ended by force has less time to close its volumes', () => {
     for (const force of [false, true]) {
-      const { effects } = step(lifeIn('unmounting'), { kind: 'unmounted', force })
-      assert.deepEqual(effects, [{ kind: 'limit', force }])
+      const { life } = step(lifeIn('serving'), { kind: 'stop', id: 1, force })
+      assert.deepEqual(step(life, { kind: 'unmounted' }).effects, [{ kind: 'limit', force }])
     }
+    // whichever of several attempts comes to its end
+    const { life } = step(lifeIn('unmounting'), { kind: 'stop', id: 2, force: true })
+    const { life: again } = step(life, { kind: 'stop', id: 3, force: false })
+    assert.deepEqual(step(again, { kind: 'unmounted' }).effects, [{ kind: 'limit', force: true }])
   })
 
   test('what is owed of a mount that is not there is given back, in more time unless that is forced', () => {
