@@ -4,6 +4,7 @@ import { ClusterWatch } from './cluster-watch.ts'
 import { Delivery } from './delivery.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { Gateways } from './gateways.ts'
+import { IdleWatch } from './idle-watch.ts'
 import { KnownCluster } from './known-cluster.ts'
 import { LockBook } from './lock-book.ts'
 import { LockTable } from './lock-table.ts'
@@ -26,6 +27,7 @@ export interface ClusterParts {
   readonly lockTable: LockTable
   readonly lockWatch: LockWatch
   readonly diskWatch: DiskWatch
+  readonly idleWatch: IdleWatch
 }
 
 export function clusterParts(options: ClusterOptions): ClusterParts {
@@ -54,6 +56,7 @@ export function clusterParts(options: ClusterOptions): ClusterParts {
   const delivery = new Delivery({ known, gateways, watch, cache })
   const guard = new RecoveryGuard({ ...context, delivery })
   const diskWatch = new DiskWatch({ ...context, gateways, watch })
+  const idleWatch = new IdleWatch({ ...context, gateways })
   const requests: PatientRequests = new PatientRequests({
     ...context,
     guard,
@@ -63,5 +66,5 @@ export function clusterParts(options: ClusterOptions): ClusterParts {
     diskWatch,
     watch,
   })
-  return { context, gateways, watch, cache, delivery, requests, locks, lockTable, lockWatch, diskWatch }
+  return { context, gateways, watch, cache, delivery, requests, locks, lockTable, lockWatch, diskWatch, idleWatch }
 }

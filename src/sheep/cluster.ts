@@ -7,15 +7,15 @@ import { readAbsent } from './cluster-info.ts'
 import type { ClusterOptions } from './cluster-options.ts'
 import { clusterParts, type ClusterParts } from './cluster-parts.ts'
 import { Errand } from './errand.ts'
+import type { IdleWatch } from './idle-watch.ts'
 import type { KnownCluster } from './known-cluster.ts'
-import { askAll } from './map-in-order.ts'
 import type { LockBook } from './lock-book.ts'
 import type { LockStates } from './lock-table.ts'
 import type { LockWatch } from './lock-watch.ts'
 import type { OutageState, Patience } from './outage.ts'
 import type { Replicas } from './patient-requests.ts'
 import type { Caller, RequestOptions, Requests } from './requests.ts'
-import { isIdle, settled } from './settle.ts'
+import { settled } from './settle.ts'
 import type { Timing } from './timing.ts'
 import type { Waiter } from './waiter.ts'
 
@@ -52,6 +52,10 @@ export class Cluster implements Requests {
 
   get lockWatch(): LockWatch {
     return this.#parts.lockWatch
+  }
+
+  get idleWatch(): IdleWatch {
+    return this.#parts.idleWatch
   }
 
   get #known(): KnownCluster {
@@ -279,13 +283,6 @@ export class Cluster implements Requests {
     return this.#parts.requests.isHeld(oid, copies)
   }
 
-  /** Whether all nodes say that they do nothing as gateways now, for anybody. */
-  async isIdle(): Promise<boolean> {
-    const { context } = this.#parts
-    const answers = await askAll(context.known.topology?.addresses ?? [], (address) => isIdle(address, context))
-    return !answers.includes(false)
-  }
-
   #meant(options: RequestOptions): RequestOptions {
     return { ...options, generation: this.#generation ?? this.#known.generation }
   }
@@ -295,6 +292,7 @@ export class Cluster implements Requests {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#parts.diskWatch.close()
+    this.idleWatch.close()
     this.#parts.watch.close()
     this.lockWatch.close()
     this.#parts.delivery.close()

@@ -190,7 +190,7 @@ export class PatientRequests {
     const target = known && { ...known, isNew: known.isNew && isFirst }
     for (;;) {
       if (this.#fence)
-        await patience.until(this.#fence, waiting('what a worker before this one had sent may be under way'))
+        await patience.during(this.#fence, waiting('what a worker before this one had sent may be under way'))
       await this.#zonesFor(options, patience)
       const admission = target && (await this.#admitted(target, patience))
       for (let doubt = lockWatch.doubtOf(message); doubt; doubt = lockWatch.doubtOf(message)) {

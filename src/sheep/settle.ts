@@ -58,20 +58,19 @@ export async function settled(address: Address, { world, timing, known }: Client
  * Whether a sheep executes nothing as a gateway, for anybody: neither what it was sent nor the removals that follow from
  * index updates, of which it begins one as soon as the one before has ended. False when it cannot be asked.
  */
-export async function isIdle(address: Address, { world, timing, known }: ClientContext): Promise<boolean> {
-  const { clock } = world
-  const connection = await openBriefly(world, address, timing.settleSilentMs).catch(() => undefined)
-  if (!connection) return false
+export async function isIdle(
+  connect: () => Promise<Connection>,
+  { world, timing, known }: Pick<ClientContext, 'world' | 'timing' | 'known'>,
+): Promise<boolean> {
   try {
+    const connection = await connect()
     for (let answers = 0; answers < IDLE_ANSWERS; answers++) {
-      await sleep(clock, timing.settlePollMs, { isBackground: true })
+      if (answers > 0) await sleep(world.clock, timing.settlePollMs, { isBackground: true })
       if ((await askActivity(connection, known.protoVer)) !== 'quiet') return false
     }
     return true
   } catch {
     return false
-  } finally {
-    connection.destroy(new SheepfsError('closed', 'asked'))
   }
 }
 

@@ -42,9 +42,11 @@ export interface Timing {
   /** An object, or the inode of a new VDI, that should be there may be missing for this long: nodes come and go. */
   readonly missingLimitMs: number
   readonly missingPauseMs: number
-  /** A discarded object that is still there after this is not being removed: something else refers to it. */
+  /** A discarded object that is still there after this, or four times this when it is ours, stays: something else refers to it. */
   readonly removalLimitMs: number
   readonly removalPauseMs: number
+  /** Before the first look whether the sheep have done all that they were given; later ones are rarer. */
+  readonly idlePollMs: number
   /** Between looks at the locks that are held. */
   readonly lockPollMs: number
   /** After an outage, which may have lost all locks: those who had one take it again before anybody else takes it. */
@@ -76,6 +78,7 @@ export const DEFAULT_TIMING: Timing = {
   missingPauseMs: 200,
   removalLimitMs: 30_000,
   removalPauseMs: 20,
+  idlePollMs: 500,
   lockPollMs: 30_000,
   lockGraceMs: 3_000,
   cachePauseMs: 500,

@@ -33,6 +33,15 @@ export class IndexSet {
     return true
   }
 
+  /** In no order; what is deleted meanwhile may come or not. */
+  *all(): Generator<number> {
+    for (const [at, { bits }] of this.#pages) {
+      for (const [place, byte] of bits.entries()) {
+        for (let bit = 0; bit < 8; bit++) if ((byte & (1 << bit)) !== 0) yield at * PAGE + 8 * place + bit
+      }
+    }
+  }
+
   clear(): void {
     this.#pages.clear()
     this.#size = 0
@@ -67,6 +76,15 @@ export class IndexQueue {
   /** False when it was not there. */
   delete(index: number): boolean {
     return this.#present.delete(index)
+  }
+
+  get size(): number {
+    return this.#present.size
+  }
+
+  /** As of an `IndexSet`. */
+  all(): Generator<number> {
+    return this.#present.all()
   }
 
   /** The one that was added first; undefined when there is none. */

@@ -80,7 +80,7 @@ async function createHeld(
   data: Uint8Array,
 ): Promise<boolean> {
   const { core, index, patience } = write
-  const wasRemoved = owners.base === 0 && (await core.removals.ended(index))
+  const wasRemoved = owners.base === 0 && (await core.removals.ended(index, patience))
   const isWhole = offset === 0 && data.length === core.objectSize
   const base = owners.base !== 0 && !isWhole ? dataOid(owners.base, index) : undefined
   const message = createObject(dataOid(owners.vid, index), offset, data, base)

@@ -1,19 +1,22 @@
 import { sleep } from '../clock.ts'
+import { SheepfsError } from '../errors.ts'
 import type { Cluster } from '../sheep/cluster.ts'
+import type { Patience } from '../sheep/outage.ts'
 import { erasureStrips, type InodeHeader } from '../wire/inode.ts'
 import { dataOid } from '../wire/object-id.ts'
 import { readObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { IndexQueue, IndexSet } from './index-set.ts'
 
-const FIRST_LOOK_MS = 1_000
-const LAST_LOOK_MS = 60_000
+const REMOVING = 'an object that was given back is being removed yet'
+/** What this volume has given back goes, however long that takes; and sheep are seen idle when it has not gone. */
+const SURE_LIMITS = 4
 
 /**
  * What is known of own objects that were given back and not created since. Sheep removes them after it has answered, one
  * after another, and a removal takes with it what was created under the same name meanwhile
- * (docs/sheepdog-protocol.md#5.6). Whoever attaches the VDI next cannot know of those that are under way: until the
- * cluster was seen idle once, every object is suspected.
+ * (docs/sheepdog-protocol.md#5.6). Whoever attaches the VDI next cannot know of those that are under way: until every sheep
+ * was seen idle once, every object is suspected. What was given back before that is over.
  */
 export class Removals {
   readonly #cluster: Cluster
@@ -23,6 +26,12 @@ export class Removals {
   /** Those of them that a former attachment may have given back. */
   readonly #suspected = new Set<number>()
   readonly #over = new IndexSet()
+  /** Whose index update is not answered yet. */
+  readonly #leaving = new IndexSet()
+  /** Given back since the present look began. */
+  readonly #recent = new IndexSet()
+  /** Whether all sheep are idle; undefined: nobody needs to know. */
+  #look: object | undefined
   #isSuspecting = false
 
   /** `header`: of the inode in use. */
@@ -31,23 +40,41 @@ export class Removals {
     this.#header = header
   }
 
-  /** Suspects removals that a former attachment has left, until the cluster is idle. */
+  /** Suspects removals that a former attachment has left, until every sheep was idle. */
   suspectFormer(): void {
     this.#isSuspecting = true
-    void this.#awaitIdle()
+    this.#lookForEnd()
+  }
+
+  /** Nobody asks any more. */
+  end(): void {
+    this.#look = undefined
+    this.#endSuspicion()
   }
 
   /** What is there now stays, or was given back by this volume. */
-  endSuspicion(): void {
+  #endSuspicion(): void {
     this.#isSuspecting = false
     for (const index of this.#suspected) this.#underWay.delete(index)
     this.#suspected.clear()
   }
 
-  /** The object is about to be given back. */
-  begin(index: number): void {
-    this.#underWay.add(index)
-    this.#suspected.delete(index)
+  /** Objects are given back by `publish`; until that has ended, nobody asks for them. */
+  async during<T>(indexes: readonly number[], publish: () => Promise<T>): Promise<T> {
+    for (const index of indexes) {
+      this.#underWay.add(index)
+      this.#suspected.delete(index)
+      this.#leaving.add(index)
+    }
+    try {
+      return await publish()
+    } finally {
+      for (const index of indexes) {
+        this.#leaving.delete(index)
+        this.#recent.add(index)
+      }
+      if (indexes.length > 0) this.#lookForEnd()
+    }
   }
 
   /** The object has been created. */
@@ -59,6 +86,7 @@ export class Removals {
   /** The VDI has another inode, and with it objects of other names. */
   clear(): void {
     this.#isSuspecting = false
+    this.#look = undefined
     this.#underWay.clear()
     this.#suspected.clear()
     this.#over.clear()
@@ -66,45 +94,65 @@ export class Removals {
 
   /**
    * Waits until an object is really gone. Others may be removed before it, so that it only counts as one that stays, because
-   * something else refers to it, when for `removalLimitMs` none of them goes either. Resolves with whether it was there.
+   * something else refers to it, when for a long time none of them goes either, and not every sheep is seen idle. Resolves
+   * with whether it was there.
    */
-  async ended(index: number): Promise<boolean> {
+  async ended(index: number, patience: Patience): Promise<boolean> {
     if (this.#isSuspecting && !this.#underWay.has(index) && !this.#over.has(index)) {
       this.#underWay.add(index)
       this.#suspected.add(index)
     }
-    const { clock, timing } = this.#cluster
-    const { removalLimitMs, removalPauseMs } = timing
-    let until = clock.now() + removalLimitMs
+    const { clock, timing, idleWatch } = this.#cluster
+    const isSure = idleWatch.canTell && !this.#suspected.has(index)
+    const limitMs = timing.removalLimitMs * (isSure ? SURE_LIMITS : 1)
+    let until = clock.now() + limitMs
     while (this.#underWay.has(index) && clock.now() < until) {
-      if (await this.#noticeEnd(index)) break
+      if (await this.#noticeEnd(index, patience)) break
       const first = this.#underWay.first() ?? index
-      const isLate = clock.now() >= until - removalLimitMs / 2
-      if (first !== index && (await this.#noticeEnd(first))) until = clock.now() + removalLimitMs
+      const isLate = clock.now() >= until - limitMs / 2
+      if (first !== index && (await this.#noticeEnd(first, patience))) until = clock.now() + limitMs
       else if (isLate) this.#underWay.putLast(first) // it may be one that stays
-      await sleep(clock, removalPauseMs)
+      await patience.until(sleep(clock, timing.removalPauseMs), new SheepfsError('unreachable', REMOVING))
     }
     return this.#underWay.has(index) || this.#over.has(index)
   }
 
-  async #awaitIdle(): Promise<void> {
-    for (let lookMs = FIRST_LOOK_MS; this.#isSuspecting; lookMs = Math.min(2 * lookMs, LAST_LOOK_MS)) {
-      if (await this.#cluster.isIdle()) this.endSuspicion()
-      else await sleep(this.#cluster.clock, lookMs, { isBackground: true })
-    }
+  #lookForEnd(): void {
+    const { idleWatch } = this.#cluster
+    if (this.#look || !idleWatch.canTell) return
+    const look = {}
+    this.#look = look
+    this.#recent.clear()
+    void idleWatch
+      .allDone(() => look === this.#look)
+      .then(() => {
+        if (look === this.#look) this.#endLook()
+      })
   }
 
-  async #noticeEnd(index: number): Promise<boolean> {
-    if (!(await this.#isGone(index))) return false
+  /** What was given back before the look began is over. */
+  #endLook(): void {
+    this.#look = undefined
+    this.#endSuspicion()
+    for (const index of this.#underWay.all()) {
+      if (this.#leaving.has(index) || this.#recent.has(index)) continue
+      this.#underWay.delete(index)
+      this.#over.add(index)
+    }
+    if (this.#underWay.size > 0) this.#lookForEnd()
+  }
+
+  async #noticeEnd(index: number, patience: Patience): Promise<boolean> {
+    if (!(await this.#isGone(index, patience))) return false
     if (this.#underWay.delete(index)) this.#over.add(index)
     return true
   }
 
   /** An erasure-coded object cannot be read when the first of its strips is gone. */
-  async #isGone(index: number): Promise<boolean> {
+  async #isGone(index: number, patience: Patience): Promise<boolean> {
     const { vdiId, copyPolicy, nrCopies } = this.#header()
     const oid = dataOid(vdiId, index)
-    const { result } = await this.#cluster.read(readObject(oid, 0, 1))
+    const { result } = await this.#cluster.read(readObject(oid, 0, 1), { patience })
     if (result !== Result.NO_OBJ) return false
     return !erasureStrips(copyPolicy) || !(await this.#cluster.isHeld(oid, nrCopies))
   }

@@ -225,7 +225,7 @@ export class Volume {
       if (cluster.objectCache && lock) await this.#emptyCaches()
     } finally {
       this.#isClosed = true
-      this.#core.removals.endSuspicion()
+      this.#core.removals.end()
       await lock?.release()
     }
   }

@@ -77,8 +77,8 @@ async function releaseHeld(core: VolumeCore, batch: readonly number[], patience:
   if (vid !== core.vid) return false
   const allocated = batch.filter((_, i) => owners[i] !== 0)
   if (allocated.length === 0) return true
-  batch.forEach((index, i) => {
-    if (owners[i] === vid) core.removals.begin(index)
-  })
-  return core.update(vid, () => allEnded(allocated.map((index) => core.index.publish(index, 0, patience))))
+  const own = batch.filter((_, i) => owners[i] === vid)
+  return core.removals.during(own, () =>
+    core.update(vid, () => allEnded(allocated.map((index) => core.index.publish(index, 0, patience)))),
+  )
 }

@@ -32,6 +32,7 @@ export const FAST: Timing = {
   missingPauseMs: 5,
   removalLimitMs: 2000,
   removalPauseMs: 2,
+  idlePollMs: 5,
   lockPollMs: 100,
   lockGraceMs: 600,
   cachePauseMs: 1,

@@ -40,6 +40,12 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
     isShownBy: (finding) => finding.symptom === 'waits' && after('an object without an entry')(finding),
   },
   {
+    // the kernel waits for it (docs/architecture.md)
+    name: 'a successor that does not reach the cluster lets requests wait, whatever io_timeout says',
+    seed: 18941,
+    isShownBy: ({ symptom, past }) => symptom === 'ignores io_timeout' && past.includes('worker killed'),
+  },
+  {
     name: 'a short node list, or none in a successor, leaves nobody to ask when the configured sheep are away',
     seed: 8322,
     isShownBy: (finding) => finding.symptom === 'waits' && after('no other sheep known')(finding),
@@ -137,6 +143,12 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
     name: 'a volume that was not written to since a snapshot notices a rollback past it with its next write',
     seed: 1119038,
     isShownBy: ({ message, past }) => message.includes('attached anew') && past.includes('rollback'),
+  },
+  {
+    // a limit: whoever deletes a VDI clears its index first, and that looks like a discard until the VDI has gone
+    name: 'a volume that goes over to an inode that is being rolled back reads zeros until the next look, 0.1 s',
+    seed: 3597,
+    isShownBy: ({ symptom, past }) => symptom === 'zeros' && past.includes('rollback'),
   },
 ]
 

@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { silentLogger } from '../../src/log.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
+import type { ScriptedSheep } from '../sheep/scripted-sheep.ts'
+import { isPublish } from '../sheep/sheep-rules.ts'
 import { clusterFor, FAST } from '../sheep/staged-cluster.ts'
 import { until } from '../sheep/until.ts'
 import { attached, filled, OBJECT_SIZE, SPEC } from './staged-volume.ts'
@@ -94,4 +96,81 @@ test('nor is it when it has been written in the same epoch before', LIMIT, async
   await volume.write(0, filled(OBJECT_SIZE, 3))
   await lateFetch
   assert.deepEqual(model.content(vid), filled(OBJECT_SIZE, 3))
+})
+
+test(
+  'nor when its removal takes longer than what somebody else may have given back is waited for',
+  LIMIT,
+  async (context) => {
+    const { model, rules, sheep, open } = await clusterFor(context)
+    const vid = model.createVdi('vdi', 8 * OBJECT_SIZE)
+    const volume = await openVolume(await open({ timing: { ...FAST, removalLimitMs: 50 } }), SPEC, {
+      log: silentLogger(),
+    })
+    for (const one of sheep) one.backgroundActive = () => Number(model.isRemoving(dataOid(vid, 0)))
+    model.removalDelayMs = () => 120
+    await volume.write(0, filled(OBJECT_SIZE, 1))
+    await volume.zero(0, OBJECT_SIZE)
+    await volume.write(0, filled(10, 2))
+    assert.deepEqual(rules.violations, [])
+    assert.equal(model.content(vid)[0], 2)
+  },
+)
+
+test(
+  'what stays, because something else refers to it, is waited for until every sheep has been idle',
+  LIMIT,
+  async (context) => {
+    const { model, sheep, open } = await clusterFor(context, 2)
+    const vid = model.createVdi('vdi', 8 * OBJECT_SIZE)
+    const volume = await openVolume(await open({ timing: { ...FAST, removalLimitMs: 1_000_000 } }), SPEC, {
+      log: silentLogger(),
+    })
+    const [first, second] = sheep as [ScriptedSheep, ScriptedSheep]
+    const turn = (): number => Math.floor(performance.now() / 150) % 2
+    first.backgroundActive = turn
+    second.backgroundActive = () => 1 - turn() // never at the same time
+    await volume.write(0, filled(OBJECT_SIZE, 1))
+    await volume.zero(0, OBJECT_SIZE)
+    await until(() => !model.has(dataOid(vid, 0)))
+    model.create(dataOid(vid, 0), 0, filled(OBJECT_SIZE, 1))
+    await volume.write(0, filled(OBJECT_SIZE, 2))
+    assert.deepEqual(model.content(vid).subarray(0, OBJECT_SIZE), filled(OBJECT_SIZE, 2))
+  },
+)
+
+test(
+  'all volumes of a client ask together whether the sheep are idle, over the connections that are there',
+  LIMIT,
+  async (context) => {
+    const { model, sheep, open } = await clusterFor(context)
+    const [one] = sheep as [ScriptedSheep]
+    const names = Array.from({ length: 20 }, (_, i) => `vdi${i}`)
+    for (const name of names) model.createVdi(name, OBJECT_SIZE)
+    const cluster = await open()
+    const encoder = new TextEncoder()
+    await Promise.all(names.map((name) => openVolume(cluster, { name: encoder.encode(name) }, { log: silentLogger() })))
+    let isDone = false
+    await Promise.race([cluster.idleWatch.allDone(() => !isDone), sleep(10_000)])
+    isDone = true
+    assert.ok(one.count('STAT') >= 5 && one.count('STAT') <= 20, `${one.count('STAT')} questions`)
+  },
+)
+
+test('an object whose index update waits is not taken for gone because all sheep are idle', LIMIT, async (context) => {
+  const { model, rules, sheep, open } = await clusterFor(context)
+  const [one] = sheep as [ScriptedSheep]
+  const vid = model.createVdi('vdi', 8 * OBJECT_SIZE)
+  const cluster = await open()
+  const volume = await openVolume(cluster, SPEC, { log: silentLogger() })
+  model.removalDelayMs = () => 60
+  one.backgroundActive = () => Number(model.isRemoving(dataOid(vid, 0)))
+  await volume.write(0, filled(2 * OBJECT_SIZE, 1))
+  one.script = (request) => (isPublish(request) ? { kind: 'answer', beforeMs: 100 } : { kind: 'answer' })
+  const given = volume.zero(0, OBJECT_SIZE)
+  await cluster.idleWatch.allDone(() => true)
+  await given
+  await volume.write(0, filled(10, 2))
+  assert.deepEqual(rules.violations, [])
+  assert.equal(model.content(vid)[0], 2)
 })
