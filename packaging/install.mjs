@@ -18,6 +18,7 @@ import {
 import { basename, dirname, extname, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildSync } from 'esbuild'
+import { completionScripts } from './completions.mjs'
 import { fetchModules, fetchRuntime } from './runtime.mjs'
 
 const root = join(import.meta.dirname, '..')
@@ -246,7 +247,17 @@ for (const page of readdirSync(join(root, 'packaging/man'))) {
   install(`packaging/man/${page}`, `/usr/share/man/man${page.at(-1)}/${page}`)
 }
 writeFileSync(place('/usr/share/man/man8/umount.sheepfs.8'), '.so man8/mount.sheepfs.8\n')
-const completions = '/usr/share/bash-completion/completions'
-install('packaging/completions/sheepfs.bash', `${completions}/sheepfs`)
-for (const program of ['sheepfsd', 'sheepfsctl']) symlinkSync('sheepfs', place(`${completions}/${program}`))
-install('packaging/completions/_sheepfs', `${values['zsh-dir']}/_sheepfs`)
+const completions = {
+  'sheepfs.bash': ['/usr/share/bash-completion/completions/sheepfs', ''],
+  'sheepfs.fish': ['/usr/share/fish/vendor_completions.d/sheepfs.fish', '.fish'],
+  _sheepfs: [`${values['zsh-dir']}/_sheepfs`],
+}
+for (const [name, text] of completionScripts()) {
+  const [path, ending] = completions[name]
+  writeFileSync(place(path), text)
+  if (ending === undefined) continue
+  // these shells look for a file by the name of the program
+  for (const program of ['sheepfsd', 'sheepfsctl', 'lamb']) {
+    symlinkSync(basename(path), place(`${dirname(path)}/${program}${ending}`))
+  }
+}

@@ -35,6 +35,7 @@ const NEEDED = [
   { program: 'mandoc', debian: 'mandoc', for: ['test'], without: 'man pages are not checked' },
   { program: 'groff', debian: 'groff-base', for: ['test'], without: 'man pages are not checked' },
   { program: 'zsh', debian: 'zsh', for: ['test'], without: 'completions of zsh are not checked' },
+  { program: 'fish', debian: 'fish', for: ['test'], without: 'completions of fish are not checked' },
   { program: 'lintian', debian: 'lintian', for: ['test'], without: 'the Debian packages are not checked' },
   { program: 'rpmlint', debian: 'rpmlint', for: ['test'], without: 'the RPM packages are not checked' },
   { program: 'shellcheck', debian: 'shellcheck', for: ['test'], without: 'our shell is not checked' },

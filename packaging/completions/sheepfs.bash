@@ -1,4 +1,4 @@
-# bash completion of sheepfs(8), sheepfsd(8) and sheepfsctl(8)
+# bash completion of sheepfs(8), sheepfsd(8), sheepfsctl(8) and lamb(1)
 
 # Sets words: those up to the cursor, without the breaks that readline makes at "@" and ":", and "--option=value" as two.
 _sheepfs_words() {
@@ -37,115 +37,77 @@ _sheepfs_ask() { # KEY COMMAND...
     sed -e "s/^\"$key\":\"//" -e 's/"$//' -e 's/\\\(.\)/\1/g'
 }
 
-# Prints the instances: those that run, or those that are configured.
-_sheepfs_instances() { # running|configured
-  local path
-  for path in "${SHEEPFS_RUNTIME_DIR:-/run/sheepfs}"/*/control.sock; do
-    [[ $1 == running && -S $path ]] && path=${path%/control.sock} && printf '%s\n' "${path##*/}"
-  done
-  for path in /etc/sheepfs/*.toml; do
-    [[ $1 == configured && -e $path ]] && path=${path##*/} && printf '%s\n' "${path%.toml}"
-  done
-}
-
-_sheepfs_directories() {
-  compopt -o filenames
-  mapfile -t COMPREPLY < <(compgen -d -- "${words[-1]}")
-}
-
-_sheepfs() {
-  local -a words
-  _sheepfs_words
-  case ${words[-2]} in
-    --engine) _sheepfs_offer < <(printf '%s\n' auto kernel fuse-native) ;;
-    -a | --address | -p | --port | --attach | --source) ;;
-    *)
-      case ${words[-1]} in
-        -*) _sheepfs_offer < <(printf '%s\n' --address --port --pagecache --objectcache --foreground --debug --attach \
-          --break-lock --engine --allow-other --source --help --version) ;;
-        *) _sheepfs_directories ;;
-      esac
+_sheepfs_source() { # SOURCE
+  local path list=${1#words }
+  case $1 in
+    words*) printf '%s\n' "${list// /$'\n'}" ;;
+    mounts) _sheepfs_ask name mounts ;;
+    volumes) _sheepfs_ask name volumes ;;
+    mapped) _sheepfs_ask volume mapped ;;
+    vdis) _sheepfs_ask volume vdi list ;;
+    plain) _sheepfs_ask volume vdi list | grep -v @ ;;
+    snapshots) _sheepfs_ask volume vdi list | grep @ ;;
+    running)
+      for path in "${SHEEPFS_RUNTIME_DIR:-/run/sheepfs}"/*/control.sock; do
+        [[ -S $path ]] && path=${path%/control.sock} && printf '%s\n' "${path##*/}"
+      done
+      ;;
+    configured)
+      for path in /etc/sheepfs/*.toml; do [[ -e $path ]] && path=${path##*/} && printf '%s\n' "${path%.toml}"; done
       ;;
   esac
 }
 
-_sheepfsd() {
-  local -a words
+_sheepfs_complete() { # PROGRAM
+  local -a words general=() operands=()
+  local kind at name source word index valued=' ' commands=$'\n' path='' previous='' rows
+  rows=$("_$1_table")
   _sheepfs_words
-  case ${words[-1]} in
-    -*) _sheepfs_offer < <(printf '%s\n' --check --help --version) ;;
-    *) _sheepfs_offer < <(_sheepfs_instances configured) ;;
-  esac
-}
-
-_sheepfsctl() {
-  local -a words general=() command=()
-  local index
-  _sheepfs_words
+  while IFS='|' read -r kind at name source _; do
+    [[ $kind == command ]] && commands+="${at:+$at }$name"$'\n'
+    [[ $name == -* && -n $source ]] && valued+="$name "
+  done <<<"$rows"
   for ((index = 1; index < ${#words[@]} - 1; index++)); do
-    case ${words[index]} in
-      -i | --instance | -m | --mount) general+=("${words[index]}" "${words[++index]}") ;;
-      --name | --sheep | --volume | --engine | --copies | --object-size | --sector-size | --io-timeout | --interval | --bundle | --p* | --object*) ((index++)) ;;
-      -*) ;;
-      *) command+=("${words[index]}") ;;
-    esac
+    word=${words[index]}
+    if [[ $word == -* && $valued == *" $word "* ]]; then
+      ((index == ${#words[@]} - 2)) && previous=$word
+      case $word in -i | --instance | -m | --mount) general+=("$word" "${words[++index]}") ;; *) ((index++)) ;; esac
+    elif [[ $word == -* ]]; then
+      continue
+    elif [[ ${#operands[@]} == 0 && $commands == *$'\n'"${path:+$path }$word"$'\n'* ]]; then
+      path+=${path:+ }$word
+    else
+      operands+=("$word")
+    fi
   done
-  case ${words[-2]} in
-    -i | --instance) _sheepfs_offer < <(_sheepfs_instances running) ;;
-    -m | --mount) _sheepfs_offer < <(_sheepfs_ask name mounts) ;;
-    --page | --object | --page-cache | --object-cache) _sheepfs_offer < <(printf '%s\n' on off) ;;
-    --engine) _sheepfs_offer < <(printf '%s\n' auto kernel fuse-native) ;;
-    --volume) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
-    --io-timeout) _sheepfs_offer < <(printf '%s\n' forever) ;;
-    --sector-size) _sheepfs_offer < <(printf '%s\n' 512 1024 2048 4096) ;;
-    --name | --sheep | --copies | --object-size | --interval) ;;
-    *) _sheepfsctl_word ;;
-  esac
+  while IFS='|' read -r kind at name source _; do
+    [[ $at == "$path" ]] || continue
+    if [[ -n $previous ]]; then
+      [[ $name == "$previous" ]] && _sheepfs_from "$source"
+    elif [[ ${words[-1]} == -* ]]; then
+      [[ $kind == option && $name == --* ]] && _sheepfs_offer <<<"$name"
+    elif [[ $kind == command && ${#operands[@]} == 0 ]]; then
+      _sheepfs_offer <<<"$name"
+    elif [[ $kind == argument ]]; then
+      ((${name%+} == ${#operands[@]} + 1)) || [[ $name == *+ ]] && _sheepfs_from "$source"
+    fi
+  done <<<"$rows"
 }
 
-_sheepfsctl_word() {
-  if [[ ${words[-1]} == -* ]]; then
-    _sheepfs_offer < <(_sheepfsctl_options "${command[*]::2}")
-    return
-  fi
-  case "${command[*]}" in
-    '') _sheepfs_offer < <(printf '%s\n' status mounts health metrics top events doctor reload mount unmount restart \
-      volumes attach detach cache sheep io-timeout map unmap mapped cluster nodes vdi snapshot clone resize help) ;;
-    vdi) _sheepfs_offer < <(printf '%s\n' list create delete info rollback) ;;
-    unmount* | restart*) _sheepfs_offer < <(_sheepfs_ask name mounts) ;;
-    unmap*) _sheepfs_offer < <(_sheepfs_ask volume mapped) ;;
-    mapped*) ;;
-    detach*) _sheepfs_offer < <(_sheepfs_ask name volumes) ;;
-    snapshot) _sheepfs_offer < <(printf '%s\n' list create delete && _sheepfs_ask volume vdi list) ;;
-    'snapshot list' | 'snapshot create') _sheepfs_offer < <(_sheepfs_ask volume vdi list | grep -v @) ;;
-    'snapshot delete'*) _sheepfs_offer < <(_sheepfs_ask volume snapshot list) ;;
-    attach* | map* | 'vdi delete'* | 'vdi info' | resize) _sheepfs_offer < <(_sheepfs_ask volume vdi list) ;;
-    clone | 'vdi rollback') _sheepfs_offer < <(_sheepfs_ask volume vdi list | grep @) ;;
-    io-timeout) _sheepfs_offer < <(printf '%s\n' forever) ;;
-    mount) _sheepfs_directories ;;
-  esac
-}
-
-_sheepfsctl_options() { # COMMAND
-  printf '%s\n' --instance --wait --json --help --version
+_sheepfs_from() { # SOURCE
   case $1 in
-    metrics* | doctor* | reload* | mount | 'mount '* | unmount* | restart*) ;;
-    *) printf '%s\n' --mount ;;
-  esac
-  case $1 in
-    mount | 'mount '*) printf '%s\n' --name --sheep --volume --engine --page-cache --object-cache --allow-other --io-timeout ;;
-    reload*) printf '%s\n' --dry-run ;;
-    status*) printf '%s\n' --watch ;;
-    doctor*) printf '%s\n' --bundle ;;
-    top*) printf '%s\n' --once --interval ;;
-    unmount* | detach*) printf '%s\n' --force ;;
-    attach*) printf '%s\n' --read-only --break-lock ;;
-    map | 'map '*) printf '%s\n' --read-only --sector-size --break-lock ;;
-    cache*) printf '%s\n' --page --object ;;
-    'vdi create') printf '%s\n' --copies --object-size --hyper ;;
+    directories) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -d -- "${words[-1]}") ;;
+    files) compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- "${words[-1]}") ;;
+    *) _sheepfs_offer < <(_sheepfs_source "$1") ;;
   esac
 }
 
+# TABLES of the programs stand here in what is installed
+_sheepfs() { _sheepfs_complete sheepfs; }
+_sheepfsd() { _sheepfs_complete sheepfsd; }
+_sheepfsctl() { _sheepfs_complete sheepfsctl; }
+_lamb() { _sheepfs_complete lamb; }
 complete -F _sheepfs sheepfs
 complete -F _sheepfsd sheepfsd
 complete -F _sheepfsctl sheepfsctl
+complete -F _lamb lamb

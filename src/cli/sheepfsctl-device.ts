@@ -17,7 +17,7 @@ export const DEVICE_COMMANDS: readonly Command[] = [
     summary: 'makes volumes block devices of this host, until they are unmapped',
     options: [
       ['--read-only', 'refuse writing'],
-      ['--sector-size SIZE', '512 to 4096 (default: that of its partition table, or 512)'],
+      ['--sector-size 512|1024|2048|4096', 'of the device (default: that of its partition table, or 512)'],
       ['--break-lock', 'take the lock of the VDI from a client that is gone for good'],
     ],
     run: map,

@@ -14,7 +14,7 @@ import { FakeSupervisor } from '../api/fake-supervisor.ts'
 import { missing } from '../e2e/stage/ability.ts'
 import { succeed } from '../e2e/stage/program.ts'
 
-const FOLDER = join(import.meta.dirname, '../../../packaging/completions')
+const GENERATOR = join(import.meta.dirname, '../../../packaging/completions.mjs')
 const SHEEPFSCTL = join(import.meta.dirname, '../../src/cli/sheepfsctl.js')
 const longOptions = ({ options }: Command): string[] => [...options.map(({ long }) => long ?? ''), '--help'].toSorted()
 const limit = { timeout: 120_000 }
@@ -50,8 +50,24 @@ zpty -r shell output '*READY*'
 zpty -w -n shell "$2"$'\\t'
 while zpty -r shell output; do print -r -- "$output"; done`
 
+interface Stage {
+  readonly env: NodeJS.ProcessEnv
+  /** Where the scripts are, as packages install them. */
+  readonly folder: string
+}
+
+async function scripts(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'sheepfs-completion-scripts-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const program = `import { writeFileSync } from 'node:fs'
+    import { completionScripts } from ${JSON.stringify(GENERATOR)}
+    for (const [name, text] of completionScripts()) writeFileSync(${JSON.stringify(folder)} + '/' + name, text)`
+  await succeed(process.execPath, ['--input-type=module', '--eval', program])
+  return folder
+}
+
 /** A running daemon with a volume whose name takes quoting, and the environment in which its sheepfsctl is found. */
-async function stage(t: TestContext): Promise<NodeJS.ProcessEnv> {
+async function stage(t: TestContext): Promise<Stage> {
   const directory = await mkdtemp(join(tmpdir(), 'sheepfs-completion-'))
   t.after(() => rm(directory, { recursive: true, force: true }))
   await mkdir(join(directory, 'cluster1'))
@@ -65,50 +81,88 @@ async function stage(t: TestContext): Promise<NodeJS.ProcessEnv> {
   await writeFile(join(directory, 'sheepfsctl'), `#!/bin/sh\nexec "${process.execPath}" "${SHEEPFSCTL}" "$@"\n`, {
     mode: 0o755,
   })
-  return { ...process.env, PATH: `${directory}:${process.env['PATH'] ?? ''}`, SHEEPFS_RUNTIME_DIR: directory }
+  const folder = await scripts(t)
+  const env = { ...process.env, PATH: `${directory}:${process.env['PATH'] ?? ''}`, SHEEPFS_RUNTIME_DIR: directory }
+  return { env, folder }
 }
 
+/** What fish offers for each line, without what it says of each. */
+const IN_FISH = `
+source $argv[1]/sheepfs.fish
+for line in $argv[2..]
+  complete -C $line | string replace -r '\\t.*' ''
+  echo ---
+end`
+
 /** What is offered for each line. */
-async function inBash(env: NodeJS.ProcessEnv, lines: readonly string[]): Promise<string[][]> {
-  const script = join(FOLDER, 'sheepfs.bash')
+async function inBash({ env, folder }: Stage, lines: readonly string[]): Promise<string[][]> {
+  const script = join(folder, 'sheepfs.bash')
   const output = await succeed('bash', ['--norc', '-c', IN_BASH, 'bash', script, ...lines], { env, limitMs: 100_000 })
   const offers = output.split('\n\n').slice(0, lines.length)
   return offers.map((offer) => offer.split('\n').filter((name) => name !== ''))
 }
 
-test('bash is offered what runs, what is attached and what the cluster has', limit, async (t) => {
-  const expected: readonly (readonly [string, readonly string[]])[] = [
-    ['sheepfsctl det', ['detach']],
-    ['sheepfsctl vdi ', ['list', 'create', 'delete', 'info', 'rollback']],
-    ['sheepfsctl --instance ', ['cluster1']],
-    ['sheepfsctl -i cluster1 restart cl', ['cluster1']],
-    ['sheepfsctl -m cluster1 detach ', [String.raw`a\ \"b\"`]],
-    ['sheepfsctl snapshot w', ['web01']],
-    ['sheepfsctl --instance=cl', ['cluster1']],
-    ['sheepfsctl --mount=cluster1 snapshot create w', ['web01']],
-    ['sheepfsctl snapshot delete ', ['db01@nightly']],
-    ['sheepfsctl cache --page=', ['on', 'off']],
-    ['sheepfs --engine=f', ['fuse-native']],
-    ['sheepfsctl clone ', ['db01@nightly']],
-    ['sheepfsctl clone db01@n', ['nightly']],
-    ['sheepfsctl vdi rollback ', ['db01@nightly']],
-    ['sheepfsctl cache --page ', ['on', 'off']],
-    ['sheepfs --engine f', ['fuse-native']],
-    ['sheepfsd --v', ['--version']],
-  ]
-  const offered = await inBash(
-    await stage(t),
-    expected.map(([line]) => line),
-  )
+type Expected = readonly (readonly [line: string, offered: readonly string[]])[]
+
+/** What every shell offers, and in which order it names more than one is its own affair. */
+const EVERYWHERE: Expected = [
+  ['sheepfsctl det', ['detach']],
+  ['sheepfsctl vdi ', ['create', 'delete', 'info', 'list', 'rollback', 'snapshot']],
+  ['sheepfsctl --instance ', ['cluster1']],
+  ['sheepfsctl -i cluster1 restart cl', ['cluster1']],
+  ['sheepfsctl snapshot w', ['web01']],
+  ['sheepfsctl vdi snapshot w', ['web01']],
+  ['sheepfsctl --mount=cluster1 snapshot create w', ['web01']],
+  ['sheepfsctl snapshot delete ', ['db01@nightly']],
+  ['sheepfsctl clone ', ['db01@nightly']],
+  ['sheepfsctl vdi rollback ', ['db01@nightly']],
+  ['sheepfsctl map --sector-size 1', ['1024']],
+  ['sheepfsctl cache --page ', ['off', 'on']],
+  ['sheepfs --engine f', ['fuse-native']],
+  ['sheepfsd --v', ['--version']],
+  ['lamb --release ', ['0.7', '0.9', '1.0']],
+  ['lamb --removal', ['--removal-delay']],
+]
+
+function compare(offered: readonly (readonly string[])[], expected: Expected): void {
   assert.deepEqual(
-    offered.map((offer, i) => [expected[i]?.[0], offer]),
+    expected.map(([line], i) => [line, offered[i]?.toSorted()]),
     expected,
   )
+}
+
+test('bash is offered what runs, what is attached and what the cluster has', limit, async (t) => {
+  const expected: Expected = [
+    ...EVERYWHERE,
+    ['sheepfsctl -m cluster1 detach ', [String.raw`a\ \"b\"`]],
+    ['sheepfsctl --instance=cl', ['cluster1']],
+    ['sheepfsctl cache --page=', ['off', 'on']],
+    ['sheepfs --engine=f', ['fuse-native']],
+    ['sheepfsctl clone db01@n', ['nightly']],
+  ]
+  const lines = expected.map(([line]) => line)
+  compare(await inBash(await stage(t), lines), expected)
 })
 
-test('bash is offered every command and every long option that there is', limit, async () => {
+test('fish is offered the same', { ...limit, skip: missing('fish') }, async (t) => {
+  const expected: Expected = [
+    ...EVERYWHERE,
+    ['sheepfsctl -m cluster1 detach ', ['a "b"']],
+    ['sheepfsctl --instance=cl', ['--instance=cluster1']],
+    ['sheepfsctl cache --page=', ['--page=off', '--page=on']],
+    ['sheepfs --engine=f', ['--engine=fuse-native']],
+    ['sheepfsctl clone db01@n', ['db01@nightly']],
+  ]
+  const { env, folder } = await stage(t)
+  const args = ['--no-config', '-c', IN_FISH, folder, ...expected.map(([line]) => line)]
+  const output = await succeed('fish', args, { env, limitMs: 100_000 })
+  const offers = output.split('---\n').map((offer) => offer.split('\n').filter((name) => name !== ''))
+  compare(offers, expected)
+})
+
+test('bash is offered every command and every long option that there is', limit, async (t) => {
   const lines = COMMANDS.map(({ name }) => `sheepfsctl ${name} --`)
-  const offered = await inBash(process.env, ['sheepfsctl ', 'sheepfs --', ...lines])
+  const offered = await inBash({ env: process.env, folder: await scripts(t) }, ['sheepfsctl ', 'sheepfs --', ...lines])
   const [commands = [], sheepfs = [], ...options] = offered
   const verbs = new Set(['help', ...COMMANDS.map(({ name }) => name.split(' ')[0] ?? '')])
   assert.deepEqual(commands.toSorted(), [...verbs].toSorted())
@@ -122,20 +176,23 @@ test('bash is offered every command and every long option that there is', limit,
 })
 
 test('zsh is offered the same', { ...limit, skip: missing('zsh') }, async (t) => {
-  const env = await stage(t)
-  const expected: readonly (readonly [string, readonly string[]])[] = [
+  const { env, folder } = await stage(t)
+  const expected: Expected = [
     ['sheepfsctl det', ['detach']],
-    ['sheepfsctl vdi ', ['list', 'create', 'delete', 'info', 'rollback']],
+    ['sheepfsctl vdi ', ['create', 'delete', 'info', 'list', 'rollback', 'snapshot']],
     ['sheepfsctl -i ', ['cluster1']],
+    ['sheepfsctl --instance=', ['cluster1']],
     ['sheepfsctl restart ', ['cluster1']],
     ['sheepfsctl -m cluster1 detach ', ['a "b"']],
+    ['sheepfsctl --mount=cluster1 snapshot delete ', ['db01@nightly']],
     ['sheepfsctl snapshot w', ['web01']],
     ['sheepfs --engine f', ['fuse-native']],
     ['sheepfsd --v', ['--version']],
+    ['lamb --release ', ['0.7', '0.9', '1.0']],
   ]
   for (const [line, names] of expected) {
-    const output = await succeed('zsh', ['-f', '-c', IN_ZSH, 'zsh', FOLDER, line], { env, limitMs: 30_000 })
+    const output = await succeed('zsh', ['-f', '-c', IN_ZSH, 'zsh', folder, line], { env, limitMs: 30_000 })
     const offered = new Set(Array.from(output.matchAll(/<>(.*?)<>/g), ([, name]) => name))
-    assert.deepEqual([...offered], names, line)
+    assert.deepEqual([...offered].toSorted(), names, line)
   }
 })

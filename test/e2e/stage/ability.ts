@@ -35,6 +35,7 @@ const CHECKS = {
   prometheus: () => program('prometheus'),
   groff: () => program('groff'),
   zsh: () => program('zsh'),
+  fish: () => program('fish'),
   rpmbuild: () => program('rpmbuild'),
   rpmlint: () => program('rpmlint'),
   lintian: () => program('lintian'),
