@@ -1,7 +1,7 @@
 import { Random } from '../../sheep/random.ts'
 
 const BLOCK = 4096
-const WRITERS = 32
+const WRITERS = 8
 const PART = 2 ** 20
 
 /** Where blocks are kept. Both resolve when it is done, and not with an error. */

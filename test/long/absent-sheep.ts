@@ -1,0 +1,136 @@
+/*
+ * Two copies on four real nodes: two nodes are dead for a minute, a holder is stopped, home is stopped. No request fails, and the
+ * longest that reads and writes took is told. See README.md in this folder.
+ */
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { describe, test, type TestContext } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { createLogger } from '../../src/log.ts'
+import { createVdi } from '../../src/volume/manage/create-vdi.ts'
+import { deleteVdi } from '../../src/volume/manage/delete-vdi.ts'
+import { openVolume } from '../../src/volume/open-volume.ts'
+import { Stage } from '../e2e/stage/stage.ts'
+import { Random } from '../sheep/random.ts'
+import { BlockLedger, type BlockStore } from './stage/block-ledger.ts'
+import { lacksNodes, RealNodes } from './stage/real-nodes.ts'
+
+const SIZE = 128 * 2 ** 20
+const BLOCK = 4096
+const READERS = 4
+const DEAD_MS = 60_000
+/** A sheep that recovers may die of another one that joins (seen: a segmentation fault after GET_HASH). */
+const BETWEEN_MS = 3_000
+const STOPPED_MS = 40_000
+const CALM_MS = 5_000
+const limit = { timeout: 900_000 }
+/** Of what the client does about it. */
+const log = createLogger({ name: 'client', level: 'debug', format: 'text' })
+
+/** The longest that a request took. */
+interface Longest {
+  ms: number
+  /** When it began. */
+  at: number
+}
+
+/** Knows the longest read and write. */
+class TimedStore implements BlockStore {
+  readonly #store: BlockStore
+  readonly read = (position: number, into: Uint8Array): Promise<unknown> =>
+    timed(this.longestRead, () => this.#store.read(position, into))
+  readonly write = (position: number, data: Uint8Array): Promise<unknown> =>
+    timed(this.longestWrite, () => this.#store.write(position, data))
+  readonly longestRead: Longest = { ms: 0, at: 0 }
+  readonly longestWrite: Longest = { ms: 0, at: 0 }
+
+  constructor(store: BlockStore) {
+    this.#store = store
+  }
+}
+
+async function timed(longest: Longest, work: () => Promise<unknown>): Promise<void> {
+  const at = performance.now()
+  await work()
+  const ms = Math.round(performance.now() - at)
+  if (ms > longest.ms) Object.assign(longest, { ms, at })
+}
+
+/** What happens to the nodes; resolves when it is over. */
+type Befall = (nodes: RealNodes) => Promise<void>
+
+async function twoDie(nodes: RealNodes): Promise<void> {
+  for (const number of [2, 3]) await nodes.tell('kill', number)
+  await pause(DEAD_MS)
+  for (const number of [2, 3]) {
+    await nodes.tell('start', number)
+    await pause(BETWEEN_MS)
+  }
+  await nodes.whole()
+}
+
+function isStopped(number: number): Befall {
+  return async (nodes) => {
+    await nodes.tell('stop', number)
+    await pause(STOPPED_MS)
+    await nodes.tell('continue', number)
+    await pause(CALM_MS)
+  }
+}
+
+/** Reads and writes while something happens to the nodes. */
+async function go(t: TestContext, befall: Befall): Promise<{ store: TimedStore; wrong: number }> {
+  const stage = new Stage()
+  try {
+    const nodes = await RealNodes.find()
+    await nodes.whole()
+    const cluster = await nodes.client(stage, { addresses: [nodes.at(0)], log })
+    const name = `sheepfs-test-${randomBytes(6).toString('hex')}`
+    await createVdi(cluster, { name, size: SIZE, redundancy: { kind: 'copies', copies: 2 } })
+    const volume = await openVolume(cluster, { name: Buffer.from(name) }, { log })
+    const ledger = new BlockLedger(SIZE)
+    await ledger.fill(volume)
+    const store = new TimedStore(volume)
+    const stop = new AbortController()
+    const busy = Promise.all([ledger.overwrite(store, 1, stop.signal), readAtRandom(store, stop.signal)])
+    busy.catch(() => undefined) // seen below
+    await pause(CALM_MS)
+    const since = performance.now()
+    await befall(nodes)
+    stop.abort()
+    await busy
+    for (const [which, { ms, at }] of Object.entries({ read: store.longestRead, write: store.longestWrite })) {
+      t.diagnostic(`longest ${which}: ${ms} ms, begun after ${Math.round(at - since)} ms`)
+    }
+    const wrong = await ledger.wrong(volume)
+    await volume.close()
+    await deleteVdi(cluster, [{ name: Buffer.from(name) }], () => undefined)
+    return { store, wrong }
+  } finally {
+    await stage.close()
+  }
+}
+
+async function readAtRandom(store: BlockStore, stop: AbortSignal): Promise<void> {
+  const reader = async (seed: number): Promise<void> => {
+    const random = new Random(seed)
+    const into = Buffer.alloc(BLOCK)
+    while (!stop.aborted) await store.read(random.below(SIZE / BLOCK) * BLOCK, into)
+  }
+  await Promise.all(Array.from({ length: READERS }, (_, seed) => reader(seed)))
+}
+
+describe('two copies on four nodes', { skip: lacksNodes }, () => {
+  for (const [what, befall, most] of [
+    ['two nodes are dead for a minute', twoDie, {}],
+    ['a holder that is not home is stopped', isStopped(1), { read: 2_000 }],
+    ['home is stopped', isStopped(0), { read: 15_000, write: 15_000 }],
+  ] as const) {
+    test(`${what}: nothing fails`, limit, async (t) => {
+      const { store, wrong } = await go(t, befall)
+      assert.equal(wrong, 0)
+      if ('read' in most) assert.ok(store.longestRead.ms < most.read, `a read took ${store.longestRead.ms} ms`)
+      if ('write' in most) assert.ok(store.longestWrite.ms < most.write, `a write took ${store.longestWrite.ms} ms`)
+    })
+  }
+})
