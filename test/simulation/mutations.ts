@@ -30,11 +30,11 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: '5: an entry that has not changed is published beside one that has',
     from: 'const vids = publishes.map((publish) => publish.vid);',
-    to: 'const vids = [...publishes.map((publish) => publish.vid), ...this.#entries.subarray(first + publishes.length, first + publishes.length + 1)];',
+    to: 'const vids = [...publishes.map((publish) => publish.vid), this.#entries.get(first + publishes.length)];',
   },
   {
     rule: '6: an index update whose answer was lost is sent again without a look',
-    from: 'return this.#undone(publishes);',
+    from: 'return this.#undone(publishes, patience);',
     to: 'return [{ publishes }];',
   },
   {
