@@ -10,6 +10,7 @@ import { createLogger } from '../../src/log.ts'
 import { createVdi } from '../../src/volume/manage/create-vdi.ts'
 import { deleteVdi } from '../../src/volume/manage/delete-vdi.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
+import { dataOid } from '../../src/wire/object-id.ts'
 import { Stage } from '../e2e/stage/stage.ts'
 import { Random } from '../sheep/random.ts'
 import { BlockLedger, type BlockStore } from './stage/block-ledger.ts'
@@ -17,6 +18,8 @@ import { lacksNodes, RealNodes } from './stage/real-nodes.ts'
 
 const SIZE = 128 * 2 ** 20
 const BLOCK = 4096
+const OBJECT = 2 ** 22
+const COPIES = 2
 const READERS = 4
 const DEAD_MS = 60_000
 /** A sheep that recovers may die of another one that joins (seen: a segmentation fault after GET_HASH). */
@@ -78,21 +81,27 @@ function isStopped(number: number): Befall {
   }
 }
 
-/** Reads and writes while something happens to the nodes. */
-async function go(t: TestContext, befall: Befall): Promise<{ store: TimedStore; wrong: number }> {
+/**
+ * Reads and writes while something happens to the nodes; writes nothing that a node which is silent then holds, as nobody can
+ * before it answers again.
+ */
+async function go(t: TestContext, befall: Befall, silent?: number): Promise<{ store: TimedStore; wrong: number }> {
   const stage = new Stage()
   try {
     const nodes = await RealNodes.find()
     await nodes.whole()
     const cluster = await nodes.client(stage, { addresses: [nodes.at(0)], log })
     const name = `sheepfs-test-${randomBytes(6).toString('hex')}`
-    await createVdi(cluster, { name, size: SIZE, redundancy: { kind: 'copies', copies: 2 } })
+    const { vdiId } = await createVdi(cluster, { name, size: SIZE, redundancy: { kind: 'copies', copies: COPIES } })
     const volume = await openVolume(cluster, { name: Buffer.from(name) }, { log })
     const ledger = new BlockLedger(SIZE)
     await ledger.fill(volume)
     const store = new TimedStore(volume)
     const stop = new AbortController()
-    const busy = Promise.all([ledger.overwrite(store, 1, stop.signal), readAtRandom(store, stop.signal)])
+    const isHeld = silent === undefined ? () => false : await nodes.holds(silent, COPIES)
+    const isFree = (position: number): boolean => !isHeld(dataOid(vdiId, Math.floor(position / OBJECT)))
+    const writing = ledger.overwrite(store, 1, stop.signal, isFree)
+    const busy = Promise.all([writing, readAtRandom(store, stop.signal)])
     busy.catch(() => undefined) // seen below
     await pause(CALM_MS)
     const since = performance.now()
@@ -121,13 +130,13 @@ async function readAtRandom(store: BlockStore, stop: AbortSignal): Promise<void>
 }
 
 describe('two copies on four nodes', { skip: lacksNodes }, () => {
-  for (const [what, befall, most] of [
-    ['two nodes are dead for a minute', twoDie, {}],
-    ['a holder that is not home is stopped', isStopped(1), { read: 2_000 }],
-    ['home is stopped', isStopped(0), { read: 15_000, write: 15_000 }],
+  for (const [what, befall, most, silent] of [
+    ['two nodes are dead for a minute', twoDie, {}, undefined],
+    ['a holder that is not home is stopped', isStopped(1), { read: 2_000 }, 1],
+    ['home is stopped', isStopped(0), { read: 15_000, write: 15_000 }, 0],
   ] as const) {
     test(`${what}: nothing fails`, limit, async (t) => {
-      const { store, wrong } = await go(t, befall)
+      const { store, wrong } = await go(t, befall, silent)
       assert.equal(wrong, 0)
       if ('read' in most) assert.ok(store.longestRead.ms < most.read, `a read took ${store.longestRead.ms} ms`)
       if ('write' in most) assert.ok(store.longestWrite.ms < most.write, `a write took ${store.longestWrite.ms} ms`)

@@ -33,12 +33,21 @@ export class BlockLedger {
     this.#acknowledged.fill(version)
   }
 
-  /** Overwrites blocks at random, several at a time and no block twice at a time, until it is told to stop. */
-  async overwrite(store: BlockStore, seed: number, stop: AbortSignal): Promise<void> {
+  /**
+   * Overwrites blocks at random, several at a time and no block twice at a time, until it is told to stop; only those at positions
+   * that are meant.
+   */
+  async overwrite(
+    store: BlockStore,
+    seed: number,
+    stop: AbortSignal,
+    isMeant: (position: number) => boolean = () => true,
+  ): Promise<void> {
     const writer = async (own: number): Promise<void> => {
       const random = new Random(seed * WRITERS + own)
       while (!stop.aborted) {
         const block = random.below(this.#acknowledged.length / WRITERS) * WRITERS + own
+        if (!isMeant(block * BLOCK)) continue
         const version = ++this.#version
         await store.write(block * BLOCK, Buffer.from(new Uint32Array(BLOCK / 4).fill(version).buffer))
         this.#acknowledged[block] = version

@@ -8,6 +8,7 @@ import type { ClusterOptions } from '../../../src/sheep/cluster-options.ts'
 import { surveyRecovery } from '../../../src/sheep/recovery-survey.ts'
 import { loadFormat, loadTopology } from '../../../src/sheep/topology-load.ts'
 import type { Topology } from '../../../src/sheep/topology.ts'
+import type { ObjectId } from '../../../src/wire/object-id.ts'
 import { succeed } from '../../e2e/stage/program.ts'
 import { openConnection } from '../../e2e/stage/sheep.ts'
 import type { Stage } from '../../e2e/stage/stage.ts'
@@ -47,6 +48,13 @@ export class RealNodes {
   /** `kill`: SIGKILL; `stop` and `continue`: SIGSTOP and SIGCONT. */
   async tell(verb: 'kill' | 'start' | 'stop' | 'continue', number: number): Promise<void> {
     await succeed(program, [verb, String(number)])
+  }
+
+  /** Whether a node holds an object of so many copies, as the nodes are now. */
+  async holds(number: number, copies: number): Promise<(oid: ObjectId) => boolean> {
+    const { topology } = await ask(this.at(0))
+    const { host, port } = this.at(number)
+    return (oid) => topology.holders(oid, copies).some((at) => at.host === host && at.port === port)
   }
 
   /** Whether all nodes are there and have nothing left to recover. */
