@@ -29,7 +29,7 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
   },
   {
     name: 'a removal that takes longer than 30 s takes away what was created meanwhile',
-    seed: 129,
+    seed: 5130,
     isShownBy: (finding) =>
       finding.past.includes('slow removals') &&
       (finding.symptom === 'rule 8 broken' || after('removal of a new object')(finding)),
@@ -75,7 +75,7 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
   {
     // harmless: what belongs to the inode goes with it
     name: 'an index update that is under way when the VDI is rolled back comes to an inode that is deleted',
-    seed: 3331,
+    seed: 3879,
     isShownBy: ({ symptom, past }) => /^rule [56] broken$/.test(symptom) && past.includes('rollback'),
   },
   {
@@ -149,6 +149,12 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
     name: 'a volume that goes over to an inode that is being rolled back reads zeros until the next look, 0.1 s',
     seed: 3597,
     isShownBy: ({ symptom, past }) => symptom === 'zeros' && past.includes('rollback'),
+  },
+  {
+    // a limit, not to be mended here (docs/guarantees.md): what nobody refers to is removed; fsync says that it is lost
+    name: 'a snapshot that is deleted before the volume goes over takes with it what it has lost of the index',
+    seed: 14869,
+    isShownBy: (finding) => after('deletion of a snapshot')(finding) && after('publish lost to a snapshot')(finding),
   },
 ]
 
