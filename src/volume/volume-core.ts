@@ -205,10 +205,23 @@ export class VolumeCore {
 
   #check(header: InodeHeader): void {
     const known = this.header
-    if (isInode(header, known) || known.vdiId !== header.vdiId) return
+    if (known.vdiId !== header.vdiId) return
+    if (isInode(header, known)) {
+      this.#adoptCopies(header)
+      return
+    }
     const failure = new SheepfsError('stale', `${this.text} was deleted or rolled back while attached: attach it again`)
     this.fail(failure)
     throw failure
+  }
+
+  /** `dog vdi alter-copy` was used: other sheep hold its objects, and its inode. */
+  #adoptCopies({ nrCopies }: InodeHeader): void {
+    const { header, index } = this.#incarnation
+    if (nrCopies === header.nrCopies) return
+    index.adoptCopies?.(nrCopies)
+    this.#incarnation = { header: { ...header, nrCopies }, index }
+    this.log.info({ from: header.nrCopies, to: nrCopies }, `${this.text} has another number of copies`)
   }
 
   async #lookNow(): Promise<void> {

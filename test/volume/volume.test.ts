@@ -3,13 +3,15 @@ import { test } from 'node:test'
 import { silentLogger } from '../../src/log.ts'
 import type { OutageState } from '../../src/sheep/outage.ts'
 import { openVolume } from '../../src/volume/open-volume.ts'
-import { dataOid, kindOf } from '../../src/wire/object-id.ts'
+import { Inode } from '../../src/wire/inode.ts'
+import { dataOid, inodeOid, kindOf } from '../../src/wire/object-id.ts'
 import { writeVdiSize } from '../../src/wire/object-ops.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
+import { isPublish } from '../sheep/sheep-rules.ts'
 import { clusterFor } from '../sheep/staged-cluster.ts'
 import { until } from '../sheep/until.ts'
 import type { SheepRequest } from '../sheep/sheep-request.ts'
-import { attached, filled, OBJECT_SIZE, SPEC } from './staged-volume.ts'
+import { attached, fatesFor, filled, OBJECT_SIZE, SPEC } from './staged-volume.ts'
 
 const LIMIT = { timeout: 20_000 }
 
@@ -156,3 +158,26 @@ test('what nobody has is waited for while a node is away, and is an error when n
   hide()
   await assert.rejects(volume.read(0, into), { code: 'io' })
 })
+
+for (const [from, to] of [
+  [1, 2],
+  [2, 1],
+] as const) {
+  test(`another number of copies is adopted: ${to} instead of ${from}`, LIMIT, async (context) => {
+    const { model, sheep, rules, open } = await clusterFor(context, 2)
+    const vid = model.createVdi('vdi', 4 * OBJECT_SIZE, { copies: from })
+    const volume = await openVolume(await open(), SPEC, { log: silentLogger() })
+    await volume.write(0, filled(10, 1))
+    model.write(inodeOid(vid), Inode.nrCopies.offset, filled(1, to))
+    await volume.refresh()
+    const isLook = ({ opcode, dataLength }: SheepRequest): boolean => opcode === Opcode.READ_OBJ && dataLength === 4
+    for (const one of sheep) one.script = fatesFor(isPublish, { kind: 'cut', execute: 'first' })
+    await volume.write(OBJECT_SIZE, filled(10, 2))
+    assert.equal(
+      sheep.filter(({ requests }) => requests.some(isLook)).length,
+      to,
+      'where what became of it is looked for',
+    )
+    assert.deepEqual(rules.violations, [])
+  })
+}

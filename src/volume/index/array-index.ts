@@ -42,7 +42,7 @@ const MAX_RUN = 4096
 /** The array in an inode: 4 bytes an object. */
 export class ArrayIndex implements VolumeIndex {
   readonly #cluster: Cluster
-  readonly #inode: InodePlace
+  #inode: InodePlace
   /** Entries whose publish has failed and may have been executed, by some replicas or all. */
   readonly #doubts = new Map<number, Doubt>()
   readonly #entries: EntryTable
@@ -85,6 +85,10 @@ export class ArrayIndex implements VolumeIndex {
 
   reread(first: number, count: number): Promise<void> {
     return this.#entries.reread(first, count)
+  }
+
+  adoptCopies(copies: number): void {
+    this.#inode = { ...this.#inode, copies }
   }
 
   grow(objectCount: number): void {

@@ -21,6 +21,8 @@ export interface VolumeIndex {
   next(from: number, wanted: 'data' | 'hole'): number | Promise<number>
   /** Reads entries again that another host may have changed; an index without it is loaded anew. Errors: stale. */
   reread?(first: number, count: number): Promise<void>
+  /** The inode has so many replicas from now on; to an index without it they do not matter. */
+  adoptCopies?(copies: number): void
   /** Makes room for more objects, all unallocated. */
   grow(objectCount: number): void
 }
