@@ -221,7 +221,7 @@ export class PatientRequests {
   #admitted(target: Target, patience: Patience): Admission | Promise<Admission> {
     const admission = this.#options.guard.admit(target)
     if (!(admission instanceof Promise)) return admission
-    return patience.until(admission, waiting('nodes or disks came or went, and the object may be recovered yet'))
+    return patience.until(admission, waiting('nodes or disks came or went: the object is changed once it is recovered'))
   }
 
   /** Resolves when each strip of the object has a zone. */
