@@ -141,7 +141,11 @@ export function showCrashes(site: Site): void {
       await again()
       await sh('systemd-run --quiet --unit=inside --service-type=exec -p WorkingDirectory=/srv/web sleep infinity')
       for (const whom of ['--kill-whom=main', '']) {
+        const killed = (await sh('systemctl show --value --property MainPID sheepfs@cluster1')).trim()
         await sh(`systemctl kill ${whom} -s KILL sheepfs@cluster1`)
+        await site.machine.eventually(
+          `systemctl is-active sheepfs@cluster1 && ! [[ $(systemctl show --value --property MainPID sheepfs@cluster1) =~ ^(0|${killed})$ ]]`,
+        )
         await site.machine.eventually('mountpoint /srv/tree && cmp /etc/passwd /srv/web/passwd && touch /srv/web/alive')
       }
       assert.match(await sh('journalctl --unit sheepfs@cluster1 --lines 50'), /a dead file system was taken away/)
