@@ -150,6 +150,11 @@ export class ModelCluster {
     return this.#removals.has(oidText(oid))
   }
 
+  /** Removals that are under way. */
+  get removing(): number {
+    return this.#removals.size
+  }
+
   /** Entry `index` of the array of `vid`. */
   entry(vid: number, index: number): number {
     return this.#inode(vid).getUint32(indexEntryOffset(index))

@@ -194,7 +194,7 @@ export class ScriptedSheep {
       if (laterMs !== undefined) await pause(laterMs)
       if (!this.#pending.has(request)) return { result: Result.KILLED, payload: new Uint8Array(0) }
       this.#rules.execute(request)
-      const active = [...this.#pending].filter(isGatewayRequest).length + this.backgroundActive()
+      const active = [...this.#pending].filter(isGatewayRequest).length + this.#model.removing + this.backgroundActive()
       return await execute(this.#model, request, active)
     } finally {
       this.#finish(request)

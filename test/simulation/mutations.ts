@@ -44,8 +44,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     rule: '8: an object is created again before its removal is over',
-    from: 'async ended(index) {',
-    to: 'async ended(index) { return false;',
+    from: 'async ended(index, patience) {',
+    to: 'async ended(index, patience) { return false;',
   },
   {
     rule: '10: a node list is asked for with room for one node',

@@ -36,10 +36,9 @@ test('nor before every strip of it is gone', LIMIT, async (context) => {
 })
 
 test('nor when another attachment has discarded it', LIMIT, async (context) => {
-  const { volume, sheep, model, vid, rules, stage } = await attached(context)
+  const { volume, model, vid, rules, stage } = await attached(context)
   await volume.write(0, filled(8 * OBJECT_SIZE, 1))
   model.removalDelayMs = () => 100
-  sheep.backgroundActive = () => (model.isRemoving(dataOid(vid, 0)) ? 1 : 0)
   await volume.zero(0, 8 * OBJECT_SIZE)
   await volume.close()
   const again = await openVolume(await stage.open(), SPEC, { log: silentLogger() })
@@ -102,12 +101,11 @@ test(
   'nor when its removal takes longer than what somebody else may have given back is waited for',
   LIMIT,
   async (context) => {
-    const { model, rules, sheep, open } = await clusterFor(context)
+    const { model, rules, open } = await clusterFor(context)
     const vid = model.createVdi('vdi', 8 * OBJECT_SIZE)
     const volume = await openVolume(await open({ timing: { ...FAST, removalLimitMs: 50 } }), SPEC, {
       log: silentLogger(),
     })
-    for (const one of sheep) one.backgroundActive = () => Number(model.isRemoving(dataOid(vid, 0)))
     model.removalDelayMs = () => 120
     await volume.write(0, filled(OBJECT_SIZE, 1))
     await volume.zero(0, OBJECT_SIZE)
@@ -164,7 +162,6 @@ test('an object whose index update waits is not taken for gone because all sheep
   const cluster = await open()
   const volume = await openVolume(cluster, SPEC, { log: silentLogger() })
   model.removalDelayMs = () => 60
-  one.backgroundActive = () => Number(model.isRemoving(dataOid(vid, 0)))
   await volume.write(0, filled(2 * OBJECT_SIZE, 1))
   one.script = (request) => (isPublish(request) ? { kind: 'answer', beforeMs: 100 } : { kind: 'answer' })
   const given = volume.zero(0, OBJECT_SIZE)
