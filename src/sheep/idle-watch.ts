@@ -61,8 +61,8 @@ export class IdleWatch {
     this.#isAsking = true
     for (let pauses = 1; !this.#isOver(); pauses = Math.min(2 * pauses, LAST_PAUSES)) {
       await sleep(world.clock, pauses * timing.idlePollMs, { isBackground: true })
-      const busy = this.#busySince(Math.max(...this.#askers.map(({ since }) => since)))
-      await askAll(busy, (node) => this.#tick(node))
+      const latest = Math.max(...this.#askers.map(({ since }) => since))
+      await askAll(this.#busySince(latest) ?? [], (node) => this.#tick(node))
     }
     this.#isAsking = false
   }
@@ -70,15 +70,16 @@ export class IdleWatch {
   /** Tells those who can be told. */
   #isOver(): boolean {
     const wanted = this.#askers.filter(({ isWanted }) => isWanted())
-    const isTold = ({ since }: Asker): boolean => this.#busySince(since).length === 0
+    const isTold = ({ since }: Asker): boolean => this.#busySince(since)?.length === 0
     this.#askers = wanted.filter((asker) => !isTold(asker))
     for (const asker of wanted) if (isTold(asker)) asker.resolve()
     return this.#askers.length === 0 || this.#isClosed
   }
 
-  #busySince(since: number): Address[] {
-    const nodes = this.#options.known.topology?.addresses ?? []
-    return nodes.filter((node) => (this.#idleAt.get(addressText(node)) ?? -Infinity) < since)
+  /** Undefined while the nodes are not known. */
+  #busySince(since: number): Address[] | undefined {
+    const nodes = this.#options.known.topology?.addresses
+    return nodes?.filter((node) => (this.#idleAt.get(addressText(node)) ?? -Infinity) < since)
   }
 
   async #tick(node: Address): Promise<void> {

@@ -8,7 +8,7 @@ import { readObject } from '../wire/object-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import { IndexQueue, IndexSet } from './index-set.ts'
 
-const REMOVING = 'an object that was given back is being removed yet'
+const REMOVING = 'an object that was given back is still being removed'
 /** What this volume has given back goes, however long that takes; and sheep are seen idle when it has not gone. */
 const SURE_LIMITS = 4
 
