@@ -59,6 +59,15 @@ function rowsOf(command, path = '') {
   return [...options, ...always, ...args, ...below]
 }
 
+/** `help` takes the names of commands, as if they stood below it. */
+function helpRows(command, path = 'help') {
+  return command.commands.flatMap((sub) =>
+    path === 'help' && sub.name() === 'help'
+      ? []
+      : [`command|${path}|${sub.name()}||${sub.description()}`, ...helpRows(sub, `${path} ${sub.name()}`)],
+  )
+}
+
 const QUOTED = {
   posix: (text) => `'${text.replaceAll("'", String.raw`'\''`)}'`,
   fish: (text) => `'${text.replace(/['\\]/g, String.raw`\$&`)}'`,
@@ -66,9 +75,8 @@ const QUOTED = {
 
 function tableOf(program, isFish) {
   const quote = isFish ? QUOTED.fish : QUOTED.posix
-  const body = `printf '%s\\n' \\\n${rowsOf(program)
-    .map((row) => `    ${quote(row)}`)
-    .join(' \\\n')}`
+  const rows = [...rowsOf(program), ...(program.commands.length > 0 ? helpRows(program) : [])]
+  const body = `printf '%s\\n' \\\n${rows.map((row) => `    ${quote(row)}`).join(' \\\n')}`
   const name = `_${program.name()}_table`
   return isFish ? `function ${name}\n  ${body}\nend\n` : `${name}() {\n  ${body}\n}\n`
 }

@@ -107,6 +107,7 @@ type Expected = readonly (readonly [line: string, offered: readonly string[]])[]
 /** What every shell offers, and in which order it names more than one is its own affair. */
 const EVERYWHERE: Expected = [
   ['sheepfsctl det', ['detach']],
+  ['sheepfsctl help vdi d', ['delete']],
   ['sheepfsctl vdi ', ['create', 'delete', 'info', 'list', 'rollback', 'snapshot']],
   ['sheepfsctl --instance ', ['cluster1']],
   ['sheepfsctl -i cluster1 restart cl', ['cluster1']],
@@ -179,6 +180,7 @@ test('zsh is offered the same', { ...limit, skip: missing('zsh') }, async (t) =>
   const { env, folder } = await stage(t)
   const expected: Expected = [
     ['sheepfsctl det', ['detach']],
+    ['sheepfsctl help snapshot ', ['create', 'delete', 'list']],
     ['sheepfsctl vdi ', ['create', 'delete', 'info', 'list', 'rollback', 'snapshot']],
     ['sheepfsctl -i ', ['cluster1']],
     ['sheepfsctl --instance=', ['cluster1']],
