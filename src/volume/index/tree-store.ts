@@ -73,9 +73,8 @@ export class TreeStore {
   }
 
   async createLeaf({ ref, entries }: LeafWrite): Promise<void> {
-    await this.#succeed(ref.oid, () =>
-      this.#cluster.change(createObject(ref.oid, 0, encodeNode({ depth: 1, entries }))),
-    )
+    const message = createObject(ref.oid, 0, encodeNode({ depth: 1, entries }))
+    await this.#succeed(ref.oid, (patience) => this.#cluster.change(message, { patience }))
   }
 
   async writeLeaf({ ref, entries, places, isAppended }: LeafWrite): Promise<void> {
@@ -116,12 +115,12 @@ export class TreeStore {
 
   async #read(oid: ObjectId, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     const into = new Uint8Array(length)
-    await this.#succeed(oid, () => this.#cluster.read(readObject(oid, offset, length), { into }))
+    await this.#succeed(oid, (patience) => this.#cluster.read(readObject(oid, offset, length), { into, patience }))
     return into
   }
 
   async #write(oid: ObjectId, offset: number, bytes: Uint8Array): Promise<void> {
-    await this.#succeed(oid, () => this.#cluster.change(writeObject(oid, offset, bytes)))
+    await this.#succeed(oid, (patience) => this.#cluster.change(writeObject(oid, offset, bytes), { patience }))
   }
 
   /** Sends until the node is there. */
