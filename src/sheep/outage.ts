@@ -93,12 +93,15 @@ export class Outage {
   }
 
   /** Does something with the patience of the request that it is done for, or with one of its own. */
-  async withPatience<T>({ patience, waiter }: Whose, work: (patience: Patience) => Promise<T>): Promise<T> {
-    const own = patience ?? this.patience(waiter)
+  withPatience<T>({ patience, waiter }: Whose, work: (patience: Patience) => Promise<T>): Promise<T> {
+    return patience ? work(patience) : this.#withOwn(this.patience(waiter), work)
+  }
+
+  async #withOwn<T>(patience: Patience, work: (patience: Patience) => Promise<T>): Promise<T> {
     try {
-      return await work(own)
+      return await work(patience)
     } finally {
-      if (own !== patience) own.end()
+      patience.end()
     }
   }
 
