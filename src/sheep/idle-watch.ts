@@ -29,7 +29,7 @@ export class IdleWatch {
   readonly #options: Options
   /** By address: what it was given before is done. */
   readonly #idleAt = new Map<string, number>()
-  #askers: readonly Asker[] = []
+  #askers: Asker[] = []
   #isAsking = false
   #isClosed = false
 
@@ -46,7 +46,7 @@ export class IdleWatch {
   allDone(isWanted: () => boolean): Promise<void> {
     const since = this.#options.world.clock.now()
     return new Promise((resolve) => {
-      this.#askers = [...this.#askers, { since, isWanted, resolve }]
+      this.#askers.push({ since, isWanted, resolve })
       if (!this.#isAsking) void this.#ask()
     })
   }
@@ -62,24 +62,29 @@ export class IdleWatch {
     for (let pauses = 1; !this.#isOver(); pauses = Math.min(2 * pauses, LAST_PAUSES)) {
       await sleep(world.clock, pauses * timing.idlePollMs, { isBackground: true })
       const latest = Math.max(...this.#askers.map(({ since }) => since))
-      await askAll(this.#busySince(latest) ?? [], (node) => this.#tick(node))
+      const busy = this.#nodes().filter((node) => this.#idleSince(node) < latest)
+      await askAll(busy, (node) => this.#tick(node))
     }
     this.#isAsking = false
   }
 
   /** Tells those who can be told. */
   #isOver(): boolean {
+    const nodes = this.#nodes()
+    const doneUpTo = nodes.length === 0 ? -Infinity : Math.min(...nodes.map((node) => this.#idleSince(node)))
     const wanted = this.#askers.filter(({ isWanted }) => isWanted())
-    const isTold = ({ since }: Asker): boolean => this.#busySince(since)?.length === 0
-    this.#askers = wanted.filter((asker) => !isTold(asker))
-    for (const asker of wanted) if (isTold(asker)) asker.resolve()
+    this.#askers = wanted.filter(({ since }) => since > doneUpTo)
+    for (const { since, resolve } of wanted) if (since <= doneUpTo) resolve()
     return this.#askers.length === 0 || this.#isClosed
   }
 
-  /** Undefined while the nodes are not known. */
-  #busySince(since: number): Address[] | undefined {
-    const nodes = this.#options.known.topology?.addresses
-    return nodes?.filter((node) => (this.#idleAt.get(addressText(node)) ?? -Infinity) < since)
+  /** None while they are not known. */
+  #nodes(): readonly Address[] {
+    return this.#options.known.topology?.addresses ?? []
+  }
+
+  #idleSince(node: Address): number {
+    return this.#idleAt.get(addressText(node)) ?? -Infinity
   }
 
   async #tick(node: Address): Promise<void> {

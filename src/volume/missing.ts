@@ -13,13 +13,13 @@ export type Waits = Pick<Cluster, 'clock' | 'timing' | 'ioTimeoutMs' | 'absentMe
  */
 export class Missing {
   readonly #cluster: Waits
-  readonly #patience: Patience
+  /** Of the request. */
+  readonly patience: Patience
   #waitedMs = 0
 
-  /** `patience`: of the request. */
   constructor(cluster: Waits, patience: Patience) {
     this.#cluster = cluster
-    this.#patience = patience
+    this.patience = patience
   }
 
   /** Pauses before the next try; rejects with `failure` when it has lasted too long. */
@@ -30,13 +30,13 @@ export class Missing {
     if (this.#cluster.failure) throw this.#cluster.failure
     if (!isOver) {
       this.#waitedMs += timing.missingPauseMs
-      await this.#patience.during(sleep(clock, timing.missingPauseMs), failure)
+      await this.patience.during(sleep(clock, timing.missingPauseMs), failure)
       return
     }
     const [absent] = await this.#cluster.absentMembers()
     if (absent === undefined) throw failure
     const text = `${failure.message}; sheep ${absent}, which may have it, is away`
-    await this.#patience.wait(new SheepfsError('unreachable', text, { cause: failure }))
+    await this.patience.wait(new SheepfsError('unreachable', text, { cause: failure }))
   }
 }
 

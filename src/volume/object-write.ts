@@ -21,13 +21,13 @@ export async function writeToObject(
   patience: Patience,
 ): Promise<void> {
   const missing = new Missing(core.cluster, patience)
-  while (!(await writeOnce(core, { index, missing, patience }, offset, data)));
+  while (!(await writeOnce(core, { index, missing }, offset, data)));
 }
 
 /** One try; false when the object's owner changed. */
 async function writeOnce(
   core: VolumeCore,
-  { index, missing, patience }: Pick<Write, 'index' | 'missing' | 'patience'>,
+  { index, missing }: Pick<Write, 'index' | 'missing'>,
   offset: number,
   data: Uint8Array,
 ): Promise<boolean> {
@@ -40,7 +40,7 @@ async function writeOnce(
       : core.locks.acquire(index, 0, core.objectSize)
   try {
     if (hold.granted) await hold.granted
-    return await writeHeld({ core, index, hold, missing, patience }, offset, data)
+    return await writeHeld({ core, index, hold, missing }, offset, data)
   } finally {
     hold.release()
   }
@@ -51,12 +51,12 @@ interface Write {
   readonly index: number
   readonly hold: RangeHold
   readonly missing: Missing
-  readonly patience: Patience
 }
 
 /** One try with the range held; false when it has to be held anew because the object's owner changed. */
 async function writeHeld(write: Write, offset: number, data: Uint8Array): Promise<boolean> {
-  const { core, index, hold, patience } = write
+  const { core, index, hold } = write
+  const { patience } = write.missing
   const vid = core.vid
   const known = core.index.owner(index)
   const owner = typeof known === 'number' ? known : await known
@@ -79,7 +79,8 @@ async function createHeld(
   offset: number,
   data: Uint8Array,
 ): Promise<boolean> {
-  const { core, index, patience } = write
+  const { core, index } = write
+  const { patience } = write.missing
   const wasRemoved = owners.base === 0 && (await core.removals.ended(index, patience))
   const isWhole = offset === 0 && data.length === core.objectSize
   const base = owners.base !== 0 && !isWhole ? dataOid(owners.base, index) : undefined
@@ -92,7 +93,7 @@ async function createHeld(
 }
 
 /** What a result means for the write: done, or try again after what had to be waited for. */
-async function isDone({ core, index, missing, patience }: Write, vid: number, result: number): Promise<boolean> {
+async function isDone({ core, index, missing }: Write, vid: number, result: number): Promise<boolean> {
   if (result === Result.SUCCESS) return true
   if (result === Result.READONLY) {
     await core.recover(vid)
@@ -100,7 +101,7 @@ async function isDone({ core, index, missing, patience }: Write, vid: number, re
   }
   const failure = resultError(result, `${core.text}: write of object ${index}`)
   if (!mayAppear(result)) throw failure
-  await core.checkAlive(patience)
+  await core.checkAlive(missing.patience)
   await missing.wait(failure)
   return false
 }

@@ -25,8 +25,7 @@ interface Run {
 }
 
 interface PatientRun extends Run {
-  /** Of those who publish, the one's who began first. */
-  readonly patience: Patience
+  /** Its patience is that of who began first. */
   readonly missing: Missing
 }
 
@@ -114,8 +113,7 @@ export class ArrayIndex implements VolumeIndex {
 
   /** Never rejects. */
   async #publishAll({ publishes, at }: Run): Promise<void> {
-    const patience = eldestOf(publishes)
-    await this.#publishRun({ publishes, at, patience, missing: new Missing(this.#cluster, patience) })
+    await this.#publishRun({ publishes, at, missing: new Missing(this.#cluster, eldestOf(publishes)) })
   }
 
   /** Never rejects: every publish of the run is told how it ended, once nothing of it is under way any more. */
@@ -124,7 +122,8 @@ export class ArrayIndex implements VolumeIndex {
       const undone = await this.#send(run)
       await Promise.all(undone.map((part) => this.#publishRun({ ...run, at: undefined, ...part })))
     } catch (error) {
-      const { patience, publishes } = run
+      const { publishes } = run
+      const { patience } = run.missing
       // who began later may wait longer
       const isOver = (publish: Publish): boolean => !patience.hasGivenUp || publish.patience.isOver
       for (const { index, vid, reject } of publishes.filter(isOver)) {
@@ -139,7 +138,8 @@ export class ArrayIndex implements VolumeIndex {
    * Sends one update. When nobody knows whether it was executed, and stays, looks which entries it changed and returns the
    * runs it did not.
    */
-  async #send({ publishes, at, patience, missing }: PatientRun): Promise<Run[]> {
+  async #send({ publishes, at, missing }: PatientRun): Promise<Run[]> {
+    const { patience } = missing
     const first = publishes[0]?.index ?? 0
     const vids = publishes.map((publish) => publish.vid)
     const message = writeIndex(this.#inode.vid, first, vids)
