@@ -40,7 +40,7 @@ async function attached(context: TestContext) {
   const pass = (ms: number): void => {
     passedMs += ms
   }
-  return { sheep, volume, cluster, vid, states, pass }
+  return { model: stage.model, sheep, volume, cluster, vid, states, pass }
 }
 
 test(
@@ -110,5 +110,23 @@ test(
     assert.deepEqual(updates, [2, 1, 1])
     assert.equal(await index.owner(1), vid)
     assert.equal(await index.owner(0), 0, 'nobody has executed it')
+  },
+)
+
+test(
+  'the wait for the removal of what was discarded ends with io_timeout, and nothing is created',
+  LIMIT,
+  async (context) => {
+    const { model, sheep, volume, vid, pass } = await attached(context)
+    model.removalDelayMs = () => IO_TIMEOUT_MS
+    await volume.write(0, filled(OBJECT_SIZE, 1))
+    await volume.zero(0, OBJECT_SIZE)
+    sheep.script = ({ opcode, dataLength }) => {
+      if (opcode === Opcode.READ_OBJ && dataLength === 1) pass(IO_TIMEOUT_MS)
+      return { kind: 'answer' }
+    }
+    await assert.rejects(volume.write(0, filled(10, 2)), { code: 'unreachable' })
+    assert.equal(sheep.count('CREATE_AND_WRITE_OBJ'), 1)
+    assert.equal(model.entry(vid, 0), 0)
   },
 )
