@@ -4,6 +4,7 @@ import { ClusterWatch } from './cluster-watch.ts'
 import { Delivery } from './delivery.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { Gateways } from './gateways.ts'
+import { HolderTurns } from './holder-turns.ts'
 import { IdleWatch } from './idle-watch.ts'
 import { KnownCluster } from './known-cluster.ts'
 import { LockBook } from './lock-book.ts'
@@ -54,13 +55,15 @@ export function clusterParts(options: ClusterOptions): ClusterParts {
   const watch = new ClusterWatch({ ...context, gateways })
   const cache = new ObjectCache({ isOn: options.objectCache ?? false, clock, timing })
   const delivery = new Delivery({ known, gateways, watch, cache })
-  const guard = new RecoveryGuard({ ...context, delivery })
+  const turns = new HolderTurns({ known, home: () => gateways.homePeer })
+  const guard = new RecoveryGuard({ ...context, delivery, turns })
   const diskWatch = new DiskWatch({ ...context, gateways, watch })
   const idleWatch = new IdleWatch({ ...context, gateways })
   const requests: PatientRequests = new PatientRequests({
     ...context,
     guard,
     gateways,
+    turns,
     delivery,
     lockWatch,
     diskWatch,

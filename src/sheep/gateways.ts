@@ -250,7 +250,7 @@ export class Gateways {
   }
 
   #connectAside(sheep: Sheep): void {
-    if (!sheep.isWorthTrying) return
+    if (!sheep.isWorthTrying || sheep.isConnecting) return
     sheep.connect().catch(() => {
       this.#options.log.debug(
         { sheep: addressText(sheep.address) },

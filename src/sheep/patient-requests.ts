@@ -7,9 +7,10 @@ import { Result, SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import type { Address } from './address.ts'
 import type { ClientContext } from './client-context.ts'
 import type { ClusterWatch } from './cluster-watch.ts'
-import type { Delivery } from './delivery.ts'
+import type { Delivery, Try } from './delivery.ts'
 import type { DiskWatch } from './disk-watch.ts'
 import type { Gateways } from './gateways.ts'
+import type { HolderTurns } from './holder-turns.ts'
 import type { LockWatch } from './lock-watch.ts'
 import type { Patience } from './outage.ts'
 import { targetOf, type Admission, type RecoveryGuard, type Target } from './recovery-guard.ts'
@@ -36,6 +37,7 @@ interface Options extends ClientContext {
   readonly guard: RecoveryGuard
   readonly delivery: Delivery
   readonly gateways: Gateways
+  readonly turns: HolderTurns
   readonly lockWatch: LockWatch
   readonly diskWatch: DiskWatch
   readonly watch: ClusterWatch
@@ -185,7 +187,7 @@ export class PatientRequests {
     options: RequestOptions,
     { patience, isFirst }: Attempt,
   ): Promise<Response | undefined> {
-    const { guard, delivery, lockWatch, diskWatch } = this.#options
+    const { guard } = this.#options
     const known = targetOf(message, options)
     const target = known && { ...known, isNew: known.isNew && isFirst }
     for (;;) {
@@ -193,15 +195,13 @@ export class PatientRequests {
         await patience.during(this.#fence, waiting('what a worker before this one had sent may be under way'))
       await this.#zonesFor(options, patience)
       const admission = target && (await this.#admitted(target, patience))
-      for (let doubt = lockWatch.doubtOf(message); doubt; doubt = lockWatch.doubtOf(message)) {
-        await patience.until(doubt, waiting('it is not known yet who has the locks'))
-      }
-      const isLooked = target && admission?.isRecovered === true
-      const look = isLooked ? diskWatch.noteChange(target.oid, target.copies) : undefined
-      const { response, sentIn, failure, lost, isUndecided } = await delivery.change(message, options)
+      const isWatched = admission?.isRecovered === true
+      const { response, sentIn, failure, lost, isUndecided } = await this.#inTurn(message, options, {
+        patience,
+        isWatched,
+      })
       if (response) {
         if (!target || !admission || response.result !== Result.SUCCESS) return response
-        if (look) await look
         if (this.#lackOfZones(options)) return undefined
         return guard.isKept(target, admission, { sentIn, answeredIn: response.epoch }) ? response : undefined
       }
@@ -209,6 +209,22 @@ export class PatientRequests {
       await patience.wait(failure)
       if (isUndecided || options.at) return undefined
     }
+  }
+
+  /** Sends a change once, when its turn has come and it is known who has the locks. */
+  #inTurn(message: Message, options: RequestOptions, { patience, isWatched }: Passing): Promise<Try> {
+    const { delivery, turns, lockWatch, diskWatch } = this.#options
+    const { oid } = message
+    const { copies } = options
+    return turns.pass({ oid, copies }, patience, async () => {
+      for (let doubt = lockWatch.doubtOf(message); doubt; doubt = lockWatch.doubtOf(message)) {
+        await patience.until(doubt, waiting('it is not known yet who has the locks'))
+      }
+      const look = oid && isWatched ? diskWatch.noteChange(oid, copies) : undefined
+      const outcome = await delivery.change(message, options)
+      if (look && outcome.response?.result === Result.SUCCESS) await look
+      return outcome
+    })
   }
 
   #patiently<T>(
@@ -260,6 +276,12 @@ export class PatientRequests {
 /** Why a request waits before it is sent. */
 function waiting(why: string): SheepfsError {
   return new SheepfsError('unreachable', why)
+}
+
+interface Passing {
+  readonly patience: Patience
+  /** Nothing is being recovered, as far as is known: whether that stays so is to be seen. */
+  readonly isWatched: boolean
 }
 
 interface Attempt {

@@ -5,6 +5,7 @@ import { writeObject } from '../wire/object-ops.ts'
 import { Opcode, Req, Result } from '../wire/sd-proto.ts'
 import type { ClientContext } from './client-context.ts'
 import type { Delivery } from './delivery.ts'
+import type { HolderTurns } from './holder-turns.ts'
 import type { RequestOptions } from './requests.ts'
 
 const EMPTY = new Uint8Array(0)
@@ -43,6 +44,7 @@ export interface Passage {
 
 interface GuardOptions extends Omit<ClientContext, 'log'> {
   readonly delivery: Pick<Delivery, 'change'>
+  readonly turns: Pick<HolderTurns, 'pass'>
 }
 
 /** What a request changes; undefined when it does not change the bytes of an object. */
@@ -118,13 +120,13 @@ export class RecoveryGuard {
     return clearance
   }
 
-  async #clear({ oid, isNew }: Target, epoch: number): Promise<void> {
+  async #clear({ oid, copies, isNew }: Target, epoch: number): Promise<void> {
     const { world, timing, known } = this.#options
     const { isListed } = known
-    let probe = await this.#probe(oid)
+    let probe = await this.#probe({ oid, copies })
     while (probe.sentIn < epoch && known.isPresent(epoch)) {
       await sleep(world.clock, timing.firstPauseMs) // may have been executed where the object was before
-      probe = await this.#probe(oid)
+      probe = await this.#probe({ oid, copies })
     }
     if (probe.result === Result.NO_OBJ && isNew && isListed) return
     const overlapMs = Math.max(timing.recoveryOverlapMs, probe.tookMs)
@@ -132,12 +134,15 @@ export class RecoveryGuard {
   }
 
   /** Sends an empty write as often as it takes: its result, the epoch in which it left, and how long it took then. */
-  #probe(oid: ObjectId): Promise<{ result: number; sentIn: number; tookMs: number }> {
-    const { world, outage, delivery } = this.#options
-    const message = writeObject(oid, 0, EMPTY)
+  #probe(changed: Pick<Target, 'oid' | 'copies'>): Promise<{ result: number; sentIn: number; tookMs: number }> {
+    const { world, outage, delivery, turns } = this.#options
+    const message = writeObject(changed.oid, 0, EMPTY)
     return outage.patiently({}, async (patience) => {
-      const since = world.clock.now()
-      const { response, sentIn, failure, lost } = await delivery.change(message, {})
+      let since = 0
+      const { response, sentIn, failure, lost } = await turns.pass(changed, patience, () => {
+        since = world.clock.now()
+        return delivery.change(message, {})
+      })
       if (response) return { result: response.result, sentIn, tookMs: world.clock.now() - since }
       if (lost) await patience.during(lost, failure)
       await patience.wait(failure)

@@ -44,6 +44,10 @@ export class Sheep {
     return this.#connection
   }
 
+  get isConnecting(): boolean {
+    return this.#connecting !== undefined
+  }
+
   /** When the other cluster was formatted that it belonged to when it was last connected to; undefined: to ours. */
   get foreign(): string | undefined {
     return this.#foreign

@@ -21,6 +21,8 @@ const BLOCK = 4096
 const OBJECT = 2 ** 22
 const COPIES = 2
 const READERS = 4
+/** So many that those who wait for one sheep could keep all threads of home busy. */
+const WRITERS = 64
 const DEAD_MS = 60_000
 /** A sheep that recovers may die of another one that joins (seen: a segmentation fault after GET_HASH). */
 const BETWEEN_MS = 3_000
@@ -37,18 +39,22 @@ interface Longest {
   at: number
 }
 
-/** Knows the longest read and write. */
+/** Knows the longest read and write. Nobody can write what a sheep holds that is stopped: how long that takes is not of interest. */
 class TimedStore implements BlockStore {
   readonly #store: BlockStore
+  readonly #isHeld: (position: number) => boolean
   readonly read = (position: number, into: Uint8Array): Promise<unknown> =>
     timed(this.longestRead, () => this.#store.read(position, into))
   readonly write = (position: number, data: Uint8Array): Promise<unknown> =>
-    timed(this.longestWrite, () => this.#store.write(position, data))
+    this.#isHeld(position)
+      ? this.#store.write(position, data)
+      : timed(this.longestWrite, () => this.#store.write(position, data))
   readonly longestRead: Longest = { ms: 0, at: 0 }
   readonly longestWrite: Longest = { ms: 0, at: 0 }
 
-  constructor(store: BlockStore) {
+  constructor(store: BlockStore, isHeld: (position: number) => boolean) {
     this.#store = store
+    this.#isHeld = isHeld
   }
 }
 
@@ -81,10 +87,7 @@ function isStopped(number: number): Befall {
   }
 }
 
-/**
- * Reads and writes while something happens to the nodes; writes nothing that a node which is silent then holds, as nobody can
- * before it answers again.
- */
+/** Reads and writes while something happens to the nodes; every second writer nothing that a node which is silent then holds. */
 async function go(t: TestContext, befall: Befall, silent?: number): Promise<{ store: TimedStore; wrong: number }> {
   const stage = new Stage()
   try {
@@ -96,11 +99,12 @@ async function go(t: TestContext, befall: Befall, silent?: number): Promise<{ st
     const volume = await openVolume(cluster, { name: Buffer.from(name) }, { log })
     const ledger = new BlockLedger(SIZE)
     await ledger.fill(volume)
-    const store = new TimedStore(volume)
+    const holds = silent === undefined ? () => false : await nodes.holds(silent, COPIES)
+    const isHeld = (position: number): boolean => holds(dataOid(vdiId, Math.floor(position / OBJECT)))
+    const isMeant = (position: number, writer: number): boolean => writer % 2 === 0 || !isHeld(position)
+    const store = new TimedStore(volume, isHeld)
     const stop = new AbortController()
-    const isHeld = silent === undefined ? () => false : await nodes.holds(silent, COPIES)
-    const isFree = (position: number): boolean => !isHeld(dataOid(vdiId, Math.floor(position / OBJECT)))
-    const writing = ledger.overwrite(store, 1, stop.signal, isFree)
+    const writing = ledger.overwrite(store, 1, stop.signal, { writers: WRITERS, isMeant })
     const busy = Promise.all([writing, readAtRandom(store, stop.signal)])
     busy.catch(() => undefined) // seen below
     await pause(CALM_MS)

@@ -7,6 +7,7 @@ import { SheepfsError } from '../../src/errors.ts'
 import { silentLogger } from '../../src/log.ts'
 import { ClusterWatch } from '../../src/sheep/cluster-watch.ts'
 import type { Try } from '../../src/sheep/delivery.ts'
+import { HolderTurns } from '../../src/sheep/holder-turns.ts'
 import { KnownCluster } from '../../src/sheep/known-cluster.ts'
 import { Outage } from '../../src/sheep/outage.ts'
 import { RecoveryGuard, targetOf, type Target } from '../../src/sheep/recovery-guard.ts'
@@ -72,7 +73,8 @@ function guardOf(known: KnownCluster, change: (message: Message) => Promise<Try>
   const { clock } = realWorld
   const log = silentLogger()
   const outage = new Outage({ timeoutMs: Infinity, timing: FAST, clock, log, onChange: () => undefined })
-  return new RecoveryGuard({ world: realWorld, timing: FAST, known, outage, delivery: { change } })
+  const turns = new HolderTurns({ known, home: () => undefined })
+  return new RecoveryGuard({ world: realWorld, timing: FAST, known, outage, delivery: { change }, turns })
 }
 
 function answer(result: number, sentIn: number): Try {

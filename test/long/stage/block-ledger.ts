@@ -1,7 +1,6 @@
 import { Random } from '../../sheep/random.ts'
 
 const BLOCK = 4096
-const WRITERS = 8
 const PART = 2 ** 20
 
 /** Where blocks are kept. Both resolve when it is done, and not with an error. */
@@ -34,26 +33,29 @@ export class BlockLedger {
   }
 
   /**
-   * Overwrites blocks at random, several at a time and no block twice at a time, until it is told to stop; only those at positions
-   * that are meant.
+   * Overwrites blocks at random, several at a time and no block twice at a time, until it is told to stop; each writer only those at
+   * positions that are meant for it.
    */
   async overwrite(
     store: BlockStore,
     seed: number,
     stop: AbortSignal,
-    isMeant: (position: number) => boolean = () => true,
+    {
+      writers = 8,
+      isMeant = () => true,
+    }: { writers?: number; isMeant?: (position: number, writer: number) => boolean } = {},
   ): Promise<void> {
     const writer = async (own: number): Promise<void> => {
-      const random = new Random(seed * WRITERS + own)
+      const random = new Random(seed * writers + own)
       while (!stop.aborted) {
-        const block = random.below(this.#acknowledged.length / WRITERS) * WRITERS + own
-        if (!isMeant(block * BLOCK)) continue
+        const block = random.below(this.#acknowledged.length / writers) * writers + own
+        if (!isMeant(block * BLOCK, own)) continue
         const version = ++this.#version
         await store.write(block * BLOCK, Buffer.from(new Uint32Array(BLOCK / 4).fill(version).buffer))
         this.#acknowledged[block] = version
       }
     }
-    await Promise.all(Array.from({ length: WRITERS }, (_, own) => writer(own)))
+    await Promise.all(Array.from({ length: writers }, (_, own) => writer(own)))
   }
 
   /** How many blocks are not as they were acknowledged last. Nobody writes meanwhile. */
