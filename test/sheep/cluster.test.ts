@@ -340,7 +340,7 @@ test(
 test('only so many changes are under way at a time that one sheep has to take part in', LIMIT, async (context) => {
   const { open, model, first } = await staged(context, 2)
   const cluster = await open()
-  const objects = Array.from({ length: 40 }, (_, index) => dataOid(7, index))
+  const objects = Array.from({ length: 60 }, (_, index) => dataOid(7, index))
   for (const oid of objects) model.create(oid, 0, Uint8Array.of(5))
   let most = 0
   first.script = ({ opcode }) => {
@@ -350,7 +350,7 @@ test('only so many changes are under way at a time that one sheep has to take pa
   const change = (copies: number) =>
     Promise.all(objects.map((oid) => cluster.change(writeObject(oid, 0, ONE), { copies })))
   await change(2)
-  assert.ok(most >= 12 && most < 20, `${most} requests are in flight`) // with questions about recovery
+  assert.ok(most >= 24 && most < 32, `${most} requests are in flight`) // with questions about recovery
 })
 
 test('one that answers there is waited for', LIMIT, async (context) => {

@@ -9,8 +9,8 @@ import { quietOutage } from './quiet-outage.ts'
 import { FAST } from './staged-cluster.ts'
 
 const COPIES = 2
-const MANY = 40
-const MOST = 12
+const MANY = 60
+const MOST = 24
 const LIMIT = { timeout: 20_000 }
 const [HOME, STOPPED, OTHER] = [7001, 7002, 7003]
 const topology = toTestTopology([HOME, STOPPED, OTHER].map((port, zone) => ({ port, zone })))
