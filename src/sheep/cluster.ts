@@ -1,5 +1,5 @@
 import { sleep, type Clock } from '../clock.ts'
-import { isNoAnswer, SheepfsError } from '../errors.ts'
+import { isNoAnswer, isSheepfsError, SheepfsError } from '../errors.ts'
 import type { Message, ObjectMessage, Response } from '../wire/message.ts'
 import type { ObjectId } from '../wire/object-id.ts'
 import { isSameAddress, type Address } from './address.ts'
@@ -17,7 +17,7 @@ import type { Replicas } from './patient-requests.ts'
 import type { Caller, RequestOptions, Requests } from './requests.ts'
 import { settled } from './settle.ts'
 import type { Timing } from './timing.ts'
-import type { Waiter } from './waiter.ts'
+import { patientWaiter, type Waiter } from './waiter.ts'
 
 /**
  * A client of one cluster: sends requests to the sheep that suits, again after a loss or a transient result, for as long
@@ -68,6 +68,21 @@ export class Cluster implements Requests {
    */
   open(): Promise<void> {
     return this.#parts.watch.open()
+  }
+
+  /** As `open`, and waits for a cluster that can be opened, for ever. Errors: closed. */
+  async untilOpen(): Promise<void> {
+    const waiter = patientWaiter(this.clock)
+    await this.#parts.context.outage.patiently({ waiter }, async (patience) => {
+      try {
+        await this.open()
+        return true
+      } catch (error) {
+        if (!isSheepfsError(error) || error.code === 'closed') throw error
+        await patience.wait(error)
+        return undefined
+      }
+    })
   }
 
   get timing(): Timing {
@@ -216,6 +231,11 @@ export class Cluster implements Requests {
   fence(gateways: readonly Address[]): void {
     if (gateways.length > 0)
       this.#parts.requests.fence(Promise.all(gateways.map((one) => settled(one, this.#parts.context))))
+  }
+
+  /** Changes are held back, as `fence` does. */
+  get isFenced(): boolean {
+    return this.#parts.requests.isFenced
   }
 
   /** As `PatientRequests` has it. */

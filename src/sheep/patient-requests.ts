@@ -60,6 +60,11 @@ export class PatientRequests {
     })
   }
 
+  /** Changes are held back. */
+  get isFenced(): boolean {
+    return this.#fence !== undefined
+  }
+
   /**
    * Sends a request that changes nothing, as often as it takes. Resolves with any result that is not transient; a holder's
    * failure is not believed before home has said the same, nor is what one says that had not answered in the present epoch

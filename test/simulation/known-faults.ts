@@ -40,12 +40,6 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
     isShownBy: (finding) => finding.symptom === 'waits' && after('an object without an entry')(finding),
   },
   {
-    // the kernel waits for it (docs/architecture.md)
-    name: 'a successor that does not reach the cluster lets requests wait, whatever io_timeout says',
-    seed: 18941,
-    isShownBy: ({ symptom, past }) => symptom === 'ignores io_timeout' && past.includes('worker killed'),
-  },
-  {
     name: 'a short node list, or none in a successor, leaves nobody to ask when the configured sheep are away',
     seed: 8322,
     isShownBy: (finding) => finding.symptom === 'waits' && after('no other sheep known')(finding),
@@ -183,4 +177,5 @@ export const MENDED_SEEDS: readonly { readonly seed: number; readonly name: stri
   { seed: 210, name: 'an empty STAT_CLUSTER of a sheep that starts was taken for a cluster without locks' },
   { seed: 15, name: 'a snapshot that was deleted before the volume went over to the next inode made it stale' },
   { seed: 7544, name: 'publishes ignored io_timeout' },
+  { seed: 18941, name: 'a successor that does not reach the cluster let requests wait, whatever io_timeout says' },
 ]

@@ -19,6 +19,8 @@ import type { InodeIdentity } from '../../src/volume/inode-identity.ts'
 
 /** How soon a supervisor starts another worker, ms. */
 const RESTART_MS = { least: 10, spread: 400 } as const
+/** How often the requests that a successor holds are looked at, ms. */
+const HELD_LOOK_MS = 100
 const KILLED = Symbol('killed')
 
 export interface MountPlan {
@@ -49,7 +51,7 @@ export class Mount {
   readonly #log: Logger
   #generation = 0
   #worker: Worker | undefined
-  #starting: Host | undefined
+  #starting: Pick<Worker, 'host' | 'cluster'> | undefined
   #killed: () => void = () => undefined
   #death = Promise.resolve<typeof KILLED>(KILLED)
   #failure: Error | undefined
@@ -98,7 +100,7 @@ export class Mount {
   /** A system call on the open file. Errors: those of the volume. */
   async call<T>(work: (handle: Handle, file: VolumeFile) => Promise<T>): Promise<T> {
     for (;;) {
-      const worker = await this.#serving()
+      const worker = await this.#serving(this.plan.ioTimeoutMs)
       const { handle } = worker
       const [file] = worker.attachments.list()
       if (!handle || !file) throw new SheepfsError('stale', `${this.plan.volume} could not be attached again`)
@@ -115,7 +117,7 @@ export class Mount {
 
   /** SIGKILL of the worker, whatever it does; another one is started. */
   kill(): void {
-    const host = this.#worker?.host ?? this.#starting
+    const { host } = this.#worker ?? this.#starting ?? {}
     if (!host || host.isEnded || this.#isEnded) return
     host.kill()
     this.#worker = undefined
@@ -132,7 +134,7 @@ export class Mount {
 
   /** Closes and detaches. Errors: what the last writes fail with. */
   async close(): Promise<void> {
-    const { attachments, cluster, host } = await this.#serving()
+    const { attachments, cluster, host } = await this.#serving(Infinity)
     this.#isEnded = true
     try {
       await attachments.close()
@@ -142,12 +144,21 @@ export class Mount {
     }
   }
 
-  async #serving(): Promise<Worker> {
+  /** As `fuse/kernel/held-requests` has it: while a successor does not find the cluster, nothing waits for longer than that. */
+  async #serving(limitMs: number): Promise<Worker> {
+    const { agenda } = this.#network
+    const since = agenda.now
     for (;;) {
       if (this.#worker) return this.#worker
       if (this.#failure !== undefined) throw this.#failure
       if (this.#isEnded) throw new SheepfsError('closed', `${this.plan.name} has ended`)
-      await new Promise<void>((resolve) => this.#waiters.add(resolve))
+      const { cluster } = this.#starting ?? {}
+      const isAway = cluster?.state.kind === 'waiting' && !cluster.isFenced
+      if (isAway && agenda.now - since >= limitMs) throw new SheepfsError('unreachable', 'no sheep has answered')
+      await new Promise<void>((resolve) => {
+        this.#waiters.add(resolve)
+        if (limitMs < Infinity) agenda.after(HELD_LOOK_MS, resolve)
+      })
     }
   }
 
@@ -156,7 +167,6 @@ export class Mount {
     const log = this.#log
     const generation = ++this.#generation
     const host = new Host(plan.name, this.#network, new Random(this.#random.below(2 ** 31)))
-    this.#starting = host
     this.#death = new Promise((resolve) => {
       this.#killed = () => {
         resolve(KILLED)
@@ -176,6 +186,7 @@ export class Mount {
         else if (!host.isEnded) this.#rememberLocks(locksAtStart(state, cluster))
       },
     })
+    this.#starting = { host, cluster }
     const attachments = new Attachments({
       open: (name, { readOnly = false, former }, waiter) =>
         openVolume(

@@ -139,7 +139,7 @@ export class InstanceControl implements Supervisor {
 
   async patchMount(name: string, patch: MountPatch, caller: Caller): Promise<Mount> {
     const mount = this.instance.find(name)
-    await mount.ask(caller, 'setIoTimeout', toTimeoutMs(patch.io_timeout))
+    await mount.setIoTimeout(caller, toTimeoutMs(patch.io_timeout))
     this.instance.emit({ type: 'io-timeout-changed', mount: name })
     return mount.present()
   }

@@ -198,6 +198,20 @@ export class ManagedMount {
     }
   }
 
+  /** Also of a successor that does not serve yet. Errors: as `ask`. */
+  async setIoTimeout(caller: Caller, timeoutMs: number): Promise<void> {
+    const { worker, state } = this.keeper
+    if (worker && state === 'restarting') {
+      const limits = { limitMs: WAIT_LIMIT_MS }
+      const isSet = await worker.callFor({ limits, gone: caller.gone }, 'setIoTimeout', timeoutMs).then(
+        () => true,
+        () => false,
+      )
+      if (isSet) return
+    }
+    await this.ask(caller, 'setIoTimeout', timeoutMs)
+  }
+
   /** Puts another worker under the mount. Errors: as `MountKeeper.restart`. */
   async restart({ waits, gone }: Caller): Promise<void> {
     const waiter = new Waiter({ clock, limitMs: waits ? Infinity : WAIT_LIMIT_MS, gone })

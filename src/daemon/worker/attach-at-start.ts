@@ -44,7 +44,7 @@ export async function attachLocked(start: Start, context: Context): Promise<void
 async function openCluster({ generation, state }: Start, context: Context): Promise<void> {
   if (generation === 1) return context.cluster.open()
   context.cluster.remember(state.gateways)
-  await untilOpen(context)
+  await context.cluster.untilOpen()
   context.cluster.fence(state.gateways)
 }
 
@@ -87,19 +87,6 @@ async function giveBackLocks({ locks, clusterCtime }: Start['state'], { cluster,
     }
   })
   await Promise.all(releases)
-}
-
-async function untilOpen({ cluster, log }: Pick<Context, 'cluster' | 'log'>): Promise<void> {
-  for (;;) {
-    try {
-      await cluster.open()
-      return
-    } catch (error) {
-      if (!isSheepfsError(error) || error.code === 'closed') throw error
-      log.warn(`waiting for the cluster: ${error.message}`)
-      await sleep(cluster.clock, RETRY_PAUSE_MS)
-    }
-  }
 }
 
 /** The worker of a daemon that was killed may still hold the lock, and is about to give it back. */

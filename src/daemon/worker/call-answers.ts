@@ -9,12 +9,12 @@ import type { FromWorker, ToWorker, WorkerCall, WorkerMethods } from '../worker-
 
 /** The calls of a supervisor that are being answered. */
 export class CallAnswers {
-  readonly #worker: WorkerMethods
+  readonly #worker: Partial<WorkerMethods>
   readonly #send: (message: FromWorker) => number
   readonly #answers = new Map<number, { readonly gone: AbortController; readonly answered: Promise<void> }>()
 
-  /** `send` returns the bytes of a message. Errors: too-large. */
-  constructor(worker: WorkerMethods, send: (message: FromWorker) => number) {
+  /** What the worker cannot do yet is not answered. `send` returns the bytes of a message. Errors: too-large. */
+  constructor(worker: Partial<WorkerMethods>, send: (message: FromWorker) => number) {
     this.#worker = worker
     this.#send = send
   }
@@ -22,7 +22,7 @@ export class CallAnswers {
   /** Takes a call, or that nobody waits for one any more. */
   hear(message: ToWorker): void {
     if (message.kind === 'cancel') this.#answers.get(message.id)?.gone.abort()
-    if (message.kind !== 'call') return
+    if (message.kind !== 'call' || !this.#worker[message.method]) return
     const gone = new AbortController()
     const answered = this.#answer(message, gone.signal).finally(() => this.#answers.delete(message.id))
     this.#answers.set(message.id, { gone, answered })
@@ -37,7 +37,7 @@ export class CallAnswers {
     const { id, method, limits } = asked
     const waiter = new Waiter({ ...limits, clock: realWorld.clock, gone })
     try {
-      const call = this.#worker[method].bind(this.#worker) as (...args: readonly unknown[]) => Promise<unknown>
+      const call = this.#worker[method]?.bind(this.#worker) as (...args: readonly unknown[]) => Promise<unknown>
       this.#give(id, await call(...readArguments(asked), waiter))
     } catch (error) {
       this.#send({ kind: 'refusal', id, error: toWireError(error) })

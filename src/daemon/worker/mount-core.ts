@@ -36,6 +36,8 @@ export interface WorkerSurroundings {
   /** Aborts when nobody waits any more for the mount to be served. */
   readonly abandoned: AbortSignal
   readonly send: (message: FromWorker) => void
+  /** Called before anything of the cluster is waited for. */
+  readonly onBegun?: (core: MountCore) => void
 }
 
 /** What is served: by the session of the kernel engine, or by an engine that mounts by itself. */
@@ -51,6 +53,7 @@ export class MountCore {
   readonly meter = new Meter(LATENCY_BOUNDS_S)
   readonly #send: (message: FromWorker) => void
   #service: Service | undefined
+  #session: Promise<Session> | undefined
   #negotiated: Negotiated | undefined
   #gateways: readonly Address[]
   /** What is attached is all that a successor has to attach. */
@@ -77,6 +80,7 @@ export class MountCore {
           sinceMs: isWaiting ? cluster.sinceMs : undefined,
           reason: isWaiting ? cluster.reason : '',
         })
+        if (isWaiting) this.#holdRequests()
       },
       onSettings: () => {
         this.publish()
@@ -126,7 +130,8 @@ export class MountCore {
   /** Resolves when the mount serves requests. Errors: of the cluster, the volumes and the engine. */
   static async open(start: WorkerStart, surroundings: WorkerSurroundings): Promise<MountCore> {
     const core = new MountCore(start, surroundings)
-    const { abandoned, log } = surroundings
+    const { abandoned, log, onBegun } = surroundings
+    onBegun?.(core)
     const giveUp = (): void => {
       core.#giveUp().catch((error: unknown) => {
         log.error({ err: error }, 'a volume could not be closed')
@@ -142,6 +147,7 @@ export class MountCore {
       core.#tellSizes()
       return core
     } catch (error) {
+      await core.#dropSession()
       await core.#close()
       throw error
     } finally {
@@ -197,6 +203,11 @@ export class MountCore {
     else await service?.mounted.unmount().catch(() => service.mounted.abort())
   }
 
+  /** Also before it serves: what it holds may wait only so long. */
+  setIoTimeout(timeoutMs: number): void {
+    this.cluster.ioTimeoutMs = timeoutMs
+  }
+
   /** Tells the supervisor what a successor would need. */
   publish(): void {
     this.#send({ kind: 'state', state: this.#isAttached ? this.#state() : this.#stateAtStart() })
@@ -205,7 +216,8 @@ export class MountCore {
   /** What is to be attached still is. */
   #stateAtStart(): MountState {
     const { state } = this.start
-    return { ...state, ...locksAtStart(state, this.cluster), gateways: this.#gateways }
+    const { ioTimeoutMs } = this.cluster
+    return { ...state, ...locksAtStart(state, this.cluster), ioTimeoutMs, gateways: this.#gateways }
   }
 
   /** What has grown while no worker served, or has a size that the kernel was not told in time. */
@@ -275,7 +287,7 @@ export class MountCore {
   }
 
   async #serve(): Promise<Service> {
-    const { spec, state, generation } = this.start
+    const { spec, state, generation, handles } = this.start
     const { tree, log } = this
     if (spec.engine !== 'kernel') {
       const { fuseNativeEngine: engine } = await import('../../fuse/native/fuse-native-engine.ts')
@@ -284,26 +296,58 @@ export class MountCore {
       const mounted = await engine.mount(tree, { mountpoint, source: mount, allowOther, writeBack, caching, log })
       return { kind: 'mounted', mounted }
     }
-    const device = await serveDevice(DEVICE_FD, log)
-    const { negotiated } = state
-    const session = new Session({
-      tree,
-      device,
-      log,
-      writeBack: spec.writeBack,
-      generation,
-      meter: this.meter,
-      handleKeeper: this.#handleKeeper(),
-      ...(negotiated === undefined ? {} : { negotiated }),
-    })
+    const session = await this.#openSession()
     if (generation > 1) {
-      await session.restore(this.start.handles)
+      await session.restore(handles)
       for (const { file, known } of this.#otherSizes()) if (known === 0) session.restoreSize(file, file.volume.size)
-      session.resend()
     }
     session.start()
     this.#negotiated = await session.ready
     return { kind: 'session', session }
+  }
+
+  /** Of the kernel engine. What a predecessor had taken and not answered comes to it. */
+  #openSession(): Promise<Session> {
+    this.#session ??= this.#newSession()
+    return this.#session
+  }
+
+  async #newSession(): Promise<Session> {
+    const { spec, state, generation } = this.start
+    const { tree, log, meter } = this
+    const { negotiated } = state
+    const session = new Session({
+      tree,
+      device: await serveDevice(DEVICE_FD, log),
+      log,
+      writeBack: spec.writeBack,
+      generation,
+      meter,
+      handleKeeper: this.#handleKeeper(),
+      ...(negotiated === undefined ? {} : { negotiated }),
+    })
+    if (generation > 1) session.resend()
+    return session
+  }
+
+  /** A successor that does not find the cluster takes requests all the same: none waits for longer than `io_timeout`. */
+  #holdRequests(): void {
+    const { generation, spec, purpose } = this.start
+    if (this.#isAttached || generation === 1 || spec.engine !== 'kernel' || purpose !== 'serve') return
+    const { cluster } = this
+    const limitMs = (): number =>
+      cluster.state.kind === 'waiting' && !cluster.isFenced ? cluster.ioTimeoutMs : Infinity
+    this.#openSession().then(
+      (session) => {
+        session.hold(limitMs)
+      },
+      () => undefined, // who is to serve hears of it
+    )
+  }
+
+  async #dropSession(): Promise<void> {
+    const session = await this.#session?.catch(() => undefined)
+    session?.destroy()
   }
 
   /** Only of volumes: whoever reads a text twice gets it anew. */

@@ -135,7 +135,7 @@ export class MountWorker implements WorkerMethods {
   }
 
   setIoTimeout(timeoutMs: number): Promise<void> {
-    this.#core.cluster.ioTimeoutMs = timeoutMs
+    this.#core.setIoTimeout(timeoutMs)
     return Promise.resolve()
   }
 

@@ -116,11 +116,22 @@ async function serve(start: WorkerStart, channel: Channel): Promise<void> {
     },
     handOver: async () => worker?.handOver(),
   })
-  const answerPing = (message: ToWorker): void => {
-    if (message.kind === 'call' && message.method === 'ping')
-      channel.send({ kind: 'answer', id: message.id, value: undefined })
+  let core: MountCore | undefined
+  const onBegun = (begun: MountCore): void => {
+    core = begun
   }
-  channel.on('message', answerPing) // until it can be called
+  const answer = (message: FromWorker): number => channel.send(message)
+  const early = new CallAnswers(
+    {
+      ping: () => Promise.resolve(),
+      setIoTimeout: (timeoutMs) => Promise.resolve(core?.setIoTimeout(timeoutMs)),
+    },
+    answer,
+  )
+  const hearEarly = (message: ToWorker): void => {
+    early.hear(message)
+  }
+  channel.on('message', hearEarly) // until it can be called
   try {
     record.begin(start)
     becomeLikelierVictim(log)
@@ -130,10 +141,10 @@ async function serve(start: WorkerStart, channel: Channel): Promise<void> {
       send({ kind: 'ended', error: undefined })
       return
     }
-    const serving = (worker = await MountWorker.start(start, { log, send, abandoned: starting.signal }))
+    const serving = (worker = await MountWorker.start(start, { log, send, onBegun, abandoned: starting.signal }))
     if (!channel.isOpen) await serving.abandon()
-    channel.off('message', answerPing)
-    const answers = new CallAnswers(serving, (message) => channel.send(message))
+    channel.off('message', hearEarly)
+    const answers = new CallAnswers(serving, answer)
     channel.on('message', (message) => {
       answers.hear(message)
     })

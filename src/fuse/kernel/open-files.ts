@@ -53,6 +53,8 @@ export class OpenFiles {
   readonly #adoptions = new Map<number, Promise<Handle>>()
   /** Restored handles, by the request that opened them: it may not have been answered. */
   readonly #restored = new Map<number, number>()
+  /** Closed before they could be restored. */
+  readonly #released = new Set<number>()
   #isClosed = false
 
   constructor(tree: Tree, numbers: FileHandleNumbers, keeper?: HandleKeeper) {
@@ -83,13 +85,18 @@ export class OpenFiles {
     await Promise.all(
       handles.map(async ({ fh, node, caching, request, pid, sinceS }) => {
         try {
-          await this.#reopen(fh, node, { caching, opener: { pid, sinceS } })
+          if (this.#released.has(fh)) return
+          const handle = await this.#reopen(fh, node, { caching, opener: { pid, sinceS } })
           this.#restored.set(request, fh)
+          if (!this.#released.has(fh)) return
+          this.#open.delete(fh)
+          await handle.close()
         } catch (error) {
           log.warn({ node, err: error }, 'a file that was open cannot be opened again')
         }
       }),
     )
+    this.#released.clear()
   }
 
   find(fh: number): Handle | undefined {
@@ -128,6 +135,7 @@ export class OpenFiles {
   async release(fh: number, node: number): Promise<void> {
     await this.#adoptions.get(fh)?.catch(() => undefined)
     const open = this.#open.get(fh)
+    if (!open) this.#released.add(fh)
     this.#open.delete(fh)
     this.#keeper?.closed({ fh, node })
     await open?.handle.close()

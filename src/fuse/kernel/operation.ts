@@ -96,5 +96,7 @@ export interface Operation {
   readonly argsSize: number
   /** Bytes after the arguments are the request's `data`. */
   readonly keepsData?: boolean
+  /** What it needs of the tree a successor may not have yet. */
+  readonly needsTree?: boolean
   readonly handle: (served: Served, request: Request) => Reply | Promise<Reply>
 }

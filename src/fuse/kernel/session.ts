@@ -11,6 +11,7 @@ import { BufferPool, LARGEST_BUFFER, type PooledBuffer } from './buffer-pool.ts'
 import { deferred } from './deferred.ts'
 import type { Device, DeviceEnd } from './device.ts'
 import { FileHandleNumbers } from './file-handle-numbers.ts'
+import { HeldRequests } from './held-requests.ts'
 import { LostSizes } from './lost-sizes.ts'
 import { isWrittenBack, negotiate, type Negotiated } from './negotiation.ts'
 import { Notifier } from './notifier.ts'
@@ -39,8 +40,8 @@ export interface SessionOptions {
   readonly handleKeeper?: HandleKeeper
 }
 
-/** 'draining': no request is taken any more, those in flight are answered. */
-type State = 'new' | 'serving' | 'draining' | 'ended'
+/** 'holding': what needs the tree waits; 'draining': no request is taken any more, those in flight are answered. */
+type State = 'new' | 'holding' | 'serving' | 'draining' | 'ended'
 
 const MEMORY_LIMIT = 40 * 1024 * 1024
 /** Requests taken from the device before the event loop goes on. */
@@ -79,6 +80,7 @@ export class Session {
   readonly #waits = { request: new ShortWait(), answer: new ShortWait() } as const
   #negotiated: Negotiated | undefined
   #state: State = 'new'
+  #held: HeldRequests | undefined
   #incoming: PooledBuffer
   #isFull = false
   #burst = 1
@@ -133,10 +135,34 @@ export class Session {
     this.#sizes.restore(file, size)
   }
 
+  /**
+   * Takes requests before the tree can be served: those that need it wait for `start`, or fail when one has waited for `limitMs()`
+   * by then.
+   */
+  hold(limitMs: () => number): void {
+    if (this.#state !== 'new') return
+    this.#held = new HeldRequests(limitMs)
+    this.#take('holding')
+  }
+
+  /** Serves. What ended while it was holding stays so. */
   start(): void {
-    this.#state = 'serving'
-    if (this.#options.negotiated !== undefined) this.#ready.resolve(this.#options.negotiated)
+    if (this.#state !== 'new' && this.#state !== 'holding') return
     this.#notifier.start(this.#options.tree)
+    if (this.#state === 'new') this.#take('serving')
+    this.#state = 'serving'
+    this.#held?.release()
+    this.#held = undefined
+  }
+
+  /** Ends now, before it serves. What it holds is left to a successor. */
+  destroy(): void {
+    this.#finish('closed')
+  }
+
+  #take(state: State): void {
+    this.#state = state
+    if (this.#options.negotiated !== undefined) this.#ready.resolve(this.#options.negotiated)
     this.#device.start(this.#receive)
   }
 
@@ -159,12 +185,16 @@ export class Session {
   /** Takes no more requests, answers those in flight, closes the files. The mount goes on, for a successor. */
   async close(): Promise<void> {
     await this.#closeNotifications() // one may wait in the kernel for an answer of ours (docs/fuse-kernel-protocol.md#10)
-    if (this.#state === 'new' || this.#state === 'serving') {
+    if (this.#state === 'new' || this.#isTaking) {
       this.#state = 'draining'
       this.#device.close()
       if (this.#requests.count === 0) this.#finish('closed')
     }
     await this.ended
+  }
+
+  get #isTaking(): boolean {
+    return this.#state === 'serving' || this.#state === 'holding'
   }
 
   readonly #receive = (): void => {
@@ -183,7 +213,7 @@ export class Session {
     const isTrial = ++this.#bursts % TRIAL_EVERY === 0
     const limit = isTrial ? Math.min(this.#burst * 2, MAX_BURST) : this.#burst
     let taken = 0
-    for (; taken < limit && this.#state === 'serving'; taken++) {
+    for (; taken < limit && this.#isTaking; taken++) {
       this.#isFull = !this.#buffers.hasRoom
       if (this.#isFull) return
       const length = this.#device.receive(this.#incoming.bytes)
@@ -199,7 +229,7 @@ export class Session {
   }
 
   #accept(length: number): void {
-    const request = new Request(this.#incoming.view, length)
+    const request = this.#held ? this.#copyOf(length) : new Request(this.#incoming.view, length)
     const operation = OPERATIONS.get(request.opcode)
     this.#requests.add(request)
     this.#waits.request.end()
@@ -216,10 +246,21 @@ export class Session {
     }
   }
 
+  /** The request in a buffer of its own. */
+  #copyOf(length: number): Request {
+    const buffer = this.#buffers.take(length)
+    buffer.bytes.set(this.#incoming.bytes.subarray(0, length))
+    const request = new Request(buffer.view, length)
+    request.dataBuffer = buffer
+    return request
+  }
+
   /** Large data stay where they are and the session goes on with another buffer; small ones are copied. */
   #keepData(request: Request, start: number): void {
     const length = request.length - start
-    if (length >= KEEP_FROM) {
+    if (request.dataBuffer !== undefined) {
+      request.data = request.dataBuffer.bytes.subarray(start, request.length)
+    } else if (length >= KEEP_FROM) {
       request.dataBuffer = this.#incoming
       request.data = this.#incoming.bytes.subarray(start, request.length)
       this.#incoming = this.#buffers.take(LARGEST_BUFFER)
@@ -235,6 +276,7 @@ export class Session {
     if (this.#meter && request.isResent) this.#meter.resent++
     let reply: Reply
     try {
+      if (this.#held && operation.needsTree === true) await this.#held.hold()
       const outcome = operation.handle(this.#served, request)
       reply = outcome instanceof Promise ? await outcome : outcome
     } catch (error) {
@@ -253,7 +295,7 @@ export class Session {
     this.#waits.answer.end()
     if (this.#requests.count === 0) this.#waits.request.begin()
     else if (this.#requests.count <= FEW_IN_FLIGHT) this.#waits.answer.begin()
-    if (this.#isFull && this.#buffers.hasRoom && this.#state === 'serving') {
+    if (this.#isFull && this.#buffers.hasRoom && this.#isTaking) {
       this.#isFull = false
       this.#device.awaken()
     }
@@ -314,6 +356,7 @@ export class Session {
   #finish(end: unknown): void {
     if (this.#state === 'ended') return
     this.#state = 'ended'
+    this.#held?.end()
     this.#device.close()
     this.#ready.reject(new SheepfsError('closed', 'the mount ended before the kernel could use it'))
     void this.#cleanUp(end)

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import { readToWorker } from '../../../src/daemon/ipc/supervisor-messages.ts'
 import { WorkerCalls } from '../../../src/daemon/supervisor/worker-calls.ts'
 import { CallAnswers } from '../../../src/daemon/worker/call-answers.ts'
-import type { FromWorker, MethodName, WorkerMethods } from '../../../src/daemon/worker-protocol.ts'
+import type { FromWorker, MethodName } from '../../../src/daemon/worker-protocol.ts'
 import { isSheepfsError } from '../../../src/errors.ts'
 
 type Said = Extract<FromWorker, { kind: 'answer' | 'part' | 'refusal' }>
@@ -16,7 +16,7 @@ const VDI = {
 /** What a worker that has these methods says to a call. */
 async function say(methods: object, method: MethodName, args: readonly unknown[] = [], bytes = 1): Promise<Said[]> {
   const said: Said[] = []
-  const answers = new CallAnswers(methods as WorkerMethods, (message) => {
+  const answers = new CallAnswers(methods, (message) => {
     said.push(JSON.parse(JSON.stringify(message)) as Said)
     return bytes
   })

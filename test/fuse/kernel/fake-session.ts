@@ -13,18 +13,26 @@ const O_RDWR = 2
 const NEGOTIATED = { minor: 45, flags: 0, flags2: 0, maxWrite: 1 << 20, maxPages: 256, canResend: true }
 
 /** A session over a fake device that has its INIT behind it. */
-export function serve(options: { generation?: number; log?: Logger; memoryLimit?: number } = {}): {
-  tree: MemoryTree
-  device: FakeDevice
-  session: Session
-} {
+export function serve(options: SessionSettings = {}): { tree: MemoryTree; device: FakeDevice; session: Session } {
+  const served = newSession(options)
+  served.session.start()
+  return served
+}
+
+interface SessionSettings {
+  readonly generation?: number
+  readonly log?: Logger
+  readonly memoryLimit?: number
+}
+
+/** The same before it serves. */
+export function newSession(options: SessionSettings = {}): ReturnType<typeof serve> {
   const tree = new MemoryTree(1 << 20)
   const device = new FakeDevice()
   const { generation = 1, log = silentLogger(), memoryLimit = 40 << 20 } = options
   const session = new Session({
     ...{ tree, device, log, generation, memoryLimit, writeBack: false, negotiated: NEGOTIATED },
   })
-  session.start()
   return { tree, device, session }
 }
 

@@ -66,3 +66,18 @@ test('what a session closes at its end stays open for a successor', async () => 
   await first.files.closeAll()
   assert.equal((await generations.next()).tree.volume.opens, 1)
 })
+
+test('a file that is closed before it is restored, or while it is, is not open afterwards', async () => {
+  const generations = new Generations()
+  const first = await generations.next()
+  const handles = await Promise.all([1, 2].map(() => first.files.open(first.tree.volume, READ, FIRST)))
+  const known = [...generations.known.values()]
+  const tree = new MemoryTree(4096)
+  const files = new OpenFiles(tree, new FileHandleNumbers(2))
+  const [before, meanwhile] = handles.map(({ fh }) => fh)
+  await files.release(before ?? 0, tree.volume.id)
+  const restored = files.restore(known, log)
+  await files.release(meanwhile ?? 0, tree.volume.id)
+  await restored
+  assert.equal(tree.volume.opens, 0)
+})

@@ -9,7 +9,7 @@ import { Session } from '../../../src/fuse/kernel/session.ts'
 import { silentLogger } from '../../../src/log.ts'
 import { MemoryTree } from '../memory-tree.ts'
 import { FakeDevice, packed, reply, request } from './fake-device.ts'
-import { ioArgs, openTest, serve, TEST_ID, TIME_LIMIT } from './fake-session.ts'
+import { ioArgs, newSession, openTest, serve, TEST_ID, TIME_LIMIT } from './fake-session.ts'
 
 const { EINVAL, EIO, ENOSYS, EPERM } = constants.errno
 
@@ -129,6 +129,57 @@ test('a file that opens after the end is closed again', TIME_LIMIT, async () => 
   goOn(undefined)
   await new Promise((resolve) => setImmediate(resolve))
   assert.equal(tree.volume.opens, 0)
+  assert.deepEqual(device.sent, [])
+})
+
+test(
+  'what needs the tree before it can be served waits for that, each request with its own content',
+  TIME_LIMIT,
+  async () => {
+    const { device, session, tree } = newSession({ generation: 2 })
+    const write = (unique: bigint, offset: number, text: string): Uint8Array => {
+      const args = Buffer.concat([ioArgs(1n, offset, text.length), Buffer.from(text)])
+      return request(FuseOpcode.WRITE, { unique, nodeid: TEST_ID, args })
+    }
+    session.hold(() => Infinity)
+    const wide = 'w'.repeat(256 * 1024)
+    device.put(write(2n, 0, wide), write(4n, wide.length, 'small'), write(6n, 8, 'later'))
+    assert.deepEqual(await device.exchange(request(FuseOpcode.FSYNCDIR, { args: packed([0, 8], [0, 8]) })), reply())
+    const answered = (): number => device.sent.length
+    assert.equal(answered(), 0)
+    session.start()
+    while (answered() < 3) await new Promise((resolve) => setImmediate(resolve))
+    assert.ok(device.sent.every((answer) => answer.readInt32LE(4) === 0))
+    const handle = await tree.volume.open()
+    const into = Buffer.alloc(wide.length + 5)
+    await handle.read(0, into)
+    assert.equal(into.toString(), `${'w'.repeat(8)}later${'w'.repeat(wide.length - 13)}small`)
+  },
+)
+
+test('what needs the tree before it can be served fails once it has waited for too long', TIME_LIMIT, async () => {
+  const { device, session } = newSession({ generation: 2 })
+  let limitMs = Infinity
+  session.hold(() => limitMs)
+  const getattr = { nodeid: TEST_ID, args: packed([0, 4], [0, 4], [0, 8]) }
+  const failed = device.exchange(request(FuseOpcode.GETATTR, getattr))
+  limitMs = 0
+  assert.deepEqual(await failed, reply({ error: -EIO }))
+  limitMs = Infinity
+  const late = device.exchange(request(FuseOpcode.STATFS))
+  session.start()
+  assert.equal((await late).readInt32LE(4), 0)
+  assert.equal((await device.exchange(request(FuseOpcode.GETATTR, getattr))).readInt32LE(4), 0)
+})
+
+test('a mount that ends before its tree can be served stays ended', TIME_LIMIT, async () => {
+  const { device, session } = newSession({ generation: 2 })
+  session.hold(() => Infinity)
+  device.put(request(FuseOpcode.STATFS), 'unmounted')
+  assert.equal(await session.ended, 'unmounted')
+  session.start()
+  await session.ready
+  assert.ok(device.isClosed)
   assert.deepEqual(device.sent, [])
 })
 
