@@ -42,7 +42,7 @@ export function clusterParts(options: ClusterOptions): ClusterParts {
   const lockTable: LockTable = new LockTable({
     protoVer: () => known.protoVer,
     home: () => gateways.homePeer,
-    read: (message, into) => requests.read(message, { into }),
+    read: (message, into) => requests.read(message, { into, generation: undefined }),
     ask: async (address, message) => (await gateways.to(address)).exchange(message),
   })
   const lockWatch = new LockWatch({ clock, timing, log, read: () => lockTable.read() })

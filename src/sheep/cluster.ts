@@ -14,7 +14,7 @@ import type { LockStates } from './lock-table.ts'
 import type { LockWatch } from './lock-watch.ts'
 import type { OutageState, Patience } from './outage.ts'
 import type { Replicas } from './patient-requests.ts'
-import type { Caller, RequestOptions, Requests } from './requests.ts'
+import type { Caller, MeantOptions, RequestOptions, Requests } from './requests.ts'
 import { settled } from './settle.ts'
 import type { Timing } from './timing.ts'
 import { patientWaiter, type Waiter } from './waiter.ts'
@@ -300,10 +300,10 @@ export class Cluster implements Requests {
 
   /** As `PatientRequests` has it. */
   isHeld(oid: ObjectId, copies: number): Promise<boolean> {
-    return this.#parts.requests.isHeld(oid, copies)
+    return this.#parts.requests.isHeld(oid, copies, this.#meant({}).generation)
   }
 
-  #meant(options: RequestOptions): RequestOptions {
+  #meant(options: RequestOptions): MeantOptions {
     return { ...options, generation: this.#generation ?? this.#known.generation }
   }
 

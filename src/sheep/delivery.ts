@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts'
 import type { Gateways } from './gateways.ts'
 import type { KnownCluster } from './known-cluster.ts'
 import type { ObjectCache } from './object-cache.ts'
-import type { RequestOptions } from './requests.ts'
+import type { MeantOptions } from './requests.ts'
 import { isGatewayLeaving, isTransient, isUndecided, resultError } from './result-error.ts'
 
 /** How one try of a request ended. */
@@ -51,7 +51,7 @@ export class Delivery {
   }
 
   /** To a holder of the object, when `copies` are known, and to nobody else than home when they are not. */
-  read(message: Message, options: RequestOptions): Promise<Try> {
+  read(message: Message, options: MeantOptions): Promise<Try> {
     const { at, copies, caller } = options
     const { gateways, cache } = this.#options
     return this.#try(message, { ...options, isReplaceable: copies !== undefined }, () => {
@@ -63,7 +63,7 @@ export class Delivery {
   }
 
   /** To home, unless `at` says otherwise. */
-  change(message: Message, options: RequestOptions): Promise<Try> {
+  change(message: Message, options: MeantOptions): Promise<Try> {
     const { at, caller } = options
     const { gateways } = this.#options
     return this.#try(message, options, () => {
@@ -79,7 +79,7 @@ export class Delivery {
 
   #try(
     message: Message,
-    { into, generation, isReplaceable = false }: RequestOptions & { readonly isReplaceable?: boolean },
+    { into, generation, isReplaceable = false }: MeantOptions & { readonly isReplaceable?: boolean },
     connect: () => Promise<Connection>,
   ): Promise<Try> {
     const { known, gateways, watch, cache } = this.#options

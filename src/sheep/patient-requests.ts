@@ -14,7 +14,7 @@ import type { HolderTurns } from './holder-turns.ts'
 import type { LockWatch } from './lock-watch.ts'
 import type { Patience } from './outage.ts'
 import { targetOf, type Admission, type RecoveryGuard, type Target } from './recovery-guard.ts'
-import type { RequestOptions } from './requests.ts'
+import type { MeantOptions, RequestOptions } from './requests.ts'
 import type { Waiter } from './waiter.ts'
 
 /** How often a node is asked what it has of an object. */
@@ -70,14 +70,19 @@ export class PatientRequests {
    * failure is not believed before home has said the same, nor is what one says that had not answered in the present epoch
    * before: it may be no holder any more, and not know it. A holder that takes long is not waited for while there is another.
    */
-  async read(message: Message, options: RequestOptions): Promise<Response> {
+  async read(message: Message, options: MeantOptions): Promise<Response> {
     const { world, timing, known, delivery, gateways } = this.#options
-    const { copies, into, caller } = options
+    const { copies, into, caller, generation } = options
     if (this.#fence)
       await Promise.race([this.#fence, sleep(world.clock, timing.settleSilentMs, { isBackground: true })])
     let near = caller ? undefined : copies
     return this.#patiently(options, async (patience) => {
-      const { response, sentIn, failure, isSlow } = await delivery.read(message, { copies: near, into, caller })
+      const { response, sentIn, failure, isSlow } = await delivery.read(message, {
+        copies: near,
+        into,
+        caller,
+        generation,
+      })
       const isFinal = near === undefined
       if (response && (isFinal || (response.result === Result.SUCCESS && known.isPresent(sentIn)))) return response
       const { oid } = message
@@ -92,7 +97,7 @@ export class PatientRequests {
    * Sends a request that may be executed again (a write of the same bytes), as often as it takes; again only when the
    * lost gateway is done with the first copy. The caller holds back overlapping requests until this resolves.
    */
-  change(message: Message, options: RequestOptions): Promise<Response> {
+  change(message: Message, options: MeantOptions): Promise<Response> {
     let isFirst = true
     return this.#patiently(options, async (patience) => {
       const response = await this.#attempt(message, options, { patience, isFirst })
@@ -106,7 +111,7 @@ export class PatientRequests {
    * connection was lost, a replica failed, nodes came or went) and the gateway is done with it: the caller looks, with
    * `readReplicas` where the nodes may not agree.
    */
-  async changeOnce(message: Message, options: RequestOptions): Promise<Response | undefined> {
+  async changeOnce(message: Message, options: MeantOptions): Promise<Response | undefined> {
     const { response } = await this.#patiently(options, async (patience) => ({
       response: await this.#attempt(message, options, { patience, isFirst: true }),
     }))
@@ -118,7 +123,7 @@ export class PatientRequests {
    * known. All of it is of one epoch in which the object stays as it is. Errors: unreachable when the cluster may not be
    * waited for any longer.
    */
-  readReplicas(message: ObjectMessage, copies: number, options: RequestOptions): Promise<Replicas> {
+  readReplicas(message: ObjectMessage, copies: number, options: MeantOptions): Promise<Replicas> {
     const { known } = this.#options
     const { generation } = options
     const target = { oid: message.oid, copies, isNew: false, wasRemoved: false }
@@ -137,7 +142,7 @@ export class PatientRequests {
    * transient ones: they tell the cluster's state. Does not wait through an outage, unless the caller does. Errors:
    * unreachable, timeout, protocol.
    */
-  query(message: Message, { caller, generation }: RequestOptions): Promise<Response> {
+  query(message: Message, { caller, generation }: MeantOptions): Promise<Response> {
     const { known, outage, gateways } = this.#options
     let isFirst = true
     return outage.untilReached(caller?.waiter, async () => {
@@ -173,14 +178,14 @@ export class PatientRequests {
    * Whether a holder says that it has the object, or a strip of it; those that do not answer say nothing. A sheep of 0.8 may die
    * of the question, and looks like one of 0.9: there it is taken to be held.
    */
-  async isHeld(oid: ObjectId, copies: number): Promise<boolean> {
+  async isHeld(oid: ObjectId, copies: number, generation: number | undefined): Promise<boolean> {
     const { known, delivery, gateways } = this.#options
     if (known.protoVer < SD_SHEEP_PROTO_VERS[0]) return true
     const message = exist(oid, known.protoVer)
     const holders = known.topology?.holders(oid, copies) ?? []
     const answers = holders.map(async (address) => {
       if (!gateways.isWorthTrying(address)) return false
-      const { response } = await delivery.read(message, { at: address })
+      const { response } = await delivery.read(message, { at: address, generation })
       return response?.result === Result.SUCCESS
     })
     return (await Promise.all(answers)).includes(true)
@@ -189,7 +194,7 @@ export class PatientRequests {
   /** Until a response that stays, or until the request may have been executed, is over, and may be undone. */
   async #attempt(
     message: Message,
-    options: RequestOptions,
+    options: MeantOptions,
     { patience, isFirst }: Attempt,
   ): Promise<Response | undefined> {
     const { guard } = this.#options
@@ -217,7 +222,7 @@ export class PatientRequests {
   }
 
   /** Sends a change once, when its turn has come and it is known who has the locks. */
-  #inTurn(message: Message, options: RequestOptions, { patience, isWatched }: Passing): Promise<Try> {
+  #inTurn(message: Message, options: MeantOptions, { patience, isWatched }: Passing): Promise<Try> {
     const { delivery, turns, lockWatch, diskWatch } = this.#options
     const { oid } = message
     const { copies } = options

@@ -135,13 +135,14 @@ export class RecoveryGuard {
 
   /** Sends an empty write as often as it takes: its result, the epoch in which it left, and how long it took then. */
   #probe(changed: Pick<Target, 'oid' | 'copies'>): Promise<{ result: number; sentIn: number; tookMs: number }> {
-    const { world, outage, delivery, turns } = this.#options
+    const { world, known, outage, delivery, turns } = this.#options
+    const { generation } = known
     const message = writeObject(changed.oid, 0, EMPTY)
     return outage.patiently({}, async (patience) => {
       let since = 0
       const { response, sentIn, failure, lost } = await turns.pass(changed, patience, () => {
         since = world.clock.now()
-        return delivery.change(message, {})
+        return delivery.change(message, { generation })
       })
       if (response) return { result: response.result, sentIn, tookMs: world.clock.now() - since }
       if (lost) await patience.during(lost, failure)

@@ -30,12 +30,16 @@ export interface RequestOptions {
   readonly into?: Uint8Array | undefined
   /** The object to be created has been there before: a recovery under way could bring it back. */
   readonly wasRemoved?: boolean
-  /** The generation of the cluster that it is meant for; see `KnownCluster`. */
-  readonly generation?: number | undefined
   /** Whose request it is: it goes to home, on his connection. */
   readonly caller?: Caller | undefined
   /** Of the request of the kernel that it is a part of: all of that waits no longer than `io_timeout`. Else it has its own. */
   readonly patience?: Patience | undefined
+}
+
+/** The same with the cluster that it is meant for: never left out, or it would go to whatever cluster is there by then. */
+export interface MeantOptions extends RequestOptions {
+  /** See `KnownCluster`; undefined: for whatever cluster it is. */
+  readonly generation: number | undefined
 }
 
 /** What a cluster can be asked for: by everything that lasts, or in an errand. */

@@ -96,6 +96,27 @@ test('a request that waits while another cluster takes the address fails', LIMIT
   await assertApart(volume, cluster)
 })
 
+test(
+  'what waits while the addresses come to lead to another cluster fails, and reads nothing of it',
+  LIMIT,
+  async (t) => {
+    const { start, open, first, cluster, volume } = await twoClusters(t)
+    const { port } = await start()
+    const other = await open(port)
+    const theirs = await attach(other)
+    await theirs.write(0, Buffer.from('second'))
+    await theirs.close()
+    await first.lamb.close()
+    const waiting = [textOf(volume), textOf(volume), volume.write(0, Buffer.from('wrong!')), volume.sync()]
+    const failures = Promise.all(waiting.map((one) => assert.rejects(one, STALE)))
+    await cluster.setAddresses([{ host: '127.0.0.1', port }])
+    await failures
+    const unharmed = await attach(other)
+    assert.equal(await textOf(unharmed), 'second')
+    await unharmed.close()
+  },
+)
+
 test('a volume of a cluster that is formatted underneath fails', LIMIT, async (t) => {
   const { cluster, volume } = await twoClusters(t)
   const request = newMessage(ServerOpcode.MAKE_FS, { payload: Buffer.from('plain\0') })
