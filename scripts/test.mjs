@@ -21,6 +21,7 @@ const LONGEST = [
   'simulation/simulation',
   'e2e/cluster-away',
   'adversary/worker-attacks',
+  'adversary/worker-messages',
   'e2e/mount-volume',
   'simulation/mutation',
   'e2e/worker-crash',
