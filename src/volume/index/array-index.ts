@@ -4,6 +4,7 @@ import { mayAppear, resultError } from '../../sheep/result-error.ts'
 import type { Address } from '../../sheep/address.ts'
 import { writeIndex } from '../../wire/object-ops.ts'
 import { Result } from '../../wire/sd-proto.ts'
+import { eldestOf } from './eldest-patience.ts'
 import { EntryTable } from './entry-table.ts'
 import { isSnapshotInode, readEntries, readEntryReplicas, type EntryReplica, type InodePlace } from './index-entries.ts'
 import { Missing } from '../missing.ts'
@@ -231,12 +232,6 @@ export class ArrayIndex implements VolumeIndex {
       publish.reject(error)
     }
   }
-}
-
-function eldestOf(publishes: readonly Publish[]): Patience {
-  return publishes
-    .map(({ patience }) => patience)
-    .reduce((eldest, one) => (one.startedAt < eldest.startedAt ? one : eldest))
 }
 
 function adjacentRuns(publishes: readonly Publish[]): Publish[][] {

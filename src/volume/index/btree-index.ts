@@ -1,9 +1,11 @@
+import type { Patience } from '../../sheep/outage.ts'
 import type { LeafEntries, LeafRef } from '../../wire/btree.ts'
 import { CAPACITY, leafPosition, positionToChange, type Capacity, type Leaf, type Tree } from './tree-shape.ts'
 import { planUpdate, type TreeUpdate } from './btree-update.ts'
 import { INDEX_MEMORY, type IndexMemory } from './index-memory.ts'
 import { LeafCache } from './leaf-cache.ts'
 import { countHeld, countOf, indexAt, placeOf, vidAt, vidOfIndex } from './leaf-entries.ts'
+import { eldestOf } from './eldest-patience.ts'
 import { TreeStore, type ObjectCalls } from './tree-store.ts'
 import { allEnded } from '../all-ended.ts'
 import type { VolumeIndex } from './volume-index.ts'
@@ -23,6 +25,7 @@ const PARALLEL_COUNTS = 4
 interface Publish {
   readonly index: number
   readonly vid: number
+  readonly patience: Patience
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -38,6 +41,7 @@ interface Section {
  * way at a time; what is published meanwhile goes out together in the next.
  */
 export class BtreeIndex implements VolumeIndex {
+  readonly #cluster: ObjectCalls
   readonly #store: TreeStore
   readonly #capacity: Capacity
   readonly #memory: IndexMemory
@@ -53,10 +57,15 @@ export class BtreeIndex implements VolumeIndex {
   #hasFailed = false
   #isRootAgreed = true
 
-  private constructor(store: TreeStore, tree: Tree, objectCount: number, options: BtreeIndexOptions) {
+  private constructor(
+    cluster: ObjectCalls,
+    { store, tree }: { readonly store: TreeStore; readonly tree: Tree },
+    options: BtreeIndexOptions & { readonly objectCount: number },
+  ) {
+    this.#cluster = cluster
     this.#store = store
     this.#tree = tree
-    this.#objectCount = objectCount
+    this.#objectCount = options.objectCount
     this.#capacity = options.capacity ?? CAPACITY
     this.#memory = options.memory ?? INDEX_MEMORY
     this.#leaves = this.#newCache()
@@ -73,7 +82,7 @@ export class BtreeIndex implements VolumeIndex {
     options: BtreeIndexOptions = {},
   ): Promise<BtreeIndex> {
     const store = new TreeStore(cluster, vid)
-    const index = new BtreeIndex(store, await store.readTree(), objectCount, options)
+    const index = new BtreeIndex(cluster, { store, tree: await store.readTree() }, { ...options, objectCount })
     await index.#count()
     return index
   }
@@ -108,31 +117,48 @@ export class BtreeIndex implements VolumeIndex {
   }
 
   /** An own object that is given back is also removed when this resolves. */
-  publish(index: number, vid: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#queued.push({ index, vid, resolve, reject })
-      if (this.#isUpdating) return
-      this.#isUpdating = true
-      queueMicrotask(() => void this.#updateQueued())
-    })
+  publish(index: number, vid: number, patience?: Patience): Promise<void> {
+    return this.#cluster.withPatience(
+      patience,
+      (own) =>
+        new Promise((resolve, reject) => {
+          this.#queued.push({ index, vid, patience: own, resolve, reject })
+          if (this.#isUpdating) return
+          this.#isUpdating = true
+          queueMicrotask(() => void this.#updateQueued())
+        }),
+    )
   }
 
   /** Never rejects: every publish is told how it ended. */
   async #updateQueued(): Promise<void> {
     while (this.#queued.length > 0) {
       const batch = this.#takeBatch()
+      const patience = eldestOf(batch)
       try {
-        if (this.#isUncertain) await this.#reload()
-        const { previous } = await this.#update(batch)
+        if (this.#isUncertain) await this.#reload(patience)
+        const { previous } = await this.#update(batch, patience)
         for (const { index, vid } of batch) this.#allocated += Number(vid !== 0) - Number(previous.get(index) !== 0)
         void this.#finish(batch, previous)
       } catch (error) {
         this.#isUncertain = true
         this.#hasFailed = true
-        for (const { reject } of batch) reject(error)
+        this.#fail(batch, patience, error)
       }
     }
     this.#isUpdating = false
+  }
+
+  /** Those that began later than the one whose patience is over go on, and of those not sent yet none waits longer than it may. */
+  #fail(batch: readonly Publish[], patience: Patience, error: unknown): void {
+    let failed = batch
+    if (patience.hasGivenUp) {
+      const all = [...batch, ...this.#queued]
+      failed = all.filter((publish) => publish.patience.isOver)
+      const over = new Set(failed)
+      this.#queued = all.filter((publish) => !over.has(publish))
+    }
+    for (const { reject } of failed) reject(error)
   }
 
   /** The first publishes of the queue, as many as one update may have. */
@@ -147,7 +173,7 @@ export class BtreeIndex implements VolumeIndex {
   }
 
   /** Brings one group of changes to the cluster, then into memory. */
-  async #update(changes: readonly Publish[]): Promise<TreeUpdate> {
+  async #update(changes: readonly Publish[], patience: Patience): Promise<TreeUpdate> {
     const leaves = await this.#leavesToChange(changes)
     const leafOf = (ref: LeafRef): Leaf => {
       const leaf = leaves.get(ref)
@@ -157,12 +183,12 @@ export class BtreeIndex implements VolumeIndex {
     const update = planUpdate(this.#tree, leafOf, changes, this.#capacity)
     const { creates, writes, rootPlaces, trims, tree } = update
     await allEnded([
-      ...creates.map((write) => this.#store.createLeaf(write)),
-      ...writes.map((write) => this.#store.writeLeaf(write)),
+      ...creates.map((write) => this.#store.createLeaf(write, patience)),
+      ...writes.map((write) => this.#store.writeLeaf(write, patience)),
     ])
-    if (rootPlaces) await this.#store.writeRoot(tree, this.#isRootAgreed ? rootPlaces : 'all')
+    if (rootPlaces) await this.#store.writeRoot(tree, this.#isRootAgreed ? rootPlaces : 'all', patience)
     if (rootPlaces) this.#isRootAgreed = true
-    await allEnded(trims.map((write) => this.#store.writeLeaf(write)))
+    await allEnded(trims.map((write) => this.#store.writeLeaf(write, patience)))
     this.#tree = tree
     for (const ref of leaves.keys()) this.#leaves.drop(ref)
     this.#leaves.hold([])
@@ -226,8 +252,8 @@ export class BtreeIndex implements VolumeIndex {
     return root === this.#tree.root ? { entries: leaf.entries, last: ref.last } : this.#section(index)
   }
 
-  async #reload(): Promise<void> {
-    this.#tree = await this.#store.readTree()
+  async #reload(patience: Patience): Promise<void> {
+    this.#tree = await this.#store.readTree(patience)
     this.#leaves.hold([])
     this.#leaves = this.#newCache()
     await this.#count()

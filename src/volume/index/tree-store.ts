@@ -54,45 +54,46 @@ export class TreeStore {
   }
 
   /** Reads the root. Errors: stale when the inode is gone, io when it is no tree. */
-  async readTree(): Promise<Tree> {
+  async readTree(patience?: Patience): Promise<Tree> {
     const inode = inodeOid(this.#vid)
-    const start = await this.#read(inode, PREFIX_OFFSET, PREFIX_SIZE + BTREE_HEAD_SIZE)
+    const start = await this.#read(inode, PREFIX_OFFSET, { length: PREFIX_SIZE + BTREE_HEAD_SIZE, patience })
     this.#prefix = start.slice(0, PREFIX_SIZE)
     const head = this.#checked(inode, () => parseNodeHead(start.subarray(PREFIX_SIZE)))
-    const root = await this.#readNode(inode, BTREE_ROOT_OFFSET, head)
+    const root = await this.#readNode(inode, BTREE_ROOT_OFFSET, { head, patience })
     return { vid: this.#vid, root, nextNumber: nextNumber(root, this.#vid, viewOf(this.#prefix).getUint32(0, true)) }
   }
 
   /** Reads the entries of a leaf above `floor`. Errors: io. */
   async readLeaf(ref: LeafRef, floor: number): Promise<Leaf> {
-    const start = await this.#read(ref.oid, 0, BTREE_HEAD_SIZE)
+    const start = await this.#read(ref.oid, 0, { length: BTREE_HEAD_SIZE })
     const head = this.#checked(ref.oid, () => parseNodeHead(start))
-    const leaf = await this.#readNode(ref.oid, 0, head)
+    const leaf = await this.#readNode(ref.oid, 0, { head })
     if (leaf.depth !== 1) throw this.#damaged(ref.oid)
     return leafInBounds(leaf.entries, floor, ref.last)
   }
 
-  async createLeaf({ ref, entries }: LeafWrite): Promise<void> {
+  async createLeaf({ ref, entries }: LeafWrite, patience: Patience): Promise<void> {
     const message = createObject(ref.oid, 0, encodeNode({ depth: 1, entries }))
-    await this.#succeed(ref.oid, (patience) => this.#cluster.change(message, { patience }))
+    await this.#succeed(ref.oid, patience, (own) => this.#cluster.change(message, { patience: own }))
   }
 
-  async writeLeaf({ ref, entries, places, isAppended }: LeafWrite): Promise<void> {
-    if (places === 'all') return this.#write(ref.oid, 0, encodeNode({ depth: 1, entries }))
+  async writeLeaf({ ref, entries, places, isAppended }: LeafWrite, patience: Patience): Promise<void> {
+    if (places === 'all') return this.#write(ref.oid, 0, { bytes: encodeNode({ depth: 1, entries }), patience })
     const { at, bytes } = encodeEntries(entries, places.first, places.last)
-    await this.#write(ref.oid, at, bytes)
-    if (isAppended) await this.#write(ref.oid, 0, encodeNodeHead({ depth: 1, count: countOf(entries) }))
+    await this.#write(ref.oid, at, { bytes, patience })
+    if (!isAppended) return
+    await this.#write(ref.oid, 0, { bytes: encodeNodeHead({ depth: 1, count: countOf(entries) }), patience })
   }
 
   /** Writes the root up to the last of `places`, and the counter. Errors: stale when the inode is gone. */
-  async writeRoot({ root, nextNumber }: Tree, places: PlaceRange | 'all'): Promise<void> {
+  async writeRoot({ root, nextNumber }: Tree, places: PlaceRange | 'all', patience?: Patience): Promise<void> {
     viewOf(this.#prefix).setUint32(0, nextNumber, true)
     const node = encodeNode(root)
     const used = places === 'all' ? node.length : BTREE_HEAD_SIZE + LEAF_ENTRY_SIZE * (places.last + 1)
     const payload = new Uint8Array(PREFIX_SIZE + used)
     payload.set(this.#prefix)
     payload.set(node.subarray(0, used), PREFIX_SIZE)
-    await this.#write(inodeOid(this.#vid), PREFIX_OFFSET, payload)
+    await this.#write(inodeOid(this.#vid), PREFIX_OFFSET, { bytes: payload, patience })
   }
 
   /**
@@ -104,31 +105,50 @@ export class TreeStore {
     if (result !== Result.SUCCESS && result !== Result.NO_OBJ) throw resultError(result, `removal of object ${index}`)
   }
 
-  async #readNode(oid: ObjectId, offset: number, head: NodeHead): Promise<BtreeNode> {
+  async #readNode(
+    oid: ObjectId,
+    offset: number,
+    { head, patience }: { readonly head: NodeHead; readonly patience?: Patience | undefined },
+  ): Promise<BtreeNode> {
     const length = entriesLength(head)
-    const bytes = length === 0 ? new Uint8Array(0) : await this.#read(oid, offset + BTREE_HEAD_SIZE, length)
+    const bytes =
+      length === 0 ? new Uint8Array(0) : await this.#read(oid, offset + BTREE_HEAD_SIZE, { length, patience })
     const node = this.#checked(oid, () => parseNode(head, bytes))
     const isSound = node.depth === 1 ? isAscending(node.entries) : isInOrder(node.leaves)
     if (!isSound) throw this.#damaged(oid)
     return node
   }
 
-  async #read(oid: ObjectId, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  async #read(
+    oid: ObjectId,
+    offset: number,
+    { length, patience }: { readonly length: number; readonly patience?: Patience | undefined },
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const into = new Uint8Array(length)
-    await this.#succeed(oid, (patience) => this.#cluster.read(readObject(oid, offset, length), { into, patience }))
+    const message = readObject(oid, offset, length)
+    await this.#succeed(oid, patience, (own) => this.#cluster.read(message, { into, patience: own }))
     return into
   }
 
-  async #write(oid: ObjectId, offset: number, bytes: Uint8Array): Promise<void> {
-    await this.#succeed(oid, (patience) => this.#cluster.change(writeObject(oid, offset, bytes), { patience }))
+  async #write(
+    oid: ObjectId,
+    offset: number,
+    { bytes, patience }: { readonly bytes: Uint8Array; readonly patience: Patience | undefined },
+  ): Promise<void> {
+    const message = writeObject(oid, offset, bytes)
+    await this.#succeed(oid, patience, (own) => this.#cluster.change(message, { patience: own }))
   }
 
   /** Sends until the node is there. */
-  #succeed(oid: ObjectId, send: (patience: Patience) => Promise<Response>): Promise<void> {
-    return this.#cluster.withPatience(undefined, async (patience) => {
-      const missing = new Missing(this.#cluster, patience)
+  #succeed(
+    oid: ObjectId,
+    patience: Patience | undefined,
+    send: (patience: Patience) => Promise<Response>,
+  ): Promise<void> {
+    return this.#cluster.withPatience(patience, async (own) => {
+      const missing = new Missing(this.#cluster, own)
       for (;;) {
-        const { result } = await send(patience)
+        const { result } = await send(own)
         if (result === Result.SUCCESS) return
         const failure = result === Result.NO_OBJ ? this.#missing(oid) : resultError(result, this.#text(oid))
         if (!mayAppear(result)) throw failure

@@ -14,6 +14,10 @@ import {
 } from '../../../src/wire/btree.ts'
 import { btreeOid, dataOid, inodeOid, oidText } from '../../../src/wire/object-id.ts'
 import { createObject, writeObject } from '../../../src/wire/object-ops.ts'
+import { realWorld } from '../../../src/daemon/real-world.ts'
+import { silentLogger } from '../../../src/log.ts'
+import { Outage } from '../../../src/sheep/outage.ts'
+import { DEFAULT_TIMING } from '../../../src/sheep/timing.ts'
 import { MemoryCluster, MemoryObjects, ReplicatedCluster } from './memory-objects.ts'
 
 const VID = 0x54e456
@@ -417,3 +421,35 @@ test('an update that fails is over before the next one begins', async () => {
   const stored = await BtreeIndex.load(new MemoryCluster(objects), VID, OBJECTS, small())
   assert.equal(await stored.owner(13), VID)
 })
+
+test(
+  'an update ends with the patience of its eldest request, and those that began later go on',
+  { timeout: TIMEOUT },
+  async () => {
+    let passedMs = 0
+    const clock = { ...realWorld.clock, now: () => passedMs }
+    const options = { timing: DEFAULT_TIMING, clock, log: silentLogger(), onChange: () => undefined }
+    const outage = new Outage({ ...options, timeoutMs: 1000 })
+    const cluster = new MemoryCluster(new MemoryObjects(VID))
+    cluster.withPatience = (patience, work) => outage.withPatience({ patience }, work)
+    const index = await BtreeIndex.load(cluster, VID, OBJECTS)
+    let isAway = true
+    cluster.beforeChange = async (patience) => {
+      while (isAway) {
+        passedMs += 100
+        await patience?.wait(new SheepfsError('unreachable', 'no sheep answers'))
+      }
+    }
+    const eldest = outage.patience()
+    passedMs += 600
+    const [first, second] = [index.publish(1, VID, eldest), index.publish(2, VID, outage.patience())]
+    const queued = Promise.resolve().then(() => index.publish(3, VID, eldest))
+    queued.catch(() => undefined)
+    await assert.rejects(first, { code: 'unreachable' })
+    assert.equal(passedMs, 1000)
+    await assert.rejects(queued, { code: 'unreachable' })
+    isAway = false
+    await second
+    assert.deepEqual([await index.owner(1), await index.owner(2)], [0, VID])
+  },
+)

@@ -6,6 +6,7 @@ import { Opcode, Req, ReqObj, Result, SD_HEADER_SIZE } from '../../../src/wire/s
 import { SheepfsError } from '../../../src/errors.ts'
 import { DEFAULT_TIMING } from '../../../src/sheep/timing.ts'
 import type { ObjectCalls } from '../../../src/volume/index/tree-store.ts'
+import type { Patience } from '../../../src/sheep/outage.ts'
 import { quietOutage } from '../../sheep/quiet-outage.ts'
 
 /** Objects grow as they are written; past their end they read as zeros. */
@@ -73,7 +74,9 @@ export class MemoryCluster implements ObjectCalls {
   readonly absentMembers = allPresent
   readonly look = (): Promise<void> => Promise.resolve()
   readonly failure = undefined
-  readonly withPatience = withNoOutage
+  withPatience = withNoOutage
+  /** Waits before each change. */
+  beforeChange: (patience?: Patience) => Promise<void> = () => Promise.resolve()
   /** The client dies when it has had so many changes executed. */
   dieAfter = Infinity
   /** Whether the next change in line is executed too, its answer lost. */
@@ -96,7 +99,8 @@ export class MemoryCluster implements ObjectCalls {
     return answer
   }
 
-  async change(message: Message): Promise<Response> {
+  async change(message: Message, { patience }: { patience?: Patience } = {}): Promise<Response> {
+    await this.beforeChange(patience)
     const oid = oidText(readOid(message.header, ReqObj.oid.offset))
     const atOnce = (this.#underWay.get(oid) ?? 0) + 1
     this.#underWay.set(oid, atOnce)
