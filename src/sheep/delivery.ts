@@ -68,7 +68,7 @@ export class Delivery {
     const { gateways } = this.#options
     return this.#try(message, options, () => {
       if (caller) return caller.connectForChange()
-      return at ? gateways.to(at) : gateways.home()
+      return at ? gateways.toChange(at) : gateways.home()
     })
   }
 

@@ -9,7 +9,7 @@ import { loadFormat, loadTopology } from './topology-load.ts'
 import type { Waiter } from './waiter.ts'
 
 interface GatewaysOptions extends ClientContext {
-  /** Called with every home that is chosen, before anything is sent to it. */
+  /** Called with every sheep that is to change something, before anything is sent to it; with home last. */
   readonly onHome: (address: Address) => void
   /** The cluster has become another one: nothing that was known or held of the former counts. */
   readonly onOther: () => void
@@ -104,6 +104,14 @@ export class Gateways {
   /** A connection to one node. Errors: unreachable, timeout. */
   to(address: Address): Promise<Connection> {
     return this.#sheepAt(address).connect()
+  }
+
+  /** The same for a change, which a successor of this process waits for as for one through home. */
+  async toChange(address: Address): Promise<Connection> {
+    const connection = await this.to(address)
+    this.#options.onHome(connection.peer)
+    if (this.#home) this.#setHome(this.#home)
+    return connection
   }
 
   /** False for a while after a failure of this node. */

@@ -453,3 +453,21 @@ test('what is erasure-coded is only changed while there is a zone for each strip
   await writing
   assert.ok(first.count('GET_NODE_LIST') > 3)
 })
+
+test(
+  'a sheep that a change is sent through is known as a gateway before, and home stays first',
+  LIMIT,
+  async (context) => {
+    const { open, first, second } = await staged(context, 2)
+    const gateways: string[] = []
+    const cluster = await open({ addresses: [first.address], onGateway: (one) => void gateways.push(addressText(one)) })
+    let known = ''
+    second.script = (request) => {
+      if (request.opcode === Opcode.WRITE_OBJ) known = gateways.join()
+      return { kind: 'answer' }
+    }
+    const [home, holder] = [first, second].map(({ address }) => addressText(address))
+    await cluster.changeOnce(writeObject(OBJECT, 0, ONE), { at: second.address })
+    assert.equal(known, [home, holder, home].join())
+  },
+)
