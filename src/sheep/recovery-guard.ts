@@ -45,6 +45,8 @@ export interface Passage {
 interface GuardOptions extends Omit<ClientContext, 'log'> {
   readonly delivery: Pick<Delivery, 'change'>
   readonly turns: Pick<HolderTurns, 'pass'>
+  /** Replaced in tests. */
+  readonly maxClearances?: number
 }
 
 /** What a request changes; undefined when it does not change the bytes of an object. */
@@ -116,7 +118,8 @@ export class RecoveryGuard {
     })
     clearances.set(key, clearance)
     const [oldest] = clearances.keys()
-    if (clearances.size > MAX_CLEARANCES && oldest !== undefined) clearances.delete(oldest)
+    const { maxClearances = MAX_CLEARANCES } = this.#options
+    if (clearances.size > maxClearances && oldest !== undefined) clearances.delete(oldest)
     return clearance
   }
 

@@ -63,9 +63,12 @@ async function findSuccessor(core: VolumeCore): Promise<number> {
     }
   } catch (error) {
     if (!isSheepfsError(error, 'not-found')) throw error
-    throw new SheepfsError('stale', `${core.text} was deleted while attached`, { cause: error })
+    throw new SheepfsError('stale', `${core.text} was deleted while attached, or a snapshot of it has failed`, {
+      cause: error,
+    })
   }
-  throw new SheepfsError('read-only', `${core.text} takes no writes: it was cloned without a snapshot`)
+  const why = 'it was cloned without a snapshot, or one has failed: take a snapshot of it'
+  throw new SheepfsError('read-only', `${core.text} takes no writes: ${why}`)
 }
 
 function checkSnapshots({ header, text }: VolumeCore): void {

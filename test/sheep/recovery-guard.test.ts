@@ -40,7 +40,7 @@ function object(index: number, copies: number | undefined = 2): Target {
 }
 
 /** A guard whose sheep have recovered from what was before, and what becomes of it. */
-async function guarded(context: TestContext, first = nodes(1, 1, 2, 3)) {
+async function guarded(context: TestContext, { first = nodes(1, 1, 2, 3), maxClearances = 100 } = {}) {
   const state = { progress: 'done' as RecoveryProgress, result: Result.SUCCESS as number, sentIn: 1, surveys: 0 }
   const probed: string[] = []
   const lines: string[] = []
@@ -57,10 +57,14 @@ async function guarded(context: TestContext, first = nodes(1, 1, 2, 3)) {
       return Promise.resolve(state.progress)
     },
   })
-  const guard = guardOf(known, ({ oid }) => {
-    probed.push(oidText(oid ?? dataOid(0, 0)))
-    return Promise.resolve(answer(state.result, state.sentIn++))
-  })
+  const guard = guardOf(
+    known,
+    ({ oid }) => {
+      probed.push(oidText(oid ?? dataOid(0, 0)))
+      return Promise.resolve(answer(state.result, state.sentIn++))
+    },
+    maxClearances,
+  )
   context.after(() => {
     watch.close()
   })
@@ -69,12 +73,20 @@ async function guarded(context: TestContext, first = nodes(1, 1, 2, 3)) {
   return { watch, known, guard, state, probed, lines }
 }
 
-function guardOf(known: KnownCluster, change: (message: Message) => Promise<Try>): RecoveryGuard {
+function guardOf(known: KnownCluster, change: (message: Message) => Promise<Try>, maxClearances = 100): RecoveryGuard {
   const { clock } = realWorld
   const log = silentLogger()
   const outage = new Outage({ timeoutMs: Infinity, timing: FAST, clock, log, onChange: () => undefined })
   const turns = new HolderTurns({ known, home: () => undefined })
-  return new RecoveryGuard({ world: realWorld, timing: FAST, known, outage, delivery: { change }, turns })
+  return new RecoveryGuard({
+    world: realWorld,
+    timing: FAST,
+    known,
+    outage,
+    delivery: { change },
+    turns,
+    maxClearances,
+  })
 }
 
 function answer(result: number, sentIn: number): Try {
@@ -100,7 +112,7 @@ test(
   'in an epoch whose recovery is over it is kept also when its gateway was not heard before',
   LIMIT,
   async (context) => {
-    const { guard } = await guarded(context, nodes(7, 1, 2, 3))
+    const { guard } = await guarded(context, { first: nodes(7, 1, 2, 3) })
     assert.ok(guard.isKept(object(1), await guard.admit(object(1)), { sentIn: 6, answeredIn: 7 }))
   },
 )
@@ -146,6 +158,20 @@ test('once more when it was removed since, also when its holders have stayed', L
   assert.ok(!guard.isKept(removed, FIRST, { sentIn: 1, answeredIn: 2 }))
 })
 
+test('an object that is forgotten, of more than can be remembered, is looked at again', LIMIT, async (context) => {
+  const { watch, guard, probed, state } = await guarded(context, { maxClearances: 4 })
+  state.sentIn = 2
+  watch.learn(nodes(2, 1, 2))
+  const look = async (...indices: number[]): Promise<number> => {
+    const before = probed.length
+    for (const index of indices) assert.deepEqual(await guard.admit({ ...object(index), copies: undefined }), SECOND)
+    return probed.length - before
+  }
+  assert.equal(await look(0, 1, 2, 3, 4), 5)
+  assert.equal(await look(4, 3, 2, 1), 0)
+  assert.equal(await look(0), 1)
+})
+
 test('a node that leaves meanwhile makes it begin again', LIMIT, async (context) => {
   const { watch, guard, state } = await guarded(context)
   watch.notice(2)
@@ -159,7 +185,7 @@ test('a node that leaves meanwhile makes it begin again', LIMIT, async (context)
 test('objects whose holders have stayed are not held up', LIMIT, async (context) => {
   const before = nodes(1, 1, 2, 3, 4, 5)
   const after = nodes(2, 1, 2, 3, 4)
-  const { watch, guard, probed } = await guarded(context, before)
+  const { watch, guard, probed } = await guarded(context, { first: before })
   watch.learn(after)
   const holders = (topology: Topology, index: number): string =>
     topology

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { kindOf } from '../../src/wire/object-id.ts'
-import { Opcode } from '../../src/wire/sd-proto.ts'
+import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 import { isPublish } from '../sheep/sheep-rules.ts'
 import { attached, filled, OBJECT_SIZE } from './staged-volume.ts'
 
@@ -38,6 +38,35 @@ test('a publish that a snapshot has lost is repaired at the next sync', LIMIT, a
   assert.deepEqual([...model.content(child).subarray(OBJECT_SIZE, OBJECT_SIZE + 10)], [...filled(10, 2)])
   assert.deepEqual(rules.violations, [])
 })
+
+test(
+  'what a sync took for safe, at a gateway that heard of the snapshot late, is repaired by the next change',
+  LIMIT,
+  async (context) => {
+    const { volume, model, sheep, rules } = await attached(context)
+    await volume.write(0, filled(10, 1))
+    let snapshot: Promise<number> | undefined
+    let isLate = true
+    sheep.script = (request) => {
+      if (isPublish(request)) {
+        snapshot ??= model.snapshot('vdi', 's1', 40)
+        return { kind: 'answer', beforeMs: 5 }
+      }
+      const isEmptyWrite = request.opcode === Opcode.WRITE_OBJ && request.payload.length === 0
+      return isEmptyWrite && isLate ? { kind: 'refuse', result: Result.SUCCESS } : { kind: 'answer' }
+    }
+    await volume.write(OBJECT_SIZE, filled(10, 2))
+    const child = (await snapshot) ?? 0
+    await volume.sync()
+    assert.notEqual(volume.vid, child)
+    assert.equal(model.entry(child, 1), 0)
+    isLate = false
+    await volume.write(2 * OBJECT_SIZE, filled(10, 3))
+    assert.equal(volume.vid, child)
+    assert.deepEqual([...model.content(child).subarray(OBJECT_SIZE, OBJECT_SIZE + 10)], [...filled(10, 2)])
+    assert.deepEqual(rules.violations, [])
+  },
+)
 
 test('a discard that a snapshot has lost is repaired too', LIMIT, async (context) => {
   const { volume, model, sheep } = await attached(context)

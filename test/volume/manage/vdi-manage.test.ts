@@ -2,12 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SheepfsError, type ErrorCode } from '../../../src/errors.ts'
 import { FileStore } from '../../../src/lamb/file-store.ts'
+import { silentLogger } from '../../../src/log.ts'
 import { createVdi } from '../../../src/volume/manage/create-vdi.ts'
 import { deleteVdi } from '../../../src/volume/manage/delete-vdi.ts'
 import { findVdi } from '../../../src/volume/manage/find-vdi.ts'
 import { resizeVdi } from '../../../src/volume/manage/resize-vdi.ts'
 import { rollbackVdi } from '../../../src/volume/manage/rollback-vdi.ts'
 import { cloneVdi, snapshotVdi } from '../../../src/volume/manage/snapshot-vdi.ts'
+import { openVolume } from '../../../src/volume/open-volume.ts'
 import { acquireVdiLock } from '../../../src/volume/vdi-lock.ts'
 import { Opcode } from '../../../src/wire/sd-proto.ts'
 import { lambCluster, readText, writeText } from './lamb-cluster.ts'
@@ -80,6 +82,24 @@ test('no snapshot is begun that a full node would end half-way, without a workin
   assert.equal((await findVdi(cluster, spec))?.isSnapshot, false)
   space.mock.restore()
   await snapshotVdi(cluster, name, 'full')
+})
+
+test('a VDI that a failed snapshot has left read-only takes writes after the next one', limit, async (t) => {
+  const { cluster } = await lambCluster(t)
+  await createVdi(cluster, { name: 'v', size: GiB })
+  await writeText(cluster, 'v', 0, 'before')
+  const volume = await openVolume(cluster, spec, { log: silentLogger() })
+  const full = t.mock.method(FileStore.prototype, 'replaceAll', () => {
+    throw new Error('no room')
+  })
+  await assert.rejects(snapshotVdi(cluster, name, 'failed'))
+  full.mock.restore()
+  await assert.rejects(volume.write(0, Buffer.from('after')), refused('read-only', /take a snapshot of it/))
+  await snapshotVdi(cluster, name, 'next')
+  await volume.write(0, Buffer.from('after!'))
+  await volume.close()
+  assert.equal(await readText(cluster, spec, 0, 6), 'after!')
+  assert.equal(await readText(cluster, { name, tag: Buffer.from('next') }, 0, 6), 'before')
 })
 
 test('a snapshot keeps its data and has its tag, and the VDI goes on', limit, async (t) => {
