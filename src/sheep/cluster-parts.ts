@@ -1,8 +1,10 @@
+import type { Address } from './address.ts'
 import type { ClientContext } from './client-context.ts'
 import type { ClusterOptions } from './cluster-options.ts'
 import { ClusterWatch } from './cluster-watch.ts'
 import { Delivery } from './delivery.ts'
 import { DiskWatch } from './disk-watch.ts'
+import { giveBackLocks } from './former-locks.ts'
 import { Gateways } from './gateways.ts'
 import { HolderTurns } from './holder-turns.ts'
 import { IdleWatch } from './idle-watch.ts'
@@ -47,11 +49,13 @@ export function clusterParts(options: ClusterOptions): ClusterParts {
   })
   const lockWatch = new LockWatch({ clock, timing, log, read: () => lockTable.read() })
   const onHomeLost = lockWatch.doubt.bind(lockWatch)
-  const onOther = (): void => {
+  const onLeave = (home: Address | undefined): void => {
+    const { protoVer, ctime } = known
+    if (home && locks.all.length > 0) void giveBackLocks({ home, protoVer, ctime, locks: locks.all }, context)
     lockWatch.clear()
     locks.clear()
   }
-  const gateways: Gateways = new Gateways(options.addresses, { ...context, onHome, onOther, onHomeLost })
+  const gateways: Gateways = new Gateways(options.addresses, { ...context, onHome, onLeave, onHomeLost })
   const watch = new ClusterWatch({ ...context, gateways })
   const cache = new ObjectCache({ isOn: options.objectCache ?? false, clock, timing })
   const delivery = new Delivery({ known, gateways, watch, cache })

@@ -11,8 +11,8 @@ import type { Waiter } from './waiter.ts'
 interface GatewaysOptions extends ClientContext {
   /** Called with every sheep that is to change something, before anything is sent to it; with home last. */
   readonly onHome: (address: Address) => void
-  /** The cluster has become another one: nothing that was known or held of the former counts. */
-  readonly onOther: () => void
+  /** The cluster is about to be left for another one: nothing that is known or held of it counts then. `home`: of it, if it has one. */
+  readonly onLeave: (home: Address | undefined) => void
   /** Home was lost, or is another one. */
   readonly onHomeLost: () => void
 }
@@ -209,17 +209,17 @@ export class Gateways {
   }
 
   #leaveCluster({ address }: Sheep, ctime: string): void {
-    const { known, log, onOther } = this.#options
+    const { known, log, onLeave } = this.#options
     const sheep = addressText(address)
     log.error(
       { sheep },
       `sheep ${sheep} belongs to another cluster, or it was formatted: what is attached fails from now on`,
     )
+    onLeave(this.#home?.connection?.peer)
     known.learnOther(ctime)
     this.#home = undefined
     for (const one of this.#sheep.values()) one.destroy(new SheepfsError('unreachable', 'a sheep of another cluster'))
     this.#sheep.clear()
-    onOther()
   }
 
   /** Before anything is sent to another cluster than before. */

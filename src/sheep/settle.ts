@@ -7,6 +7,7 @@ import type { Address } from './address.ts'
 import { openBriefly } from './brief-connection.ts'
 import type { ClientContext } from './client-context.ts'
 import type { Connection } from './connection.ts'
+import type { KnownCluster } from './known-cluster.ts'
 
 /** struct sd_stat of 1.0: requests that the asked sheep executes as a gateway now. A shorter buffer would overflow it. */
 const gatewayActive = u64(0)
@@ -21,6 +22,10 @@ const QUIET_ANSWERS = 2
  */
 const IDLE_ANSWERS = 5
 
+interface Settling extends Pick<ClientContext, 'world' | 'timing'> {
+  readonly known: Pick<KnownCluster, 'protoVer'>
+}
+
 /** What a lost gateway does: nothing (it says so, or its process is gone), something for anybody, or nobody knows. */
 type Activity = 'quiet' | 'busy' | 'unknown'
 
@@ -30,7 +35,7 @@ type Activity = 'quiet' | 'busy' | 'unknown'
  * `settleBusyMs`. Until then a request sent again elsewhere, or a later one, could be overtaken by its first copy
  * (docs/sheepdog-protocol.md#13.1).
  */
-export async function settled(address: Address, { world, timing, known }: ClientContext): Promise<void> {
+export async function settled(address: Address, { world, timing, known }: Settling): Promise<void> {
   const { clock } = world
   const since = clock.now()
   let connection: Connection | undefined
@@ -58,10 +63,7 @@ export async function settled(address: Address, { world, timing, known }: Client
  * Whether a sheep executes nothing as a gateway, for anybody: neither what it was sent nor the removals that follow from
  * index updates, of which it begins one as soon as the one before has ended. False when it cannot be asked.
  */
-export async function isIdle(
-  connect: () => Promise<Connection>,
-  { world, timing, known }: Pick<ClientContext, 'world' | 'timing' | 'known'>,
-): Promise<boolean> {
+export async function isIdle(connect: () => Promise<Connection>, { world, timing, known }: Settling): Promise<boolean> {
   try {
     const connection = await connect()
     for (let answers = 0; answers < IDLE_ANSWERS; answers++) {

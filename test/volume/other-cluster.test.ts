@@ -13,6 +13,7 @@ import { ClusterFlag } from '../../src/wire/info-ops.ts'
 import { newMessage } from '../../src/wire/message.ts'
 import { scratchDirectory } from '../lamb/scratch.ts'
 import { FAST } from '../sheep/staged-cluster.ts'
+import { until } from '../sheep/until.ts'
 
 const LIMIT = { timeout: 20_000 }
 const SPEC = { name: Buffer.from('vdi') }
@@ -74,7 +75,8 @@ test('a volume stays in its cluster when the addresses lead to another one', LIM
   await cluster.setAddresses([{ host: '127.0.0.1', port }])
   await assertApart(volume, cluster)
   await cluster.setAddresses([{ host: '127.0.0.1', port: first.port }])
-  const back = await attach(cluster, { breakLock: true })
+  await until(async () => (await cluster.lockStates()).size === 0) // its lock there was given back
+  const back = await attach(cluster)
   assert.equal(await textOf(back), 'first\0')
   await back.close()
 })

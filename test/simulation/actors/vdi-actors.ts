@@ -94,7 +94,8 @@ export const rollback: Actor = {
 
 /**
  * Wants to write to the VDI too, from another host; where there are locks it must not get it while we have it. A restart of
- * the whole cluster loses all locks: the rival may be the first then, and nobody else may write any more.
+ * the whole cluster loses all locks, and who leaves for another one gives them back: the rival may be the first then, and nobody
+ * else may write any more.
  */
 export const rival: Actor = {
   name: 'rival',
@@ -110,7 +111,7 @@ export const rival: Actor = {
         const volume = await openVolume(client, { name: Buffer.from(vdi) }, { log })
         const isOther = volume.vid !== mount.vid || stage.past.has('format') // the vid comes from the name
         if (isOther) stage.past.add('taken over')
-        else if (mount.isWriting && stage.past.has('restart of all')) {
+        else if (mount.isWriting && (stage.past.has('restart of all') || stage.past.has('other cluster'))) {
           await checkUnchanged(scene, random, volume)
         } else if (mount.isWriting) {
           const isBlind = !client.hasLocking || mount.cluster?.hasLocking === false
