@@ -15,7 +15,7 @@ export type ErrorCode =
   | 'no-space' // past the end of the volume, or the cluster is full
   | 'past-end' // no data or hole from there on
   | 'too-large' // beyond what the index of the VDI can address
-  | 'stale' // the VDI was deleted or rolled back underneath
+  | 'stale' // it is no more what was attached: deleted, rolled back, or of another cluster
   | 'not-formatted' // the cluster was never formatted
   | 'unreachable' // no sheep answers
   | 'timeout' // nothing came back in time

@@ -91,7 +91,7 @@ export const MOUNT_COMMANDS: readonly Command[] = [
         volume.read_only ? 'ro' : 'rw',
         volume.locked ? 'yes' : 'no',
         volume.path,
-        volume.stale ? 'STALE: deleted or rolled back underneath, detach it' : '',
+        volume.stale ? 'STALE: not what was attached any more (deleted, rolled back, another cluster), detach it' : '',
       ])
       call.print(volumes, () => tableText(titles, rows))
       return EXIT.done

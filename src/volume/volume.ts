@@ -54,7 +54,7 @@ export class Volume {
     return { vid, createdAt }
   }
 
-  /** Whether the VDI was deleted or rolled back underneath: nothing can be read or written any more. */
+  /** Whether it is no more what was attached (deleted, rolled back, another cluster): nothing can be read or written any more. */
   get isStale(): boolean {
     return this.#core.failure !== undefined
   }

@@ -12,7 +12,9 @@ export const Volume = Type.Object({
   read_only: Type.Boolean(),
   locked: Type.Boolean({ description: "whether the mount holds the VDI's lock" }),
   open_files: Count,
-  stale: Type.Boolean({ description: 'whether the VDI was deleted or rolled back underneath: detach it' }),
+  stale: Type.Boolean({
+    description: 'whether it is no more what was attached (deleted, rolled back, another cluster): detach it',
+  }),
   configured: Type.Boolean({ description: 'in the configuration file, not attached at run time' }),
   temporary: Type.Boolean({ description: 'whether it is detached as soon as nobody has it open any more' }),
 })
