@@ -9,7 +9,6 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
-  rmSync,
   rmdirSync,
   statSync,
   symlinkSync,
@@ -17,8 +16,8 @@ import {
 } from 'node:fs'
 import { basename, dirname, extname, join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
-import { buildSync } from 'esbuild'
 import { completionScripts } from './completions.mjs'
+import { joinTypebox } from './join-typebox.mjs'
 import { fetchModules, fetchRuntime } from './runtime.mjs'
 
 const root = join(import.meta.dirname, '..')
@@ -167,26 +166,6 @@ function installRuntime(folder) {
   return `Node.js ${version} (${name}): MIT, and those of what it contains\n\n${licenseText(folder)}`
 }
 
-/** Puts typebox into as many files as it has entries: to find and load its 700 takes longer than all that a command does. */
-function joinTypebox() {
-  const build = 'node_modules/typebox/build'
-  const entries = ['index.mjs', 'value/index.mjs']
-  const target = join(destination, HOME, build)
-  rmSync(target, { recursive: true })
-  buildSync({
-    entryPoints: entries.map((entry) => join(root, build, entry)),
-    outbase: join(root, build),
-    outdir: target,
-    outExtension: { '.js': '.mjs' },
-    bundle: true,
-    splitting: true,
-    chunkNames: 'shared',
-    format: 'esm',
-    target: 'node20',
-    logLevel: 'warning',
-  })
-}
-
 function removeEmptyFolders(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     if (entry.isDirectory()) removeEmptyFolders(join(folder, entry.name))
@@ -227,7 +206,7 @@ function licenseText(top) {
 
 installCode()
 installModules()
-joinTypebox()
+joinTypebox(join(destination, HOME, 'node_modules/typebox/build'))
 installPrograms()
 for (const unit of ['sheepfs@.service', 'sheepfs-outage@.service']) {
   install(`systemd/${unit}`, `${values['unit-dir']}/${unit}`)

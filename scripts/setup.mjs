@@ -1,7 +1,16 @@
 // Makes a bare Debian machine ready for `npm test` or `npm run demo`: Debian packages, npm packages, the build.
 // Runs before anything is installed, so it uses nothing but Node.js. Usage: node scripts/setup.mjs test|demo|package
 import { spawnSync } from 'node:child_process'
-import { accessSync, chmodSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+} from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
@@ -136,6 +145,15 @@ function areModulesCurrent() {
   )
 }
 
+/** What is compiled here finds typebox in as few files as the packages have it in: dist/ comes before node_modules/. */
+async function joinModules() {
+  const [about, joined] = ['node_modules/typebox/package.json', 'dist/node_modules/typebox/package.json']
+  if (existsSync(joined) && readFileSync(joined).equals(readFileSync(about))) return
+  const { joinTypebox } = await import('../packaging/join-typebox.mjs')
+  joinTypebox('dist/node_modules/typebox/build')
+  copyFileSync(about, joined)
+}
+
 const purpose = process.argv[2] ?? 'test'
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 if (major < 20 || (major === 20 && minor < 19)) stop(`Node.js 20.19 or later is needed, this is ${process.version}`)
@@ -146,3 +164,4 @@ console.log('setup: compiles the source and its tests: half a minute the first t
 if (spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '--build'], { stdio: 'inherit' }).status !== 0) {
   stop('the source does not compile')
 }
+if (purpose !== 'package') await joinModules()
