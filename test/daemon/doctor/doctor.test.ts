@@ -265,10 +265,11 @@ describe('a look at what a start would refuse', { timeout: 60_000 }, () => {
 })
 
 /** The user that the other end of a connection on this host belongs to. */
-async function userOf({ remotePort = 0 }: Socket): Promise<number> {
-  const port = `:${remotePort.toString(16).toUpperCase().padStart(4, '0')}`
+async function userOf({ remotePort = 0, localPort = 0 }: Socket): Promise<number> {
+  const ends = [remotePort, localPort].map((port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`)
   const lines = (await readFile('/proc/net/tcp', 'utf8')).split('\n').map((line) => line.trim().split(/\s+/))
-  return Number(lines.find(([, local]) => local?.endsWith(port))?.[7])
+  // other connections of this host may have the one port or the other, and closed ones belong to root
+  return Number(lines.find(([, ...line]) => ends.every((end, at) => line[at]?.endsWith(end)))?.[7])
 }
 
 test('it is not root who asks clusters for root', { timeout: 60_000, skip: missing('root') }, async (t) => {
