@@ -22,7 +22,7 @@ const [data = 2, parity = 1] = strips.split(':').map(Number)
 const ROUNDS = 5
 const SIZE = 64 * 2 ** 20
 const DOWN_MS = 4_000
-/** Two nodes that join within 0.3 s abort sheep under erasure-coded I/O. */
+/** Between joins: each can abort gateways under erasure-coded I/O (docs/sheepdog-protocol.md#10). */
 const BETWEEN_MS = 3_000
 const limit = { timeout: 1_800_000 }
 const log = silentLogger()
