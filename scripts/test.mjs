@@ -21,7 +21,7 @@ const LONGEST = [
   'simulation/simulation',
   'e2e/cluster-away',
   'adversary/worker-attacks',
-  'adversary/worker-messages',
+  'adversary/worker-nonsense',
   'e2e/mount-volume',
   'simulation/mutation',
   'e2e/worker-crash',
