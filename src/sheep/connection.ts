@@ -47,7 +47,7 @@ export class Connection {
   readonly #onClosed: OnClosed
   #nextId = 1
   #isSilent = false
-  #isSlow = false
+  #answeredAt: number
   #epoch = 0
   #closed: SheepfsError | undefined
   /** Until it is connected: of the time for that; then of the deadlines. */
@@ -61,6 +61,7 @@ export class Connection {
     this.#peer = address
     this.#options = options
     this.#onClosed = onClosed
+    this.#answeredAt = options.world.clock.now()
     this.#framer = new Framer({
       payloadLength: (header) => this.#payloadLength(header),
       payloadBuffer: (header, length) => this.#payloadBuffer(header, length),
@@ -119,9 +120,16 @@ export class Connection {
     return this.#isSilent
   }
 
-  /** Whether a request has gone unanswered for longer than one waits that another sheep can answer. */
+  /** When an answer came last, or it was made: a time of the clock. */
+  get answeredAt(): number {
+    return this.#answeredAt
+  }
+
+  /** Whether requests wait, and none has been answered for longer than one waits that another sheep can answer. */
   get isSlow(): boolean {
-    return this.#isSlow
+    const { world, patienceMs = Infinity } = this.#options
+    const [oldest] = this.#pending.values()
+    return oldest !== undefined && world.clock.now() - Math.max(oldest.sentAt, this.#answeredAt) > patienceMs
   }
 
   /** Why the connection has ended; undefined while it serves. */
@@ -246,6 +254,7 @@ export class Connection {
       return
     }
     this.#pending.delete(Rsp.id.get(header))
+    this.#answeredAt = this.#options.world.clock.now()
     this.#link.end(pending.passage, SD_HEADER_SIZE + payload.length)
     this.#epoch = response.epoch
     if (pending.opcode === Opcode.READ_OBJ && response.result === Result.SUCCESS && pending.into) {
@@ -261,15 +270,13 @@ export class Connection {
     if (waitedMs > limitMs) this.#lose('timeout', `no answer for ${Math.round(waitedMs / 1000)} s`)
     else {
       this.#noticeSilence(waitedMs)
-      this.#noticeSlowness(waitedMs)
+      if (waitedMs > (this.#options.patienceMs ?? Infinity)) this.#letGo()
     }
   }
 
-  /** Lets go of what others can answer. Its answer is still to come: until then the sheep is slow. */
-  #noticeSlowness(waitedMs: number): void {
+  /** Of what has waited for long and others can answer. */
+  #letGo(): void {
     const { world, patienceMs = Infinity } = this.#options
-    this.#isSlow = waitedMs > patienceMs
-    if (!this.#isSlow) return
     const latest = world.clock.now() - patienceMs
     for (const pending of this.#pending.values()) {
       if (pending.sentAt > latest) break

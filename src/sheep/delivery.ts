@@ -1,5 +1,6 @@
 import { isSheepfsError, type ErrorCode, type SheepfsError } from '../errors.ts'
 import type { Message, Response } from '../wire/message.ts'
+import type { Address } from './address.ts'
 import type { ClusterWatch } from './cluster-watch.ts'
 import type { Connection } from './connection.ts'
 import type { Gateways } from './gateways.ts'
@@ -15,7 +16,7 @@ export type Try =
       /** The latest epoch in which the sheep had answered before. */
       readonly sentIn: number
       readonly failure?: never
-      readonly isSlow?: never
+      readonly slow?: never
       readonly lost?: never
       readonly isUndecided?: never
     }
@@ -27,8 +28,8 @@ export type Try =
       readonly lost?: Promise<void>
       /** It may have been executed. */
       readonly isUndecided?: boolean
-      /** The sheep may answer yet; another holder can be asked meanwhile. */
-      readonly isSlow?: boolean
+      /** The sheep, which may answer yet; another holder can be asked meanwhile. */
+      readonly slow?: Address
     }
 
 /** Failures of a connection, not of the request. */
@@ -50,15 +51,15 @@ export class Delivery {
     this.#options = options
   }
 
-  /** To a holder of the object, when `copies` are known, and to nobody else than home when they are not. */
-  read(message: Message, options: MeantOptions): Promise<Try> {
+  /** To a holder of the object that is none of `except`, when `copies` are known, and to nobody else than home when they are not. */
+  read(message: Message, options: MeantOptions, except?: ReadonlySet<Address>): Promise<Try> {
     const { at, copies, caller } = options
     const { gateways, cache } = this.#options
     return this.#try(message, { ...options, isReplaceable: copies !== undefined }, () => {
-      if (caller) return caller.connect()
       if (at) return gateways.to(at)
       const { oid } = message
-      return oid && copies !== undefined && !cache.isOn ? gateways.near(oid, copies) : gateways.home()
+      if (oid && copies !== undefined && !cache.isOn) return gateways.near(oid, copies, except)
+      return caller ? caller.connect() : gateways.home()
     })
   }
 
@@ -97,7 +98,7 @@ export class Delivery {
       } catch (error) {
         if (this.#isClosed || !isSheepfsError(error) || !OUTLIVABLE.has(error.code)) throw error
         if (!connection) return { failure: error }
-        if (!connection.closed) return { failure: error, isSlow: true }
+        if (!connection.closed) return { failure: error, slow: connection.address }
         watch.doubtNodes()
         return { failure: error, lost: gateways.settled(connection), isUndecided: true }
       }

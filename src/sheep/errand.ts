@@ -69,7 +69,7 @@ export class Errand implements Requests, Caller {
   }
 
   read(message: Message, options?: RequestOptions): Promise<Response> {
-    return this.#answered(this.#cluster.read(message, { ...options, caller: this }))
+    return this.#answered(this.waiter.until(this.#cluster.read(message, { ...options, caller: this })))
   }
 
   change(message: Message, options?: RequestOptions): Promise<Response> {

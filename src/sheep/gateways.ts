@@ -82,23 +82,24 @@ export class Gateways {
     return this.#sheepAt((await this.home()).address).openLine()
   }
 
-  /** An open connection to a holder of the object, the least busy one; else home. */
-  near(oid: ObjectId, copies: number): Promise<Connection> {
+  /**
+   * An open connection to a holder of the object, but not to one of `except`: the least busy one of those that answer, or the one that
+   * answered last; else home.
+   */
+  near(oid: ObjectId, copies: number, except?: ReadonlySet<Address>): Promise<Connection> {
     let best: Connection | undefined
-    for (const address of this.#options.known.topology?.holders(oid, copies) ?? []) {
-      const sheep = this.#sheepAt(address)
+    for (const sheep of this.#holders(oid, copies)) {
       const { connection } = sheep
-      if (!sheep.isWorthTrying) continue
+      if (!sheep.isWorthTrying || except?.has(sheep.address)) continue
       if (!connection) this.#connectAside(sheep)
-      else if (!connection.isSlow && (!best || connection.inFlight < best.inFlight)) best = connection
+      else if (!best || isBetter(connection, best)) best = connection
     }
     return best ? Promise.resolve(best) : this.home()
   }
 
-  /** Whether a holder of the object is connected that does not take long. */
-  hasQuickHolder(oid: ObjectId, copies: number): boolean {
-    const holders = this.#options.known.topology?.holders(oid, copies) ?? []
-    return holders.some((address) => this.#sheepAt(address).connection?.isSlow === false)
+  /** Whether a holder of the object is connected that is none of these. */
+  hasHolder(oid: ObjectId, copies: number, except: ReadonlySet<Address>): boolean {
+    return this.#holders(oid, copies).some(({ connection, address }) => connection && !except.has(address))
   }
 
   /** A connection to one node. Errors: unreachable, timeout. */
@@ -154,6 +155,11 @@ export class Gateways {
   destroy(error: SheepfsError): void {
     this.#isClosed = true
     for (const sheep of this.#sheep.values()) sheep.destroy(error)
+  }
+
+  #holders(oid: ObjectId, copies: number): Sheep[] {
+    const holders = this.#options.known.topology?.holders(oid, copies) ?? []
+    return holders.map((address) => this.#sheepAt(address))
   }
 
   #sheepAt(address: Address): Sheep {
@@ -266,6 +272,12 @@ export class Gateways {
       )
     })
   }
+}
+
+/** As one to read from. */
+function isBetter(one: Connection, other: Connection): boolean {
+  if (one.isSlow !== other.isSlow) return other.isSlow
+  return one.isSlow ? one.answeredAt > other.answeredAt : one.inFlight < other.inFlight
 }
 
 /** More failures than this are counted, not told. */

@@ -75,19 +75,18 @@ export class PatientRequests {
     const { copies, into, caller, generation } = options
     if (this.#fence)
       await Promise.race([this.#fence, sleep(world.clock, timing.settleSilentMs, { isBackground: true })])
-    let near = caller ? undefined : copies
+    const { oid } = message
+    const slow = new Set<Address>()
+    let near = copies
     return this.#patiently(options, async (patience) => {
-      const { response, sentIn, failure, isSlow } = await delivery.read(message, {
-        copies: near,
-        into,
-        caller,
-        generation,
-      })
+      const tried = await delivery.read(message, { copies: near, into, caller, generation }, slow)
       const isFinal = near === undefined
-      if (response && (isFinal || (response.result === Result.SUCCESS && known.isPresent(sentIn)))) return response
-      const { oid } = message
-      if (isSlow === true && oid && near !== undefined && gateways.hasQuickHolder(oid, near)) return undefined
-      if (failure && isSlow !== true) await patience.wait(failure)
+      const { response } = tried
+      if (response && (isFinal || (response.result === Result.SUCCESS && known.isPresent(tried.sentIn))))
+        return response
+      if (tried.slow) slow.add(tried.slow)
+      else if (tried.failure) await patience.wait(tried.failure)
+      if (tried.slow && oid && near !== undefined && gateways.hasHolder(oid, near, slow)) return undefined
       near = undefined
       return undefined
     })

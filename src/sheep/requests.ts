@@ -30,7 +30,7 @@ export interface RequestOptions {
   readonly into?: Uint8Array | undefined
   /** The object to be created has been there before: a recovery under way could bring it back. */
   readonly wasRemoved?: boolean
-  /** Whose request it is: it goes to home, on his connection. */
+  /** Whose request it is: what goes to home goes on his connection. */
   readonly caller?: Caller | undefined
   /** Of the request of the kernel that it is a part of: all of that waits no longer than `io_timeout`. Else it has its own. */
   readonly patience?: Patience | undefined

@@ -1,8 +1,10 @@
 import { INODE_HEADER_SIZE, MAX_DATA_OBJS, objectCount, StorePolicy, type InodeHeader } from '../wire/inode.ts'
 import { SD_SHEEP_PROTO_VERS } from '../wire/sd-proto.ts'
 import { readDelVdis, readVdis, VDI_BITMAP_SIZE, vidsOf } from '../wire/vdi-ops.ts'
+import type { Clock, Timer } from '../clock.ts'
 import { isSheepfsError, type ErrorCode } from '../errors.ts'
 import { countTreeEntries } from './btree-count.ts'
+import { readNodes } from './cluster-info.ts'
 import { mapInOrder } from './map-in-order.ts'
 import { breach } from './parse-answer.ts'
 import type { Requests } from './requests.ts'
@@ -20,18 +22,27 @@ export interface VdiSummary {
 
 /** Inodes read at the same time; an index has up to 4 MiB. */
 const PARALLEL_INODES = 4
+/** How long the first inode that no sheep answers for is waited for, and then the others: one silent sheep may hold many. */
+const SILENT_LIMIT_MS = 2000
+const NEXT_SILENT_LIMIT_MS = 500
 /** VDIs and snapshots that are listed. */
 const MOST_VDIS = 2 ** 16
 
 /**
- * Every VDI and snapshot, by ascending vid, without deleted and unreadable ones. Two bits per vid are asked for, then one
+ * Every VDI and snapshot, by ascending vid, without deleted and unreadable ones and those whose holders are silent. Two bits per vid are asked for, then one
  * inode head each. Errors: unreachable, timeout, not-formatted; protocol, more than can be listed.
  */
 export async function listVdiHeaders(cluster: Requests): Promise<InodeHeader[]> {
   const vids = await listVids(cluster)
-  const headers = await mapInOrder(vids, PARALLEL_INODES, (vid) =>
-    ifThere(readInodeHeader(cluster, vid), ['stale', 'io']),
-  )
+  let silent = 0
+  const headers = await mapInOrder(vids, PARALLEL_INODES, (vid) => {
+    const reading = ifThere(readInodeHeader(cluster, vid), ['stale', 'io'])
+    return soon(cluster.clock, reading, {
+      limitMs: silent === 0 ? SILENT_LIMIT_MS : NEXT_SILENT_LIMIT_MS,
+      onLate: () => silent++,
+    })
+  })
+  if (silent > 0) await readNodes(cluster) // or it is not some sheep that are silent
   return headers.filter((header) => header !== undefined && header.name.length > 0) as InodeHeader[]
 }
 
@@ -58,6 +69,27 @@ async function listVids(cluster: Requests): Promise<number[]> {
     vids.push(vid)
   }
   return vids
+}
+
+/** What is read; undefined when that takes longer. */
+async function soon<T>(
+  clock: Clock,
+  reading: Promise<T>,
+  { limitMs, onLate }: { readonly limitMs: number; readonly onLate: () => void },
+): Promise<T | undefined> {
+  let timer: Timer | undefined
+  const late = new Promise<undefined>((resolve) => {
+    const end = (): void => {
+      onLate()
+      resolve(undefined)
+    }
+    timer = clock.after(limitMs, end, { isBackground: true })
+  })
+  try {
+    return await Promise.race([reading, late])
+  } finally {
+    timer?.cancel()
+  }
 }
 
 /** What is read of a VDI; undefined when that fails with one of `codes`: it has gone meanwhile, or cannot be read. */

@@ -33,7 +33,13 @@ export interface InodeRead extends Pick<RequestOptions, 'patience'> {
   readonly vid: number
 }
 
-/** Reads `into.length` bytes at `offset` of an inode, from the home gateway. Errors: stale when it is missing. */
+/**
+ * Holders of an inode that are asked for it before home is: home asks any of them, and waits for one that is stopped. There
+ * may be more, or only one; what is no holder asks one.
+ */
+const INODE_HOLDERS = 2
+
+/** Reads `into.length` bytes at `offset` of an inode. Errors: stale when it is missing. */
 export async function readInode(
   cluster: Requests,
   { vid, patience }: InodeRead,
@@ -41,7 +47,7 @@ export async function readInode(
   into: Uint8Array,
 ): Promise<void> {
   const message = readObject(inodeOid(vid), offset, into.length)
-  const response = await cluster.read(message, { into, patience })
+  const response = await cluster.read(message, { into, copies: INODE_HOLDERS, patience })
   if (response.result === Result.SUCCESS) return
   if (response.result !== Result.NO_OBJ) throw resultError(response.result, `inode ${vid.toString(16)}`)
   throw new SheepfsError('stale', `the inode ${vid.toString(16)} is missing`)

@@ -7,6 +7,7 @@ import type { SheepfsError } from '../../src/errors.ts'
 import { addressText } from '../../src/sheep/address.ts'
 import type { OutageState } from '../../src/sheep/outage.ts'
 import type { Timing } from '../../src/sheep/timing.ts'
+import { readInodeHeader } from '../../src/sheep/vdi-lookup.ts'
 import type { World } from '../../src/sheep/world.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
 import { createObject, readObject, removeObject, writeObject } from '../../src/wire/object-ops.ts'
@@ -322,6 +323,22 @@ test('a read that a holder leaves unanswered is answered by another one', LIMIT,
   await until(() => cluster.inFlight === 0)
   for (const buffer of buffers) assert.deepEqual(buffer, Uint8Array.of(9), 'a late answer went into it')
 })
+
+test(
+  'an inode that home does not answer for, as it waits for another sheep, is read from a holder',
+  LIMIT,
+  async (context) => {
+    const { open, model, first } = await staged(context, 3)
+    const cluster = await open({ timing: SLOW })
+    const vids = Array.from({ length: 8 }, (_, number) => model.createVdi(`vdi${number}`, 1 << 22))
+    first.script = inTurn(Opcode.READ_OBJ, ...vids.flatMap((): Fate[] => [{ kind: 'silent', execute: false }]))
+    for (const vid of vids) assert.equal((await readInodeHeader(cluster, vid)).vdiId, vid)
+    first.script = ({ opcode }) =>
+      opcode === Opcode.READ_OBJ ? { kind: 'silent', execute: false } : { kind: 'answer' }
+    for (const vid of vids) assert.equal((await readInodeHeader(cluster, vid)).vdiId, vid)
+    assert.deepEqual(cluster.homeAddress, first.address)
+  },
+)
 
 test(
   'a home that does not answer, nor on a second connection, is lost long before its deadline',

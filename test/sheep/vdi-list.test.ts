@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isSheepfsError } from '../../src/errors.ts'
+import { isSheepfsError, SheepfsError } from '../../src/errors.ts'
 import { listVdis } from '../../src/sheep/vdi-list.ts'
 import { createVdi } from '../../src/volume/manage/create-vdi.ts'
 import { deleteVdi } from '../../src/volume/manage/delete-vdi.ts'
@@ -51,3 +51,25 @@ test('a VDI that is deleted while it is listed is left out, and no other', { tim
   const names = (await listVdis(cluster)).map(({ header }) => Buffer.from(header.name).toString())
   assert.deepEqual([names, reads], [['v'], 2])
 })
+
+test(
+  'a VDI whose holders are silent is left out, others are not, nor a cluster that is away',
+  { timeout: 60_000 },
+  async (t) => {
+    const { cluster } = await lambCluster(t)
+    const { vdiId } = await createVdi(cluster, { name: 'silent', size: 2 ** 30 })
+    await createVdi(cluster, { name: 'v', size: 1 })
+    const read = cluster.read.bind(cluster)
+    cluster.read = (message, options) =>
+      message.oid && vidOf(message.oid) === vdiId ? new Promise(() => undefined) : read(message, options)
+    assert.deepEqual(
+      (await listVdis(cluster)).map(({ header }) => Buffer.from(header.name).toString()),
+      ['v'],
+    )
+    const query = cluster.query.bind(cluster)
+    const away = new SheepfsError('unreachable', 'away')
+    cluster.query = (message) =>
+      Req.opcode.get(message.header) === Opcode.GET_NODE_LIST ? Promise.reject(away) : query(message)
+    await assert.rejects(listVdis(cluster), away)
+  },
+)

@@ -87,12 +87,12 @@ test('all replicas are looked at again when none could be asked while the cluste
   const lacking: Fate = { kind: 'refuse', result: Result.SUCCESS, payload: filled(4, 0) }
   const failing: Fate = { kind: 'refuse', result: Result.NETWORK_ERROR, execute: true }
   const away: Fate = { kind: 'refuse', result: Result.WAIT_FOR_JOIN }
-  const present: Fate = { kind: 'answer' }
-  const looks = [away, away, away, present, lacking]
-  const fates: Record<'publish' | 'look' | 'none', Fate[]> = { publish: [failing], look: looks, none: [] }
+  const publishes = [failing]
+  const looks = [away, away, away]
   first.script = (request) => {
     const isLook = request.opcode === Opcode.READ_OBJ && request.dataLength === 4
-    return fates[isPublish(request) ? 'publish' : isLook ? 'look' : 'none'].shift() ?? { kind: 'answer' }
+    if (isLook) return looks.shift() ?? lacking
+    return (isPublish(request) ? publishes.shift() : undefined) ?? { kind: 'answer' }
   }
   second.script = fatesFor(({ opcode, dataLength }) => opcode === Opcode.READ_OBJ && dataLength === 4, away, away, away)
   await volume.write(0, filled(10, 1))
