@@ -108,7 +108,9 @@ export class ClusterWatch {
 
   /** A new node list. */
   learn(topology: Topology): void {
-    if (this.#options.known.learnNodes(topology)) this.#begun()
+    const { known } = this.#options
+    if (topology.epoch < known.epoch) this.#suspect()
+    if (known.learnNodes(topology)) this.#begun()
   }
 
   /** A sheep says that it recovers, in this epoch. */

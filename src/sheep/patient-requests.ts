@@ -249,25 +249,36 @@ export class PatientRequests {
     return patience.until(admission, waiting('nodes or disks came or went: the object is changed once it is recovered'))
   }
 
-  /** Resolves when each strip of the object has a zone. */
-  async #zonesFor(options: RequestOptions, patience: Patience): Promise<void> {
-    const { watch } = this.#options
+  /** Resolves when each strip of the object has a zone. Errors: stale when it is another cluster by then. */
+  async #zonesFor(options: MeantOptions, patience: Patience): Promise<void> {
+    const { watch, known } = this.#options
     for (let lack = this.#lackOfZones(options); lack; lack = this.#lackOfZones(options)) {
       await watch.reload()
+      if (options.generation !== undefined) known.check(options.generation)
       await patience.wait(lack)
     }
   }
 
   /** Why an erasure-coded object may not be changed now; undefined when it may. */
   #lackOfZones({ strips }: RequestOptions): SheepfsError | undefined {
-    if (strips === undefined) return undefined
     const { topology, epoch } = this.#options.known
-    if (!topology || (topology.epoch === epoch && topology.zones >= strips)) return undefined
-    const text = `the cluster has ${topology.zones} zones, and what is erasure-coded needs ${strips} to be written`
-    return new SheepfsError(
-      'unreachable',
-      topology.epoch === epoch ? text : 'the nodes of the cluster are not known yet',
-    )
+    if (strips === undefined || !topology) return undefined
+    if (topology.epoch !== epoch) return waiting('the nodes of the cluster are not known yet')
+    const { zones } = topology
+    if (zones < strips)
+      return waiting(`the cluster has ${zones} zones, and what is erasure-coded needs ${strips} to be written`)
+    return zones === strips ? this.#lackOfCalm() : undefined
+  }
+
+  /**
+   * Why no zone may be lost now. What is written while a node is away, before another dies that leaves too few zones, is taken from
+   * the first one's old strips when that comes back (docs/sheepdog-protocol.md#10).
+   */
+  #lackOfCalm(): SheepfsError | undefined {
+    const { world, timing, known } = this.#options
+    const [absent] = known.absent
+    if (absent === undefined || world.clock.now() - known.since >= timing.zoneCalmMs) return undefined
+    return waiting(`sheep ${absent} has just gone, and what is erasure-coded has no zone to spare: others may follow`)
   }
 
   /** Undefined when the node does not answer, or has no such object. */

@@ -39,6 +39,11 @@ export interface Timing {
   readonly recoveryUnheardMs: number
   /** A sheep that has just recovered an object may do it once more, from an older reading, within this. */
   readonly recoveryOverlapMs: number
+  /**
+   * Nodes that die together are noticed one after the other. While one is away, and there is no zone to spare, what is
+   * erasure-coded waits for this until it is changed.
+   */
+  readonly zoneCalmMs: number
   /** An object, or the inode of a new VDI, that should be there may be missing for this long: nodes come and go. */
   readonly missingLimitMs: number
   readonly missingPauseMs: number
@@ -74,6 +79,7 @@ export const DEFAULT_TIMING: Timing = {
   diskPollMs: 200,
   recoveryUnheardMs: 60_000,
   recoveryOverlapMs: 2_000,
+  zoneCalmMs: 10_000,
   missingLimitMs: 15_000,
   missingPauseMs: 200,
   removalLimitMs: 30_000,

@@ -453,10 +453,12 @@ test('a cluster that only speaks an older version is spoken to in it', LIMIT, as
   assert.equal(cluster.protoVer, 0x08)
 })
 
+const LONG_CALM: Timing = { ...FAST, zoneCalmMs: 1e9 }
+
 test('what is erasure-coded is only changed while there is a zone for each strip', LIMIT, async (context) => {
   const { open, model, first } = await staged(context, 3)
   const states: OutageState[] = []
-  const cluster = await open({ onState: (state) => states.push(state), timing: FAST })
+  const cluster = await open({ onState: (state) => states.push(state), timing: LONG_CALM })
   const all = model.nodes
   const change = () => cluster.change(writeObject(OBJECT, 0, ONE), { copies: 3, strips: 3 })
   await change()
@@ -488,3 +490,53 @@ test(
     assert.equal(known, [home, holder, home].join())
   },
 )
+
+test(
+  'while a node is away and no zone is to spare, what is erasure-coded waits for others to follow',
+  LIMIT,
+  async (context) => {
+    const { open, model } = await staged(context, 4)
+    const states: OutageState[] = []
+    const cluster = await open({ onState: (state) => states.push(state), timing: LONG_CALM })
+    const all = model.nodes
+    const change = (strips: number) => cluster.change(writeObject(OBJECT, 0, ONE), { copies: strips, strips })
+    await change(4)
+    model.nodes = all.slice(0, 3)
+    model.epoch++
+    await change(2)
+    let isWritten = false
+    const writing = change(3).then(() => (isWritten = true))
+    await until(() => states.some((state) => state.kind === 'waiting' && state.reason.includes('no zone to spare')))
+    assert.equal(isWritten, false)
+    model.nodes = all
+    model.epoch++
+    await change(2)
+    await writing
+  },
+)
+
+test('it waits for that no longer than it may take', LIMIT, async (context) => {
+  const { open, model } = await staged(context, 4)
+  const cluster = await open()
+  const change = () => cluster.change(writeObject(OBJECT, 0, ONE), { copies: 3, strips: 3 })
+  await change()
+  model.nodes = model.nodes.slice(0, 3)
+  model.epoch++
+  await change()
+})
+
+test('a node list of a lower epoch than was known lets home be asked which cluster it is', LIMIT, async (context) => {
+  const { open, model, first } = await staged(context, 3)
+  const cluster = await open({ timing: LONG_CALM })
+  const change = () => cluster.change(writeObject(OBJECT, 0, ONE), { copies: 3, strips: 3 })
+  model.nodes = model.nodes.slice(0, 2)
+  model.epoch = 3
+  const writing = change()
+  await until(() => first.count('GET_NODE_LIST') > 2)
+  first.cutAll() // what comes on the next connection has not been in a higher epoch
+  model.epoch = 1
+  const asked = first.count('STAT_CLUSTER')
+  await until(() => first.count('STAT_CLUSTER') > asked + 1)
+  cluster.close()
+  await assert.rejects(writing)
+})

@@ -28,6 +28,7 @@ export const FAST: Timing = {
   diskPollMs: 10,
   recoveryUnheardMs: 100,
   recoveryOverlapMs: 30,
+  zoneCalmMs: 60,
   missingLimitMs: 300,
   missingPauseMs: 5,
   removalLimitMs: 2000,

@@ -61,3 +61,24 @@ test('who waits for what is missing hears at once that it is another cluster', L
   cluster.failure = new SheepfsError('stale', 'another cluster')
   await assert.rejects(missing.wait(lack), cluster.failure)
 })
+
+test('while a node is away that may have it, that is what is waited for', LIMIT, async () => {
+  const timing = { ...FAST, missingLimitMs: FAST.missingPauseMs }
+  const outage = quietOutage(timing)
+  outage.timeoutMs = 0
+  const waits: Waits = {
+    clock: realWorld.clock,
+    timing,
+    ioTimeoutMs: Infinity,
+    absentMembers: () => Promise.resolve(['127.0.0.1:7000']),
+    look: () => Promise.resolve(),
+    failure: undefined,
+  }
+  const missing = new Missing(waits, outage.patience())
+  const lack = new SheepfsError('io', 'missing')
+  await missing.wait(lack)
+  await assert.rejects(missing.wait(lack), {
+    code: 'unreachable',
+    message: 'missing; sheep 127.0.0.1:7000, which may have it, is away',
+  })
+})

@@ -156,12 +156,14 @@ async function sync(scene: Scene): Promise<void> {
 }
 
 /** A first worker does not wait for a cluster that does not answer. */
-async function untilOpen(mount: Mount, { agenda }: Stage): Promise<void> {
+async function untilOpen(mount: Mount, { agenda, past }: Stage): Promise<void> {
   for (;;) {
     try {
       await mount.open()
       return
     } catch (error) {
+      const isGone = ENDS.some((end) => past.has(end))
+      if (isGone && isSheepfsError(error)) throw new SceneOver(error.code)
       if (!isSheepfsError(error, 'unreachable') && !isSheepfsError(error, 'timeout')) throw error
       await agenda.pause(1000)
     }
