@@ -130,7 +130,7 @@ export class PatientRequests {
       if (generation !== undefined) known.check(generation)
       const { epoch } = await this.#admitted(target, patience)
       const holders = known.topology?.epoch === epoch ? known.topology.holders(message.oid, copies) : []
-      const replicas = await Promise.all(holders.map((at) => this.#readAt(at, message, generation)))
+      const replicas = await Promise.all(holders.map((at) => this.#readAt(at, message, { generation, patience })))
       if (!known.isPresent(epoch)) return undefined
       return { answers: replicas.filter((replica) => replica !== undefined), isComplete: !replicas.includes(undefined) }
     })
@@ -281,13 +281,17 @@ export class PatientRequests {
     return waiting(`sheep ${absent} has just gone, and what is erasure-coded has no zone to spare: others may follow`)
   }
 
-  /** Undefined when the node does not answer, or has no such object. */
-  async #readAt(address: Address, message: Message, generation: number | undefined): Promise<Replica | undefined> {
+  /** Undefined when the node does not answer, for as long as the request may wait, or has no such object. */
+  async #readAt(
+    address: Address,
+    message: Message,
+    { generation, patience }: ReplicaRead,
+  ): Promise<Replica | undefined> {
     const { world, timing, delivery } = this.#options
     for (let tries = 1; ; tries++) {
       const { response } = await delivery.read(message, { at: address, generation })
       if (response?.result === Result.SUCCESS) return { address, payload: response.payload }
-      if (tries === REPLICA_TRIES) return undefined
+      if (tries === REPLICA_TRIES || patience.isOver) return undefined
       await sleep(world.clock, timing.missingPauseMs)
     }
   }
@@ -296,6 +300,11 @@ export class PatientRequests {
 /** Why a request waits before it is sent. */
 function waiting(why: string): SheepfsError {
   return new SheepfsError('unreachable', why)
+}
+
+interface ReplicaRead {
+  readonly generation: number | undefined
+  readonly patience: Patience
 }
 
 interface Passing {

@@ -166,4 +166,6 @@ export const MENDED_SEEDS: readonly { readonly seed: number; readonly name: stri
   { seed: 15, name: 'a snapshot that was deleted before the volume went over to the next inode made it stale' },
   { seed: 7544, name: 'publishes ignored io_timeout' },
   { seed: 18941, name: 'a successor that does not reach the cluster let requests wait, whatever io_timeout says' },
+  { seed: 44691, name: 'who waited for zones while the cluster was formatted waited for ever' },
+  { seed: 1108667, name: 'holders that do not answer were asked three times, whatever io_timeout says' },
 ]
