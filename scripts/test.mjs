@@ -12,9 +12,6 @@ import { spec as Spec } from 'node:test/reporters'
 /** Far above what a file takes: only a test that hangs gets there. */
 const FILE_LIMIT_MS = 1_200_000
 
-/** Most files wait most of their time: for a cluster that is away, for a worker that is restarted. */
-const FILES_PER_PROCESSOR = 2
-
 /** What takes longest, so that none of it runs alone at the end; what computes is between what waits. */
 const LONGEST = [
   'system/system',
@@ -74,7 +71,7 @@ if (files.length === 0) {
 const skipped = []
 process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --enable-source-maps`.trim()
 const checked = patterns.length === 0 ? checkStatically() : undefined
-const events = run({ files, concurrency: FILES_PER_PROCESSOR * availableParallelism(), timeout: FILE_LIMIT_MS })
+const events = run({ files, concurrency: Math.max(2, availableParallelism()), timeout: FILE_LIMIT_MS })
 events.on('test:fail', () => (process.exitCode = 1))
 events.on('test:pass', ({ name, skip }) => {
   if (skip !== undefined) skipped.push(`${name}: ${skip === true ? 'no reason given' : skip}`)

@@ -9,7 +9,7 @@ import { openVolume } from '../../src/volume/open-volume.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 import type { Fate, ScriptedSheep } from '../sheep/scripted-sheep.ts'
 import { isPublish } from '../sheep/sheep-rules.ts'
-import { clusterFor } from '../sheep/staged-cluster.ts'
+import { clusterFor, FAST } from '../sheep/staged-cluster.ts'
 import { filled, OBJECT_SIZE, SPEC } from './staged-volume.ts'
 
 const LIMIT = { timeout: 20_000 }
@@ -17,6 +17,8 @@ const LIMIT = { timeout: 20_000 }
 const IO_TIMEOUT_MS = 1_000_000
 /** Bytes. */
 const ENTRY_SIZE = 4
+/** What passes while a request is under way is no silence of the sheep. */
+const NO_SILENCE = { deadlineMs: 1e9, shortestDeadlineMs: 1e9, silenceMs: 1e9, holderPatienceMs: 1e9 }
 const REFUSED: Fate = { kind: 'refuse', result: Result.NETWORK_ERROR }
 
 /** A volume whose clock the test can put forward. */
@@ -33,6 +35,7 @@ async function attached(context: TestContext) {
   }
   const cluster = await stage.open({
     world: { ...realWorld, clock },
+    timing: { ...FAST, ...NO_SILENCE },
     ioTimeoutMs: IO_TIMEOUT_MS,
     onState: (state) => states.push(state),
   })
