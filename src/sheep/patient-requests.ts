@@ -276,9 +276,11 @@ export class PatientRequests {
    */
   #lackOfCalm(): SheepfsError | undefined {
     const { world, timing, known } = this.#options
+    if (world.clock.now() - known.since >= timing.zoneCalmMs) return undefined
     const [absent] = known.absent
-    if (absent === undefined || world.clock.now() - known.since >= timing.zoneCalmMs) return undefined
-    return waiting(`sheep ${absent} has just gone, and what is erasure-coded has no zone to spare: others may follow`)
+    return absent === undefined
+      ? undefined
+      : waiting(`sheep ${absent} has just gone, and what is erasure-coded has no zone to spare: others may follow`)
   }
 
   /** Undefined when the node does not answer, for as long as the request may wait, or has no such object. */
