@@ -113,10 +113,10 @@ export class ClusterWatch {
     if (known.learnNodes(topology)) this.#begun()
   }
 
-  /** A sheep says that it recovers, in this epoch. */
-  noticeRecovery(epoch: number): void {
+  /** A sheep says that it recovers, in this epoch. `isAnother`: it has begun anew since it was heard last. */
+  noticeRecovery(epoch: number, { isAnother = false } = {}): void {
     const { known, log } = this.#options
-    if (!known.isPresent(epoch) || known.recovered !== epoch) return
+    if (!known.isPresent(epoch) || (known.recovered !== epoch && !isAnother)) return
     known.learnDiskRecovery()
     log.info({ epoch }, 'sheep recover though none came or went: a disk did, or a VDI got other copies')
     void this.#watchRecovery()
@@ -146,8 +146,9 @@ export class ClusterWatch {
     this.#isWatching = true
     const { known, world, timing, log } = this.#options
     while (!this.#isClosed && !known.isPresent(known.recovered)) {
-      const { epoch, generation } = known
-      const isPresent = (): boolean => known.isPresent(epoch) && known.generation === generation
+      const { epoch, generation, diskRecoveries } = known
+      const isPresent = (): boolean =>
+        known.isPresent(epoch) && known.generation === generation && known.diskRecoveries === diskRecoveries
       const progress = await this.#progress()
       if (!isPresent()) continue
       if (progress === 'done' || progress === 'listed') known.learnListed()

@@ -107,7 +107,12 @@ export class Gateways {
     return this.#sheepAt(address).connect()
   }
 
-  /** The same for a change, which a successor of this process waits for as for one through home. */
+  /** The open connection to one node; undefined when there is none now. */
+  openTo(address: Address): Connection | undefined {
+    return this.#sheep.get(addressText(address))?.connection
+  }
+
+  /** As `to`, for a change, which a successor of this process waits for as for one through home. */
   async toChange(address: Address): Promise<Connection> {
     const connection = await this.to(address)
     this.#options.onHome(connection.peer)

@@ -203,11 +203,11 @@ export class PatientRequests {
       if (this.#fence)
         await patience.during(this.#fence, waiting('what a worker before this one had sent may be under way'))
       await this.#zonesFor(options, patience)
+      if (target) this.#options.diskWatch.note(target)
       const admission = target && (await this.#admitted(target, patience))
-      const isWatched = admission?.isRecovered === true
       const { response, sentIn, failure, lost, isUndecided } = await this.#inTurn(message, options, {
         patience,
-        isWatched,
+        isWatched: target !== undefined,
       })
       if (response) {
         if (!target || !admission || response.result !== Result.SUCCESS) return response
@@ -229,10 +229,8 @@ export class PatientRequests {
       for (let doubt = lockWatch.doubtOf(message); doubt; doubt = lockWatch.doubtOf(message)) {
         await patience.until(doubt, waiting('it is not known yet who has the locks'))
       }
-      const look = oid && isWatched ? diskWatch.noteChange(oid, copies) : undefined
-      const outcome = await delivery.change(message, options)
-      if (look && outcome.response?.result === Result.SUCCESS) await look
-      return outcome
+      const send = (): Promise<Try> => delivery.change(message, options)
+      return oid && isWatched ? diskWatch.pass({ oid, copies }, send) : send()
     })
   }
 
@@ -311,7 +309,7 @@ interface ReplicaRead {
 
 interface Passing {
   readonly patience: Patience
-  /** Nothing is being recovered, as far as is known: whether that stays so is to be seen. */
+  /** A recovery could undo it. */
   readonly isWatched: boolean
 }
 

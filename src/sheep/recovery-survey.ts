@@ -1,5 +1,5 @@
 import { SheepfsError } from '../errors.ts'
-import { parseRecoveryPhase, statRecovery, type RecoveryPhase } from '../wire/info-ops.ts'
+import { parseRecoveryState, statRecovery, type RecoveryPhase } from '../wire/info-ops.ts'
 import { Result } from '../wire/sd-proto.ts'
 import type { Address } from './address.ts'
 import { askInEpoch } from './ask-in-epoch.ts'
@@ -47,7 +47,7 @@ async function askPhase(address: Address, epoch: number, { world, protoVer, limi
     const response = await askInEpoch(connection, statRecovery(protoVer))
     if (UNASKABLE.has(response.result)) return 'none'
     if (response.result !== Result.SUCCESS || response.epoch !== epoch) return 'other epoch'
-    return parseRecoveryPhase(response.payload)
+    return parseRecoveryState(response.payload).phase
   } catch {
     return 'unheard'
   } finally {

@@ -1,4 +1,4 @@
-import { bytes, hexOfU64, u16, u32, u8, viewOf } from './field.ts'
+import { bytes, hexOfU64, u16, u32, u8, viewOf, u64 } from './field.ts'
 import { newMessage, type Message, type Response } from './message.ts'
 import { MAX_NODE_LIST_SIZE, NODE_RECORD_SIZE, parseNodeRecords, type NodeRecord } from './node-record.ts'
 import { untilNul } from './inode.ts'
@@ -41,18 +41,30 @@ export function statRecovery(protoVer: number): Message {
 }
 
 /** struct recovery_state. */
-const RecoveryState = { inRecovery: u8(0), state: u32(4) } as const
+const RecoveryFields = { inRecovery: u8(0), state: u32(4), finished: u64(8), total: u64(16) } as const
 const RECOVERY_STATE_SIZE = 24
 
 /** `listing`: it asks the others which objects there are; `fetching`: it knows what it has to fetch. */
 export type RecoveryPhase = 'none' | 'listing' | 'fetching'
 
-/** The phase in the answer to STAT_RECOVERY. */
-export function parseRecoveryPhase(payload: Uint8Array): RecoveryPhase {
-  if (payload.length < RECOVERY_STATE_SIZE) return 'none'
+/** How far a sheep is with its recovery, in objects. Both numbers are 0 until it is fetching. */
+export interface RecoveryState {
+  readonly phase: RecoveryPhase
+  readonly finished: number
+  readonly total: number
+}
+
+/** The answer to STAT_RECOVERY. */
+export function parseRecoveryState(payload: Uint8Array): RecoveryState {
+  const none: RecoveryState = { phase: 'none', finished: 0, total: 0 }
+  if (payload.length < RECOVERY_STATE_SIZE) return none
   const view = viewOf(payload)
-  if (RecoveryState.inRecovery.get(view) === 0) return 'none'
-  return RecoveryState.state.get(view) === 0 ? 'listing' : 'fetching'
+  if (RecoveryFields.inRecovery.get(view) === 0) return none
+  return {
+    phase: RecoveryFields.state.get(view) === 0 ? 'listing' : 'fetching',
+    finished: RecoveryFields.finished.get(view),
+    total: RecoveryFields.total.get(view),
+  }
 }
 
 /** GET_CLUSTER_DEFAULT: INVALID_PARMS before 1.0. */

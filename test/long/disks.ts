@@ -1,6 +1,7 @@
 /*
  * A disk is unplugged and plugged in again ten times (dog node md, in the PATH) on nodes with several disks, while fio writes
- * and verifies. What a bare connection loses by it differs, and may be nothing. See README.md in this folder.
+ * and verifies, and while writers write that know the version of each block. A bare connection loses some. See README.md in
+ * this folder.
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
@@ -21,11 +22,13 @@ import { lacksNodes, RealNodes } from './stage/real-nodes.ts'
 import { verifyWithFio } from './stage/verify-load.ts'
 
 const TIMES = 10
-const SIZE = 128 * 2 ** 20
-const CALM_MS = 2_000
-const AWAY_MS = 3_000
+/** So much that a recovery takes half a second. */
+const SIZE = 2 ** 30
+const WRITERS = 16
+const CALM_MS = 3_000
+const AWAY_MS = 2_000
 /** A turn of unplugging and plugging in takes some ten seconds. */
-const SECONDS = 150
+const SECONDS = 120
 const limit = { timeout: 1_800_000 }
 
 async function dogNodeMd(node: Address, ...args: readonly string[]): Promise<string> {
@@ -38,6 +41,13 @@ async function disksOf(node: Address): Promise<string[]> {
   return [...table.matchAll(/\s(\/\S+)$/gm)].flatMap(([, path]) => path ?? [])
 }
 
+/** Does what dog would ask about first. Errors: the node has not done it. */
+async function change(node: Address, how: 'plug' | 'unplug', disk: string): Promise<void> {
+  await dogNodeMd(node, how, '--force', disk)
+  const isThere = (await disksOf(node)).includes(disk)
+  assert.equal(isThere, how === 'plug', `${addressText(node)} does not ${how} ${disk}`)
+}
+
 /** Takes one disk of each node in turn away, and gives it back. */
 async function changeDisks(nodes: RealNodes): Promise<void> {
   for (let turn = 0; turn < TIMES; turn++) {
@@ -46,9 +56,9 @@ async function changeDisks(nodes: RealNodes): Promise<void> {
     const disk = disks[turn % disks.length] ?? assert.fail(`${addressText(node)} has no disk`)
     assert.ok(disks.length > 1, `${addressText(node)} has only ${disk}`)
     await pause(CALM_MS)
-    await dogNodeMd(node, 'unplug', disk)
+    await change(node, 'unplug', disk)
     await pause(AWAY_MS)
-    await dogNodeMd(node, 'plug', disk)
+    await change(node, 'plug', disk)
     await nodes.whole()
   }
 }
@@ -84,7 +94,7 @@ describe(`a disk that is unplugged and plugged in ${TIMES} times`, { skip: lacks
 
   for (const isBare of [false, true]) {
     test(
-      isBare ? 'costs a bare connection what is told' : 'costs nothing that was written: blocks by their versions',
+      isBare ? 'costs a bare connection what it wrote' : 'costs nothing that was written: blocks by their versions',
       limit,
       async (t) => {
         await withVdi(async (name, vid) => {
@@ -93,7 +103,7 @@ describe(`a disk that is unplugged and plugged in ${TIMES} times`, { skip: lacks
           await ledger.fill(volume)
           const stop = new AbortController()
           const store = isBare ? await bareStore(stage, nodes.at(0), vid) : volume
-          const writing = ledger.overwrite(store, 1, stop.signal)
+          const writing = ledger.overwrite(store, 1, stop.signal, { writers: WRITERS })
           writing.catch(() => undefined) // seen below
           await changeDisks(nodes)
           stop.abort()
@@ -102,7 +112,8 @@ describe(`a disk that is unplugged and plugged in ${TIMES} times`, { skip: lacks
           for (const gateway of nodes.addresses) wrong.push(await ledger.wrong(await bareStore(stage, gateway, vid)))
           t.diagnostic(`${ledger.writes} writes; wrong blocks, by gateway: ${wrong.join(', ')}`)
           await volume.close()
-          if (!isBare) assert.equal(Math.max(...wrong), 0)
+          if (isBare) assert.notEqual(Math.max(...wrong), 0)
+          else assert.equal(Math.max(...wrong), 0)
         })
       },
     )

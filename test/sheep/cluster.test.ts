@@ -277,10 +277,13 @@ test('nor is a holder believed that may not know yet that it is none any more', 
   model.create(oid, 0, Uint8Array.of(5))
   const read = async (): Promise<number[]> => [...(await cluster.read(readObject(oid, 0, 1), { copies: 1 })).payload]
   while (second.count('READ_OBJ') === 0) assert.deepEqual(await read(), [5])
-  second.script = inTurn(Opcode.STAT_RECOVERY, { kind: 'silent', execute: false })
+  second.script = ({ opcode }) => {
+    if (opcode === Opcode.STAT_RECOVERY) return { kind: 'silent', execute: false }
+    const isRead = opcode === Opcode.READ_OBJ
+    return isRead ? { kind: 'refuse', result: Result.SUCCESS, payload: Uint8Array.of(5) } : { kind: 'answer' }
+  }
   model.epoch++
   await cluster.change(writeObject(oid, 0, Uint8Array.of(6)))
-  second.script = inTurn(Opcode.READ_OBJ, { kind: 'refuse', result: Result.SUCCESS, payload: Uint8Array.of(5) })
   assert.deepEqual(await read(), [6])
 })
 

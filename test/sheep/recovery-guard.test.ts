@@ -277,7 +277,7 @@ test(
     const { watch, guard, state, probed, lines } = await guarded(context)
     const before = await guard.admit(object(1))
     watch.noticeRecovery(1)
-    watch.noticeRecovery(1)
+    watch.noticeRecovery(1, { isAnother: false })
     assert.ok(!guard.isKept(object(1), before, { sentIn: 1, answeredIn: 1 }))
     assert.deepEqual(await guard.admit(object(1)), { epoch: 1, isRecovered: false, diskRecoveries: 1 })
     assert.equal(probed.length, 1)
@@ -286,6 +286,34 @@ test(
     assert.deepEqual(await guard.admit(object(2)), { epoch: 1, isRecovered: true, diskRecoveries: 1 })
     assert.equal(probed.length, 1)
     assert.ok(!guard.isKept(object(1), before, { sentIn: 1, answeredIn: 1 }))
+  },
+)
+
+test('a recovery that begins before the last one is over has its objects looked for again', LIMIT, async (context) => {
+  const { watch, guard, state, probed, lines } = await guarded(context)
+  watch.noticeRecovery(1)
+  const before = await guard.admit(object(1))
+  watch.noticeRecovery(1, { isAnother: true })
+  assert.ok(!guard.isKept(object(1), before, { sentIn: 1, answeredIn: 1 }))
+  assert.deepEqual(await guard.admit(object(1)), { epoch: 1, isRecovered: false, diskRecoveries: 2 })
+  assert.equal(probed.length, 2)
+  state.progress = 'done'
+  await until(() => lines.length === 3)
+})
+
+test(
+  'a recovery that begins while all seem to have recovered keeps them from counting as such',
+  LIMIT,
+  async (context) => {
+    const { watch, known, state } = await guarded(context)
+    watch.noticeRecovery(1)
+    state.progress = 'done'
+    const { surveys } = state
+    await until(() => state.surveys > surveys)
+    watch.noticeRecovery(1, { isAnother: true })
+    state.progress = 'unknown'
+    await pause(2 * FAST.recoveryOverlapMs)
+    assert.notEqual(known.recovered, 1)
   },
 )
 
@@ -302,8 +330,10 @@ test('sheep are asked whether they recover while their objects are changed, only
   assert.equal(asked(), atOpen)
   await change()
   while (asked() < atOpen + 3) await pause(1)
+  await pause(3 * FAST.diskPollMs)
+  const atRest = asked()
   await pause(10 * FAST.diskPollMs)
-  assert.equal(asked(), atOpen + 3, 'they are asked without a reason')
+  assert.equal(asked(), atRest, 'they are asked without a reason')
   const recovering = new Uint8Array(24)
   recovering[0] = 1
   for (const one of sheep) {
@@ -317,7 +347,40 @@ test('sheep are asked whether they recover while their objects are changed, only
     return requests.filter(({ opcode, dataLength }) => opcode === Opcode.WRITE_OBJ && dataLength === 0).length
   }
   await change()
-  while (asked() < atOpen + 7) await pause(1)
+  while (asked() < atRest + 4) await pause(1)
   await change()
   assert.ok(emptyWrites() > 0, 'nobody looked whether all holders have the object')
 })
+
+test(
+  'a change that took long is believed only when its holders have said that nothing is recovered',
+  LIMIT,
+  async (context) => {
+    const { model, sheep, open } = await clusterFor(context, 2)
+    const cluster = await open({ timing: { ...FAST, diskPollMs: 5_000 } })
+    const oid = dataOid(model.createVdi('vdi', 4096), 0)
+    model.create(oid, 0, ONE)
+    const change = () => cluster.change(writeObject(oid, 0, ONE), { copies: 2 })
+    await change()
+    await pause(5) // the question that went with it is answered
+    let isRecovering = false
+    const recovering = new Uint8Array(24)
+    recovering[0] = 1
+    let held = 0
+    for (const one of sheep) {
+      one.script = ({ opcode, dataLength }) => {
+        if (opcode === Opcode.STAT_RECOVERY && isRecovering)
+          return { kind: 'refuse', result: Result.SUCCESS, payload: recovering }
+        if (opcode !== Opcode.WRITE_OBJ || dataLength === 0 || held > 0) return { kind: 'answer' }
+        held++
+        isRecovering = true // a disk goes, and the write waits until the object is fetched
+        return { kind: 'answer', beforeMs: 200 }
+      }
+    }
+    await change()
+    const requests = sheep.flatMap((one) => one.requests)
+    const writes = requests.filter(({ opcode, dataLength }) => opcode === Opcode.WRITE_OBJ && dataLength > 0).length
+    assert.equal(held, 1)
+    assert.equal(writes, 3, 'the change was believed')
+  },
+)

@@ -61,12 +61,6 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
     isShownBy: ({ symptom, past }) => /^rule [456] broken$/.test(symptom) && past.includes('freeze'),
   },
   {
-    // harmless: nobody else changes the index of a snapshot that is being deleted
-    name: 'a deletion clears an entry of a snapshot that a late index update has cleared already',
-    seed: 3339,
-    isShownBy: (finding) => finding.symptom === 'rule 5 broken' && after('publish lost to a snapshot')(finding),
-  },
-  {
     // harmless: what belongs to the inode goes with it
     name: 'an index update that is under way when the VDI is rolled back comes to an inode that is deleted',
     seed: 3879,
@@ -106,12 +100,6 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
     isShownBy: ({ symptom, message, past }) =>
       past.includes('restart of all') &&
       (symptom === 'two writers' || message.includes('its lock was broken, or lost')),
-  },
-  {
-    // the first 0.2 s (docs/guarantees.md)
-    name: 'a recovery without an epoch undoes what was written before it is seen',
-    seed: 17289,
-    isShownBy: after('fetch without an epoch'),
   },
   {
     name: 'NO_VDI and a removal are believed while holders are away, and strips that more nodes took than there is parity',
@@ -168,4 +156,5 @@ export const MENDED_SEEDS: readonly { readonly seed: number; readonly name: stri
   { seed: 18941, name: 'a successor that does not reach the cluster let requests wait, whatever io_timeout says' },
   { seed: 44691, name: 'who waited for zones while the cluster was formatted waited for ever' },
   { seed: 1108667, name: 'holders that do not answer were asked three times, whatever io_timeout says' },
+  { seed: 17289, name: 'a recovery that began while another one was not over undid what was written' },
 ]

@@ -91,10 +91,14 @@ function exist({ disk }: SimulatedSheep, { header }: Request): Reply {
 }
 
 function recoveryState({ recovery }: SimulatedSheep): Uint8Array {
-  const state = new Uint8Array(RECOVERY_SIZE)
-  state[0] = recovery.phase === 'none' ? 0 : 1
-  state[4] = recovery.phase === 'listing' ? 0 : 1
-  return state
+  const { phase, finished, total } = recovery.state
+  const bytes = new Uint8Array(RECOVERY_SIZE)
+  bytes[0] = phase === 'none' ? 0 : 1
+  if (phase !== 'fetching') return bytes
+  bytes[4] = 1
+  u64(8).set(viewOf(bytes), finished)
+  u64(16).set(viewOf(bytes), total)
+  return bytes
 }
 
 function counters({ active }: SimulatedSheep): Uint8Array {

@@ -1,6 +1,6 @@
 import { INODE_HEADER_SIZE } from '../../src/wire/inode.ts'
 import { kindOf } from '../../src/wire/object-id.ts'
-import type { RecoveryPhase } from '../../src/wire/info-ops.ts'
+import type { RecoveryPhase, RecoveryState } from '../../src/wire/info-ops.ts'
 import { readStrips, type Strip } from './erasure-code.ts'
 import { oidOf } from './object-key.ts'
 import type { SimulatedCluster } from './simulated-cluster.ts'
@@ -29,6 +29,8 @@ export class Recovery {
   /** By key: which strip is to be fetched. */
   readonly #missing = new Map<number, number>()
   #phase: RecoveryPhase = 'none'
+  /** What was missing when the recovery began. */
+  #total = 0
   /** Objects of which the other strips are being asked for. */
   readonly #rebuilding = new Set<number>()
   #round = 0
@@ -45,8 +47,9 @@ export class Recovery {
     this.#sheep = sheep
   }
 
-  get phase(): RecoveryPhase {
-    return this.#phase
+  /** What it says of it. */
+  get state(): RecoveryState {
+    return { phase: this.#phase, finished: this.#total - this.#missing.size, total: this.#total }
   }
 
   /** Nodes came or went. What of it the disk has stays, but for a node that was away. */
@@ -112,6 +115,7 @@ export class Recovery {
     this.#isOfEpoch = isOfEpoch
     this.#fetches = 0
     this.#phase = 'listing'
+    this.#total = this.#missing.size
     const queue = [...this.#missing.keys()]
     const next = (): void => {
       if (round !== this.#round) return

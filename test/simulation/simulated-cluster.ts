@@ -129,7 +129,9 @@ export class SimulatedCluster implements ClusterRecord {
 
   /** Every member runs, and nothing is being recovered. */
   get isCalm(): boolean {
-    return !this.#isWaiting && this.members.every(({ isServing, recovery }) => isServing && recovery.phase === 'none')
+    return (
+      !this.#isWaiting && this.members.every(({ isServing, recovery }) => isServing && recovery.state.phase === 'none')
+    )
   }
 
   /** Some VDI has more strips than there are zones: nothing of it is to be written. */
