@@ -1,6 +1,6 @@
 /*
- * Two copies on four real nodes: two nodes are dead for a minute, a holder is stopped, home is stopped. No request fails, and the
- * longest that reads and writes took is told. See README.md in this folder.
+ * Two copies on four real nodes: two nodes are dead for a minute, a holder is stopped, home is stopped, or cut off. No request
+ * fails, and the longest that reads and writes took is told. See README.md in this folder.
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
@@ -14,7 +14,7 @@ import { dataOid } from '../../src/wire/object-id.ts'
 import { Stage } from '../e2e/stage/stage.ts'
 import { Random } from '../sheep/random.ts'
 import { BlockLedger, type BlockStore } from './stage/block-ledger.ts'
-import { lacksNodes, RealNodes } from './stage/real-nodes.ts'
+import { lacksNodes, RealNodes, type NodeVerb } from './stage/real-nodes.ts'
 
 const SIZE = 128 * 2 ** 20
 const BLOCK = 4096
@@ -27,6 +27,7 @@ const DEAD_MS = 60_000
 /** A sheep that recovers may die of another one that joins (seen: a segmentation fault after GET_HASH). */
 const BETWEEN_MS = 3_000
 const STOPPED_MS = 40_000
+const CUT_OFF_MS = 90_000
 const CALM_MS = 5_000
 const limit = { timeout: 900_000 }
 /** Of what the client does about it. */
@@ -79,16 +80,24 @@ async function twoDie(nodes: RealNodes): Promise<void> {
 }
 
 function isStopped(number: number): Befall {
+  return absence(number, ['stop', STOPPED_MS, 'continue'])
+}
+
+function isCutOff(number: number): Befall {
+  return absence(number, ['cut', CUT_OFF_MS, 'join'])
+}
+
+function absence(number: number, [begin, ms, end]: readonly [NodeVerb, number, NodeVerb]): Befall {
   return async (nodes) => {
-    await nodes.tell('stop', number)
-    await pause(STOPPED_MS)
-    await nodes.tell('continue', number)
+    await nodes.tell(begin, number)
+    await pause(ms)
+    await nodes.tell(end, number)
     await pause(CALM_MS)
   }
 }
 
-/** Reads and writes while something happens to the nodes; every second writer nothing that a node which is silent then holds. */
-async function go(t: TestContext, befall: Befall, silent?: number): Promise<{ store: TimedStore; wrong: number }> {
+/** Reads and writes while something happens to the nodes; every second writer nothing that a node which is absent then holds. */
+async function go(t: TestContext, befall: Befall, absent?: number): Promise<{ store: TimedStore; wrong: number }> {
   const stage = new Stage()
   try {
     const nodes = await RealNodes.find()
@@ -99,7 +108,7 @@ async function go(t: TestContext, befall: Befall, silent?: number): Promise<{ st
     const volume = await openVolume(cluster, { name: Buffer.from(name) }, { log })
     const ledger = new BlockLedger(SIZE)
     await ledger.fill(volume)
-    const holds = silent === undefined ? () => false : await nodes.holds(silent, COPIES)
+    const holds = absent === undefined ? () => false : await nodes.holds(absent, COPIES)
     const isHeld = (position: number): boolean => holds(dataOid(vdiId, Math.floor(position / OBJECT)))
     const isMeant = (position: number, writer: number): boolean => writer % 2 === 0 || !isHeld(position)
     const store = new TimedStore(volume, isHeld)
@@ -134,13 +143,14 @@ async function readAtRandom(store: BlockStore, stop: AbortSignal): Promise<void>
 }
 
 describe('two copies on four nodes', { skip: lacksNodes }, () => {
-  for (const [what, befall, most, silent] of [
+  for (const [what, befall, most, absent] of [
     ['two nodes are dead for a minute', twoDie, {}, undefined],
     ['a holder that is not home is stopped', isStopped(1), { read: 2_000 }, 1],
     ['home is stopped', isStopped(0), { read: 15_000, write: 15_000 }, 0],
+    ['home is cut off for 90 s', isCutOff(0), { read: 15_000, write: 15_000 }, 0],
   ] as const) {
     test(`${what}: nothing fails`, limit, async (t) => {
-      const { store, wrong } = await go(t, befall, silent)
+      const { store, wrong } = await go(t, befall, absent)
       assert.equal(wrong, 0)
       if ('read' in most) assert.ok(store.longestRead.ms < most.read, `a read took ${store.longestRead.ms} ms`)
       if ('write' in most) assert.ok(store.longestWrite.ms < most.write, `a write took ${store.longestWrite.ms} ms`)

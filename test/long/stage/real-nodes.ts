@@ -18,6 +18,12 @@ const ANSWER_MS = 5_000
 const PAUSE_MS = 500
 const WHOLE_LIMIT_MS = 300_000
 
+/**
+ * `kill`: SIGKILL; `stop` and `continue`: SIGSTOP and SIGCONT; `cut` and `join`: what we send to it is dropped, without a word, and is
+ * not any more.
+ */
+export type NodeVerb = 'kill' | 'start' | 'stop' | 'continue' | 'cut' | 'join'
+
 /** Why a test that kills nodes cannot run; false when it can. */
 export const lacksNodes = sheepText === '' || program === '' ? 'needs SHEEPFS_TEST_SHEEP and SHEEPFS_TEST_NODE' : false
 
@@ -45,8 +51,7 @@ export class RealNodes {
     return address
   }
 
-  /** `kill`: SIGKILL; `stop` and `continue`: SIGSTOP and SIGCONT. */
-  async tell(verb: 'kill' | 'start' | 'stop' | 'continue', number: number): Promise<void> {
+  async tell(verb: NodeVerb, number: number): Promise<void> {
     await succeed(program, [verb, String(number)])
   }
 
