@@ -256,7 +256,7 @@ export class Gateways {
     const pending = new Set<Promise<Sheep>>()
     for (const address of candidates) {
       const sheep = this.#sheepAt(address)
-      const attempt = sheep.connect().then(() => sheep)
+      const attempt = sheep.connectKnown().then(() => sheep)
       attempts.push(attempt)
       pending.add(attempt)
       attempt.catch(() => pending.delete(attempt)) // told below

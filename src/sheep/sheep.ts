@@ -84,6 +84,14 @@ export class Sheep {
     return this.#connecting
   }
 
+  /** As `connect`, when it answers now that it is of our cluster: an open connection may be from before that was formatted. */
+  async connectKnown(): Promise<Connection> {
+    const open = this.#connection
+    const connection = await this.connect()
+    if (connection === open) await this.#checkCluster(connection)
+    return connection
+  }
+
   /** Resolves when it answers now, whatever an open connection may promise. Errors: unreachable, timeout. */
   async verify(): Promise<void> {
     const line = await this.openLine()

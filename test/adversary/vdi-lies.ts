@@ -51,7 +51,7 @@ export const VDI_LIES: readonly Lie[] = [
   ...[0x11, 0xff].map((policy) => inode(`the policy ${policy}`, [[Inode.copyPolicy.offset, policy, 8]], /zones/)),
   ...[2, 255].map((policy) => inode(`the index ${policy}`, [[Inode.storePolicy.offset, policy, 8]], /store_policy/)),
   inode('an array that is a tree', [[Inode.storePolicy.offset, 1, 8]]),
-  inode('a VDI that is always a snapshot', [[Inode.snapCtime.offset, 1]], /was a snapshot 8 times/),
+  inode('a VDI that is always a snapshot', [[Inode.snapCtime.offset, 1]], /was another one 8 times/),
   {
     name: 'a VDI that grows beyond all measure while it is attached',
     told: /more than its index/,

@@ -254,6 +254,23 @@ test('reads go to a sheep that holds the object, and to home when it cannot be r
   assert.deepEqual(cluster.homeAddress, first.address)
 })
 
+test('no sheep becomes home over a connection from before its cluster was formatted', LIMIT, async (context) => {
+  const { open, model, first, second } = await staged(context, 2)
+  const cluster = (await open()).present
+  const oids = Array.from({ length: 32 }, (_, index) => dataOid(7, index))
+  const readAll = (): Promise<unknown> =>
+    Promise.all(oids.map((oid) => cluster.read(readObject(oid, 0, 1), { copies: 1 })))
+  await until(async () => {
+    await readAll()
+    return second.count('READ_OBJ') > 0
+  })
+  assert.deepEqual(cluster.homeAddress, first.address)
+  model.ctimeSeconds++ // in the same epoch, and no connection ends by it
+  await first.stop()
+  await assert.rejects(cluster.change(writeObject(OBJECT, 0, Uint8Array.of(6)), { copies: 2 }), { code: 'stale' })
+  assert.deepEqual([...(model.read(OBJECT, 0, 1) ?? [])], [5])
+})
+
 test('what a holder cannot read is asked for at home before it is believed', LIMIT, async (context) => {
   const { open, second } = await staged(context, 2)
   const cluster = await open()

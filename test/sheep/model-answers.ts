@@ -7,8 +7,6 @@ import type { SheepRequest } from './sheep-request.ts'
 
 const STAT_SIZE = 15 * 8
 const NONE = new Uint8Array(0)
-/** When the cluster was formatted. */
-const CTIME_S = 1_795_000_000
 
 /** What a sheep answers: a result, a payload, and what it puts in the header's union. */
 export interface Answer {
@@ -82,7 +80,7 @@ function epochLog(model: ModelCluster, slots: number): Uint8Array {
   const view = viewOf(record)
   EpochLog.epoch.set(view, model.epoch)
   EpochLog.nrNodes.set(view, slots === 0 ? 0 : model.nodes.length)
-  EpochLog.ctimeSeconds.set(view, CTIME_S)
+  EpochLog.ctimeSeconds.set(view, model.ctimeSeconds)
   EpochLog.flags.set(view, model.flags)
   record.set(toRecords(model.nodes.slice(0, slots)), EPOCH_LOG_SIZE)
   return record

@@ -39,6 +39,8 @@ export class ModelCluster {
   #nextVid = 0x100
   #clusterOps: Promise<unknown> = Promise.resolve()
   #seconds = 1000
+  /** When it was formatted. */
+  ctimeSeconds = 1_795_000_000
   epoch = 1
   flags = 0
   nodes: ModelNode[] = []

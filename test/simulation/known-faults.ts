@@ -51,7 +51,7 @@ export const KNOWN_FAULTS: readonly KnownFault[] = [
   },
   {
     name: 'an index update is sent again though a late fetch has brought it back meanwhile',
-    seed: 17295,
+    seed: 23525,
     isShownBy: (finding) => finding.symptom === 'rule 5 broken' && after('late fetch')(finding),
   },
   {
@@ -157,4 +157,14 @@ export const MENDED_SEEDS: readonly { readonly seed: number; readonly name: stri
   { seed: 44691, name: 'who waited for zones while the cluster was formatted waited for ever' },
   { seed: 1108667, name: 'holders that do not answer were asked three times, whatever io_timeout says' },
   { seed: 17289, name: 'a recovery that began while another one was not over undid what was written' },
+  {
+    seed: 503553,
+    name: 'home was taken over a connection from before the cluster was formatted: a write waited for ever',
+  },
+  {
+    seed: 525800,
+    name: 'home was taken over a connection from before the cluster was formatted: written to the other one',
+  },
+  { seed: 1589, name: 'a successor looked for what it had before the cluster was formatted, and waited for a node' },
+  { seed: 20172, name: 'a VDI that was made with the vid of a snapshot was opened in its place' },
 ]

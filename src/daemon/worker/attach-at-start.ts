@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { sleep } from '../../clock.ts'
-import { isNoAnswer, isSheepfsError } from '../../errors.ts'
+import { isNoAnswer, isSheepfsError, SheepfsError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Cluster } from '../../sheep/cluster.ts'
 import { WAIT_LIMIT_MS, Waiter } from '../../sheep/waiter.ts'
@@ -53,6 +53,7 @@ async function attachAll({ generation, state }: Start, context: Context): Promis
   await Promise.all(
     state.volumes.map(async (volume) => {
       try {
+        if (volume.inode && isOfOther(state, context.cluster)) throw ofOther()
         await attach(volume, context, { isSuccessor })
       } catch (error) {
         const isNeeded = volume.isOptional !== true || !isSheepfsError(error) || isNoAnswer(error)
@@ -65,20 +66,31 @@ async function attachAll({ generation, state }: Start, context: Context): Promis
   if (isSuccessor) await giveBackLocks(state, context)
 }
 
+/** Whether the predecessor was connected to another cluster: to this one before it was formatted, or elsewhere. */
+function isOfOther({ clusterCtime }: Pick<LocksOf, 'clusterCtime'>, { ctime }: Pick<Cluster, 'ctime'>): boolean {
+  return ctime !== undefined && clusterCtime !== undefined && ctime !== clusterCtime
+}
+
+/** What the predecessor had of it will not come back: nobody waits for nodes that may have it. */
+function ofOther(): SheepfsError {
+  return new SheepfsError('stale', 'the sheep belong to another cluster now, or it was formatted')
+}
+
 /** While a worker starts, it may hold what its predecessor did and what it is locking itself. */
 export function locksAtStart(
   { locks, clusterCtime }: LocksOf,
   { locks: book, ctime }: Pick<Cluster, 'locks' | 'ctime'>,
 ): LocksOf {
-  const isOther = ctime !== undefined && clusterCtime !== undefined && ctime !== clusterCtime
-  const before = isOther ? [] : locks.filter((lock) => !book.all.some((own) => isDeepStrictEqual(own, lock)))
+  const before = isOfOther({ clusterCtime }, { ctime })
+    ? []
+    : locks.filter((lock) => !book.all.some((own) => isDeepStrictEqual(own, lock)))
   return { locks: [...before, ...book.all], clusterCtime: ctime ?? clusterCtime }
 }
 
 /** What the predecessor was locking or unlocking when it died. */
-async function giveBackLocks({ locks, clusterCtime }: Start['state'], { cluster, log }: Context): Promise<void> {
-  if (clusterCtime !== undefined && clusterCtime !== cluster.ctime) return
-  const left = locks.filter(({ vid }) => !cluster.locks.has(vid))
+async function giveBackLocks(state: Start['state'], { cluster, log }: Context): Promise<void> {
+  if (isOfOther(state, cluster)) return
+  const left = state.locks.filter(({ vid }) => !cluster.locks.has(vid))
   const releases = left.map(async (lock) => {
     try {
       await releaseVdiLock(cluster, lock)
