@@ -33,7 +33,7 @@ export class Gateways {
   #home: Sheep | undefined
   #formerReconnects = 0
   #choosing: Promise<Connection> | undefined
-  #isClosed = false
+  #closed: SheepfsError | undefined
 
   constructor(configured: readonly Address[], options: GatewaysOptions) {
     this.#configured = configured
@@ -158,7 +158,7 @@ export class Gateways {
   }
 
   destroy(error: SheepfsError): void {
-    this.#isClosed = true
+    this.#closed = error
     for (const sheep of this.#sheep.values()) sheep.destroy(error)
   }
 
@@ -173,8 +173,9 @@ export class Gateways {
     if (!sheep) {
       if (this.#sheep.size >= MOST_SHEEP) this.#forgetIdle()
       sheep = new Sheep(address, this.#options, (lost) => {
-        if (lost === this.#home && !this.#isClosed) this.#options.onHomeLost()
+        if (lost === this.#home && !this.#closed) this.#options.onHomeLost()
       })
+      if (this.#closed) sheep.destroy(this.#closed) // somebody was about to ask one that had not been asked before
       this.#sheep.set(key, sheep)
     }
     return sheep
@@ -247,7 +248,7 @@ export class Gateways {
   }
 
   async #firstToAnswer(addresses: readonly Address[]): Promise<Sheep> {
-    if (this.#isClosed) throw new SheepfsError('closed', 'the cluster client is closed')
+    if (this.#closed) throw new SheepfsError('closed', 'the cluster client is closed')
     // each is made a sheep when its turn comes: thousands would drive out one another
     const candidates = [...new Map(addresses.map((address) => [addressText(address), address])).values()]
     const worth = (address: Address): number => Number(this.#sheep.get(addressText(address))?.isWorthTrying ?? true)

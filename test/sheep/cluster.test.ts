@@ -11,7 +11,7 @@ import { readInodeHeader } from '../../src/sheep/vdi-lookup.ts'
 import type { World } from '../../src/sheep/world.ts'
 import { dataOid } from '../../src/wire/object-id.ts'
 import { createObject, readObject, removeObject, writeObject } from '../../src/wire/object-ops.ts'
-import { ClusterFlag } from '../../src/wire/info-ops.ts'
+import { ClusterFlag, getClusterDefault } from '../../src/wire/info-ops.ts'
 import { Opcode, Result } from '../../src/wire/sd-proto.ts'
 import { toTestTopology } from './model-cluster.ts'
 import { FAST, clusterFor } from './staged-cluster.ts'
@@ -224,6 +224,19 @@ test('close ends what waits and what is in flight, and starts nothing any more',
   await inFlight
   await assert.rejects(cluster.read(readObject(OBJECT, 0, 1)), { code: 'closed' })
 })
+
+test(
+  'a closed client connects to no sheep any more, not even to one that it had not asked before',
+  LIMIT,
+  async (context) => {
+    const { open, first, second } = await staged(context, 2)
+    const cluster = await open({ addresses: [first.address] })
+    const before = second.connections
+    cluster.close()
+    await assert.rejects(cluster.ask(second.address, getClusterDefault()), { code: 'closed' })
+    assert.equal(second.connections, before)
+  },
+)
 
 test('other addresses are only taken when one of them answers', LIMIT, async (context) => {
   const { open, first, second } = await staged(context, 2)
