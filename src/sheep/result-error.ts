@@ -39,11 +39,15 @@ const TEXTS: Partial<Record<ResultName, string>> = {
   VER_MISMATCH: 'the sheep speaks another protocol version',
 }
 
-/** An error for `what`, which failed with `result`: `read of VDI "a": the cluster is full (NO_SPACE)`. */
+/**
+ * An error for `what`, which failed with `result`: `read of VDI "a": the cluster is full (NO_SPACE)`. A result that goes away by
+ * itself means that the cluster does not serve now: unreachable.
+ */
 export function resultError(result: number, what: string): SheepfsError {
   const name = resultName(result) ?? 'UNKNOWN'
   const text = TEXTS[name]
-  return new SheepfsError(CODES[name] ?? 'io', `${what}: ${text === undefined ? name : `${text} (${name})`}`)
+  const code = CODES[name] ?? (isTransient(result) ? 'unreachable' : 'io')
+  return new SheepfsError(code, `${what}: ${text === undefined ? name : `${text} (${name})`}`)
 }
 
 /** Errors: as `resultError` says, unless it is SUCCESS. */

@@ -209,7 +209,7 @@ test('a limit on waiting set while a request waits holds for that request', LIMI
   assert.deepEqual(states, ['waiting'])
   assert.equal(cluster.state.kind, 'waiting')
   cluster.ioTimeoutMs = 1
-  await assert.rejects(write, /too few nodes/)
+  await assert.rejects(write, { code: 'unreachable', message: /too few nodes/ })
   assert.deepEqual(states, ['waiting', 'serving'])
 })
 

@@ -167,4 +167,5 @@ export const MENDED_SEEDS: readonly { readonly seed: number; readonly name: stri
   },
   { seed: 1589, name: 'a successor looked for what it had before the cluster was formatted, and waited for a node' },
   { seed: 20172, name: 'a VDI that was made with the vid of a snapshot was opened in its place' },
+  { seed: 21195, name: 'a successor with an io_timeout gave its volumes up while the cluster had too few nodes' },
 ]

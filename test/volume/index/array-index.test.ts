@@ -107,7 +107,7 @@ test('a failed index update is looked up before its entry is believed', LIMIT, a
     if (isPublish(request)) return { kind: 'refuse', result: Result.AGAIN, execute: true }
     return isInodeRead(request) ? { kind: 'refuse', result: Result.HALT } : { kind: 'answer' }
   }
-  await assert.rejects(volume.write(0, filled(OBJECT_SIZE, 1)), { code: 'io' })
+  await assert.rejects(volume.write(0, filled(OBJECT_SIZE, 1)), { code: 'unreachable' })
   cluster.ioTimeoutMs = Infinity
   sheep.script = () => ({ kind: 'answer' })
   await volume.write(0, filled(10, 2))
@@ -142,8 +142,8 @@ test(
       if (isPublish(request)) return { kind: 'refuse', result: Result.AGAIN, execute: true }
       return isInodeRead(request) ? { kind: 'refuse', result: Result.HALT } : { kind: 'answer' }
     }
-    await assert.rejects(volume.write(OBJECT_SIZE, filled(OBJECT_SIZE, 1)), { code: 'io' })
-    await assert.rejects(volume.write(3 * OBJECT_SIZE, filled(OBJECT_SIZE, 1)), { code: 'io' })
+    await assert.rejects(volume.write(OBJECT_SIZE, filled(OBJECT_SIZE, 1)), { code: 'unreachable' })
+    await assert.rejects(volume.write(3 * OBJECT_SIZE, filled(OBJECT_SIZE, 1)), { code: 'unreachable' })
     cluster.ioTimeoutMs = Infinity
     sheep.script = () => ({ kind: 'answer' })
     assert.equal(await volume.seek(2 * OBJECT_SIZE, 'data'), 3 * OBJECT_SIZE)
