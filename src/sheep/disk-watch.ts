@@ -55,8 +55,11 @@ export class DiskWatch {
     if (outcome.response?.result !== Result.SUCCESS) return outcome
     const isSlow = this.#isSlow(clock.now() - since)
     await first
-    const doubted = holders.filter((holder) => isSlow || this.#inquiryOf(holder).isUnderWay)
-    if (doubted.length > 0) await this.#askAfter(doubted)
+    if (isSlow) await this.#askAfter(holders)
+    else {
+      const underWay = holders.flatMap((holder) => this.#inquiryOf(holder).underWay ?? [])
+      if (underWay.length > 0) await this.#inTime(Promise.all(underWay))
+    }
     return outcome
   }
 
@@ -99,7 +102,7 @@ export class DiskWatch {
 
   async #ask(address: Address): Promise<void> {
     const { gateways } = this.#options
-    if (this.#inquiryOf(address).isUnderWay || !gateways.isWorthTrying(address)) return
+    if (this.#inquiryOf(address).underWay || !gateways.isWorthTrying(address)) return
     try {
       const connection = await gateways.to(address)
       await this.#inquiryOf(address).ask(connection)

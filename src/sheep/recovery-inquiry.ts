@@ -24,8 +24,9 @@ export class RecoveryInquiry {
     this.#options = options
   }
 
-  get isUnderWay(): boolean {
-    return this.#underWay !== undefined
+  /** Resolves when the question is answered that is under way, if one is. */
+  get underWay(): Promise<void> | undefined {
+    return this.#underWay
   }
 
   /** Resolves when a question that is sent from now on is answered, or the connection is lost. */

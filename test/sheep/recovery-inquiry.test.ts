@@ -104,7 +104,7 @@ test('who asks while a question is under way gets the answer to a later one, whi
   answer({ state: LISTING })
   await Promise.all(later)
   assert.deepEqual(told, [[1, true]])
-  assert.equal(inquiry.isUnderWay, false)
+  assert.equal(inquiry.underWay, undefined)
 })
 
 test('a question whose connection is lost is over', async () => {
@@ -112,6 +112,6 @@ test('a question whose connection is lost is over', async () => {
   const asked = inquiry.ask(connection)
   questions.shift()?.reject(new SheepfsError('unreachable', 'lost'))
   await asked
-  assert.equal(inquiry.isUnderWay, false)
+  assert.equal(inquiry.underWay, undefined)
   assert.deepEqual(told, [])
 })
