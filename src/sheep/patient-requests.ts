@@ -203,7 +203,6 @@ export class PatientRequests {
       if (this.#fence)
         await patience.during(this.#fence, waiting('what a worker before this one had sent may be under way'))
       await this.#zonesFor(options, patience)
-      if (target) this.#options.diskWatch.note(target)
       const admission = target && (await this.#admitted(target, patience))
       const { response, sentIn, failure, lost, isUndecided } = await this.#inTurn(message, options, {
         patience,
@@ -244,6 +243,7 @@ export class PatientRequests {
   #admitted(target: Target, patience: Patience): Admission | Promise<Admission> {
     const admission = this.#options.guard.admit(target)
     if (!(admission instanceof Promise)) return admission
+    this.#options.diskWatch.note(target) // another recovery may begin meanwhile
     return patience.until(admission, waiting('nodes or disks came or went: the object is changed once it is recovered'))
   }
 
