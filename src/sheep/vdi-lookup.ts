@@ -29,7 +29,7 @@ export async function lookupVdi(cluster: Requests, spec: VdiSpec): Promise<VdiAn
 }
 
 /** Whether an inode is one that the name, tag or snapshot id means: its vid may have been made again since it was looked up. */
-export function isMeant(header: InodeHeader, { name, tag, snapId }: VdiSpec): boolean {
+export function isNamedBy(header: InodeHeader, { name, tag, snapId }: VdiSpec): boolean {
   const isTagged = !tag?.length || Buffer.compare(header.tag, tag) === 0
   return Buffer.compare(header.name, name) === 0 && isTagged && (!snapId || header.snapId === snapId)
 }

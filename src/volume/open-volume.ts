@@ -5,7 +5,7 @@ import type { BookedLock } from '../sheep/lock-book.ts'
 import { breach } from '../sheep/parse-answer.ts'
 import type { Requests } from '../sheep/requests.ts'
 import type { Waiter } from '../sheep/waiter.ts'
-import { isMeant, lookupVdi, readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
+import { isNamedBy, lookupVdi, readInodeHeader, vdiText } from '../sheep/vdi-lookup.ts'
 import type { VdiAnswer, VdiSpec } from '../wire/vdi-ops.ts'
 import { HeldLock } from './held-lock.ts'
 import { checkFormer, checkSuccessor, type InodeIdentity } from './inode-identity.ts'
@@ -89,7 +89,7 @@ async function openInode(
     if (!isSheepfsError(error, 'stale')) throw error
     throw new SheepfsError('not-found', `${text}: no such VDI (its inode is missing)`, { cause: error })
   })
-  if (!isMeant(header, spec) || (header.isSnapshot && isWorkingVdi(spec))) return undefined
+  if (!isNamedBy(header, spec) || (header.isSnapshot && isWorkingVdi(spec))) return undefined
   if (former) await checkSuccessor(cluster, spec, { former, header })
   checkLayout(header, text)
   const index = await loadIndex(cluster, header)

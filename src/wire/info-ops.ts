@@ -1,4 +1,4 @@
-import { bytes, hexOfU64, u16, u32, u8, viewOf, u64 } from './field.ts'
+import { bytes, hexOfU64, u16, u32, u64, u8, viewOf } from './field.ts'
 import { newMessage, type Message, type Response } from './message.ts'
 import { MAX_NODE_LIST_SIZE, NODE_RECORD_SIZE, parseNodeRecords, type NodeRecord } from './node-record.ts'
 import { untilNul } from './inode.ts'

@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { pino } from 'pino'
 import { realWorld } from '../../src/daemon/real-world.ts'
 import type { SheepfsError } from '../../src/errors.ts'
+import type { Cluster } from '../../src/sheep/cluster.ts'
 import { addressText } from '../../src/sheep/address.ts'
 import type { OutageState } from '../../src/sheep/outage.ts'
 import type { Timing } from '../../src/sheep/timing.ts'
@@ -251,18 +252,21 @@ test('other addresses are only taken when one of them answers', LIMIT, async (co
   assert.deepEqual(cluster.homeAddress, second.address)
 })
 
+/** Reads objects of all holders, until something has come of it. */
+function readUntil(cluster: Cluster, isEnough: () => boolean): Promise<void> {
+  const oids = Array.from({ length: 32 }, (_, index) => dataOid(7, index))
+  return until(async () => {
+    await Promise.all(oids.map((oid) => cluster.read(readObject(oid, 0, 1), { copies: 1 })))
+    return isEnough()
+  })
+}
+
 test('reads go to a sheep that holds the object, and to home when it cannot be reached', LIMIT, async (context) => {
   const { open, first, second } = await staged(context, 2)
   const cluster = await open()
-  const oids = Array.from({ length: 32 }, (_, index) => dataOid(7, index))
-  const readAll = (): Promise<unknown> =>
-    Promise.all(oids.map((oid) => cluster.read(readObject(oid, 0, 1), { copies: 1 })))
-  await until(async () => {
-    await readAll()
-    return second.count('READ_OBJ') > 0
-  })
+  await readUntil(cluster, () => second.count('READ_OBJ') > 0)
   await second.stop()
-  await readAll()
+  await readUntil(cluster, () => true)
   assert.equal(cluster.inFlight, 0)
   assert.deepEqual(cluster.homeAddress, first.address)
 })
@@ -270,13 +274,7 @@ test('reads go to a sheep that holds the object, and to home when it cannot be r
 test('no sheep becomes home over a connection from before its cluster was formatted', LIMIT, async (context) => {
   const { open, model, first, second } = await staged(context, 2)
   const cluster = (await open()).present
-  const oids = Array.from({ length: 32 }, (_, index) => dataOid(7, index))
-  const readAll = (): Promise<unknown> =>
-    Promise.all(oids.map((oid) => cluster.read(readObject(oid, 0, 1), { copies: 1 })))
-  await until(async () => {
-    await readAll()
-    return second.count('READ_OBJ') > 0
-  })
+  await readUntil(cluster, () => second.count('READ_OBJ') > 0)
   assert.deepEqual(cluster.homeAddress, first.address)
   model.ctimeSeconds++ // in the same epoch, and no connection ends by it
   await first.stop()

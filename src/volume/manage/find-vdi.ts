@@ -1,6 +1,6 @@
 import { isSheepfsError, SheepfsError } from '../../errors.ts'
 import type { Requests } from '../../sheep/requests.ts'
-import { isMeant, lookupVdi, readInodeHeader, vdiText } from '../../sheep/vdi-lookup.ts'
+import { isNamedBy, lookupVdi, readInodeHeader, vdiText } from '../../sheep/vdi-lookup.ts'
 import type { InodeHeader } from '../../wire/inode.ts'
 import type { VdiSpec } from '../../wire/vdi-ops.ts'
 
@@ -9,7 +9,7 @@ export async function findVdi(cluster: Requests, spec: VdiSpec): Promise<InodeHe
   try {
     const { vid } = await lookupVdi(cluster, spec)
     const header = await readInodeHeader(cluster, vid)
-    return isMeant(header, spec) ? header : undefined
+    return isNamedBy(header, spec) ? header : undefined
   } catch (error) {
     if (isSheepfsError(error, 'not-found') || isSheepfsError(error, 'stale')) return undefined
     throw error
